@@ -1,0 +1,1 @@
+"""The commands, and all wording shown in a terminal."""

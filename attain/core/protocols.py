@@ -1,0 +1,232 @@
+"""What a plugin must offer. Plugins get data, never the running study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from attain.core.space import Config, Space
+from attain.core.types import (
+    Dataset,
+    Draft,
+    Finding,
+    Observed,
+    Proposal,
+    Record,
+    Rows,
+    Signal,
+    Status,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Report = Callable[[int, Mapping[str, float]], Signal]
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Decides which configurations to try next."""
+
+    def propose(
+        self, space: Space, history: Sequence[Observed], n: int, seed: int
+    ) -> tuple[Proposal, ...]:
+        """Up to n configurations; a pure function of its arguments.
+
+        A cache may make it faster but never change the answer. Fewer than n (also none) means that
+        the space is exhausted. Running trials are part of the history.
+        """
+        ...
+
+    def judge(
+        self, history: Sequence[Observed], running: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Signal]:
+        """What running trials are told, given their losses so far; absent means CONTINUE."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class FitData:
+    """What a learner gets to fit one model.
+
+    Attributes:
+        dataset: What is known of the rows.
+        train: Rows to learn from.
+        stop: Rows to stop early on, disjoint from `train` and from all validation rows; None when
+            `hints` fix the length of training.
+        hints: Facts that earlier fits of the same configuration returned, such as ``rounds``.
+        seed: Of everything random.
+        threads: CPU threads that may be used.
+    """
+
+    dataset: Dataset
+    train: Rows
+    stop: Rows | None = None
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A fitted model."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a refit or a reader needs, such as ``rounds``; plain JSON values."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything needed into an existing, empty folder; no pickle."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """A family of models."""
+
+    def space(self, dataset: Dataset) -> Space:
+        """What can be tuned for these rows; raises NotApplicable with the reason if nothing can."""
+        ...
+
+    def fit(self, config: Config, data: FitData, report: Report) -> Model:
+        """A fitted model. Calls `report(step, losses)` if it learns in steps, and obeys STOP."""
+        ...
+
+    def predict(self, model: Any, rows: Rows) -> np.ndarray:
+        """Probabilities of shape (n, classes), or values of shape (n,)."""
+        ...
+
+    def load(self, folder: Path) -> Model:
+        """The model that `save` wrote; its predictions are equal to the last bit."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a job may use.
+
+    Attributes:
+        seconds: Wall time; None for no limit.
+        bytes: Resident memory; None for no limit.
+        threads: CPU threads.
+    """
+
+    seconds: float | None = None
+    bytes: int | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for an executor.
+
+    Attributes:
+        id: Unique among the jobs under way.
+        call: ``package.module:function``; called with the payload and a progress function.
+        payload: Picklable keyword arguments.
+        limits: What it may use.
+    """
+
+    id: str
+    call: str
+    payload: Mapping[str, Any]
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class Event:
+    """News of a job.
+
+    Attributes:
+        job: Its id.
+        kind: ``started``, ``progress`` or ``ended``; exactly one ``ended`` per submitted job.
+        status: How it ended.
+        value: What the function returned, or what it passed to progress.
+        message: Why it did not end well.
+        seconds: Wall time from start to end.
+        peak_bytes: Peak resident memory of the worker.
+        log: File with what the job printed, or empty.
+    """
+
+    job: str
+    kind: str
+    status: Status = Status.DONE
+    value: Any = None
+    message: str = ""
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    log: str = ""
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """A place to run jobs. One that fails, hangs or dies ends as an event, not an exception."""
+
+    def submit(self, job: Job) -> None:
+        """Queue a job."""
+        ...
+
+    def events(self, timeout: float) -> list[Event]:
+        """News since the last call; waits up to timeout seconds for the first."""
+        ...
+
+    def cancel(self, job: str) -> None:
+        """End a job; its ``ended`` event follows with status CANCELLED."""
+        ...
+
+    def close(self) -> None:
+        """End everything under way; safe to call twice."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What a data check looks at.
+
+    Attributes:
+        dataset: What is known of the rows.
+        frame: The unsealed rows as read (a pandas data frame).
+        rows: The same rows as learners see them.
+        sealed: Counts the sealing step allowed out: ``rows``, ``overlap``, ``class_counts``.
+        seed: Of any sampling.
+    """
+
+    dataset: Dataset
+    frame: Any
+    rows: Rows
+    sealed: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+
+
+@runtime_checkable
+class Check(Protocol):
+    """One question about the data."""
+
+    @property
+    def code(self) -> str:
+        """Stable for ever, such as ``D004``."""
+        ...
+
+    def run(self, subject: Subject) -> Finding:
+        """The answer; NOT_APPLICABLE with a reason is one."""
+        ...
+
+
+@runtime_checkable
+class Ledger(Protocol):
+    """An append-only log; everything else is read back from it."""
+
+    def append(self, drafts: Sequence[Draft]) -> tuple[Record, ...]:
+        """Make records durable, all or none, before returning them."""
+        ...
+
+    def read(self, since: int = 0) -> tuple[Record, ...]:
+        """All records with an id above `since`, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Give the study back; safe to call twice."""
+        ...

@@ -1,0 +1,150 @@
+"""Names of plugins and where they live. The only place that imports by name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from importlib import metadata
+from typing import Any
+
+from attain.core.errors import PluginError, did_you_mean
+from attain.core.protocols import Check, Executor, Learner, Strategy
+
+_KINDS: dict[str, type] = {
+    "strategy": Strategy,
+    "learner": Learner,
+    "executor": Executor,
+    "check": Check,
+}
+
+_BUILT_IN: dict[str, dict[str, str]] = {
+    "strategy": {
+        "grid": "attain.strategy.grid:Grid",
+        "random": "attain.strategy.random:Random",
+        "sobol": "attain.strategy.sobol:Sobol",
+        "bayes": "attain.strategy.bayes:Bayes",
+    },
+    "learner": {
+        "baseline": "attain.learners.baseline:Baseline",
+        "linear": "attain.learners.linear:Linear",
+        "random_forest": "attain.learners.forest:RandomForest",
+        "extra_trees": "attain.learners.forest:ExtraTrees",
+        "knn": "attain.learners.neighbors:Neighbors",
+        "svm": "attain.learners.svm:Svm",
+        "lightgbm": "attain.learners.lightgbm_:LightGBM",
+        "mlp": "attain.learners.mlp:Mlp",
+    },
+    "executor": {"local": "attain.runtime.local:LocalExecutor"},
+    "check": {},
+}
+
+_ALIASES = {"learner": {"logistic": "linear", "ridge": "linear"}, "strategy": {"bayesian": "bayes"}}
+
+_added: dict[str, dict[str, Any]] = {kind: {} for kind in _KINDS}
+
+
+def register(kind: str, name: str, plugin: type) -> None:
+    """Add a plugin, checking it now and not after ten hours of training.
+
+    Args:
+        kind: ``strategy``, ``learner``, ``executor`` or ``check``.
+        name: How users refer to it.
+        plugin: A class; called without arguments to make an instance.
+
+    Raises:
+        PluginError: When a method or an argument of the contract is missing.
+    """
+    _check_kind(kind)
+    problems = _contract_problems(kind, plugin)
+    if problems:
+        raise PluginError(f"{kind} {name!r} ({plugin.__qualname__}): " + "; ".join(problems))
+    _added[kind][name] = plugin
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """All known names of a kind: built in, registered, and offered by installed packages.
+
+    Args:
+        kind: ``strategy``, ``learner``, ``executor`` or ``check``.
+
+    Returns:
+        Sorted names.
+    """
+    _check_kind(kind)
+    offered = {entry.name for entry in metadata.entry_points(group=f"attain.{kind}")}
+    return tuple(sorted({*_BUILT_IN[kind], *_added[kind], *offered}))
+
+
+def find(kind: str, name: str) -> Any:
+    """The class behind a name.
+
+    Args:
+        kind: ``strategy``, ``learner``, ``executor`` or ``check``.
+        name: A name or an alias of one.
+
+    Returns:
+        The class, imported now.
+
+    Raises:
+        PluginError: When no plugin has this name, or it breaks its contract.
+    """
+    _check_kind(kind)
+    name = _ALIASES.get(kind, {}).get(name, name)
+    if name in _added[kind]:
+        return _added[kind][name]
+    if name in _BUILT_IN[kind]:
+        return load(_BUILT_IN[kind][name])
+    for entry in metadata.entry_points(group=f"attain.{kind}"):
+        if entry.name == name:
+            register(kind, name, entry.load())
+            return _added[kind][name]
+    raise PluginError(f"no {kind} is called {name!r} — {did_you_mean(name, names(kind))}")
+
+
+def load(address: str) -> Any:
+    """Import ``package.module:attribute``.
+
+    Args:
+        address: Where it lives.
+
+    Returns:
+        The attribute.
+
+    Raises:
+        PluginError: When module or attribute does not exist.
+    """
+    module, _, attribute = address.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except AttributeError as error:
+        raise PluginError(
+            f"{module} has no {attribute!r} — check the address {address!r}"
+        ) from error
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in _KINDS:
+        raise PluginError(f"no plugins of kind {kind!r} — {did_you_mean(kind, list(_KINDS))}")
+
+
+def _contract_problems(kind: str, plugin: type) -> list[str]:
+    problems = []
+    for name, wanted in vars(_KINDS[kind]).items():
+        if name.startswith("_"):
+            continue
+        found = inspect.getattr_static(plugin, name, None)
+        if found is None:
+            problems.append(f"{name} is missing")
+        elif inspect.isfunction(wanted):
+            problems += _argument_problems(name, wanted, found)
+    return problems
+
+
+def _argument_problems(name: str, wanted: Any, found: Any) -> list[str]:
+    if not inspect.isfunction(found):
+        return [f"{name} must be a method"]
+    have = inspect.signature(found).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in have.values()):
+        return []
+    missing = [arg for arg in inspect.signature(wanted).parameters if arg not in have]
+    return [f"{name} lacks the argument {argument!r}" for argument in missing]

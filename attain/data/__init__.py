@@ -1,0 +1,1 @@
+"""Load, describe, seal and audit the rows."""

@@ -1,0 +1,1 @@
+"""Families of models; the only home of the libraries that fit them."""

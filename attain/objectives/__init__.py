@@ -1,0 +1,1 @@
+"""Step 1: what good means. Targets, directions, baseline scales and decidability."""

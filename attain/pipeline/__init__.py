@@ -1,0 +1,1 @@
+"""The only package that knows the order of the steps, and the only one that starts work."""

@@ -1,0 +1,1 @@
+"""Step 6: diagnosis, move, measured effect; and when to stop."""

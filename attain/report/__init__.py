@@ -1,0 +1,1 @@
+"""What happened and why: evidence, explanations, HTML report, model card."""

@@ -1,0 +1,1 @@
+"""Fakes and conformance suites that plugin authors can run on their own work."""

@@ -1,0 +1,1 @@
+"""Step 4: one fit, honestly monitored."""

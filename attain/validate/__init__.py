@@ -1,0 +1,1 @@
+"""Step 5: what a result is worth. Splits, metrics, intervals, comparisons, diagnoses."""
