@@ -85,7 +85,13 @@ class Model(Protocol):
 
 @runtime_checkable
 class Learner(Protocol):
-    """A family of models."""
+    """A family of models.
+
+    Attributes:
+        stops_early: Whether `fit` makes use of `FitData.stop`; if not, those rows train instead.
+    """
+
+    stops_early: bool = False
 
     def space(self, dataset: Dataset) -> Space:
         """What can be tuned for these rows; raises NotApplicable with the reason if nothing can."""

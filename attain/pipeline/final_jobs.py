@@ -1,0 +1,270 @@
+"""What workers run once the finalist is fixed: refit, inspect, explain, and the sealed test."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attain.core.codec import decode, encode
+from attain.core.errors import DataError, SealError
+from attain.core.protocols import FitData
+from attain.core.registry import find
+from attain.core.seal import Permit, Seal
+from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal
+from attain.data.seal import load_work
+from attain.data.table import to_rows
+from attain.pipeline import saved
+from attain.pipeline.jobs import Progress, all_folds, folder_bytes, latency, work_rows
+from attain.report.explain import explain as explain_model
+from attain.sealed.open import open_sealed
+from attain.train.trial import train
+from attain.validate.metrics import compute
+from attain.validate.score import measured, score
+
+PROBE_ROWS = 500
+LATENCY_SECONDS = 2.0
+BATCH = 256
+EXPLAIN_SECONDS = 20.0
+
+
+def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Fit the finalist on all unsealed rows and save it.
+
+    Args:
+        payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
+            ``trial``.
+        progress: Told of each look at the fit under way.
+
+    Returns:
+        ``digest``, ``facts``, ``seconds``, ``size_bytes``, ``rows`` and ``probe`` (predictions that
+        a fresh process must reproduce).
+
+    Raises:
+        RuntimeError: When the fit fails.
+    """
+    dataset = decode(Dataset, payload["dataset"])
+    rows = work_rows(payload["folder"], dataset)
+    learner = find("learner", payload["learner"])()
+    data = FitData(
+        dataset=dataset,
+        train=rows,
+        hints=payload["hints"],
+        seed=payload["seed"],
+        threads=payload["threads"],
+    )
+
+    def tell(point: CurvePoint) -> None:
+        progress(encode(point))
+
+    trained = train(learner, payload["config"], data, on_point=tell)
+    if trained.model is None:
+        raise RuntimeError(f"the refit ended {trained.status}: {trained.message}")
+    model_folder = Path(payload["folder"]) / "model"
+    digest = saved.save(
+        model_folder,
+        trained.model,
+        learner=payload["learner"],
+        config=payload["config"],
+        dataset=dataset,
+        about={"trial": payload["trial"], "facts": trained.model.facts},
+    )
+    probe = learner.predict(trained.model, rows.take(np.arange(min(PROBE_ROWS, len(rows)))))
+    return {
+        "digest": digest,
+        "facts": encode(trained.model.facts),
+        "seconds": trained.seconds,
+        "size_bytes": folder_bytes(model_folder),
+        "rows": len(rows),
+        "probe": probe.tolist(),
+    }
+
+
+def inspect(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Load the saved model in this process, compare its predictions and time it.
+
+    Args:
+        payload: ``folder``, ``digest``, ``probe``.
+        progress: Not used.
+
+    Returns:
+        ``differs`` (largest difference from the probe), ``latency_ms`` of single rows,
+        ``batch_ms`` of batches of ``batch`` rows.
+
+    Raises:
+        ArtifactError: When the folder does not load or is not the one that was frozen.
+    """
+    folder = Path(payload["folder"])
+    model = _frozen(folder, payload["digest"])
+    frame = load_work(folder)
+    probe = np.asarray(payload["probe"], dtype=np.float64)
+    again = model.raw(frame.head(len(probe)))
+    learner = find("learner", model.learner_name)()
+    part, dataset = frame.head(2_000), model.dataset
+    single = latency(learner, model.model, part, dataset, LATENCY_SECONDS)
+    batch = latency(learner, model.model, part, dataset, LATENCY_SECONDS / 2, batch=BATCH)
+    return {
+        "differs": float(np.abs(again - probe).max(initial=0.0)),
+        "latency_ms": single.tolist(),
+        "batch_ms": batch.tolist(),
+        "batch": min(BATCH, len(part)),
+    }
+
+
+def sealed_test(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Open the seal and score the frozen model and the baselines on the same rows.
+
+    Args:
+        payload: ``folder``, ``dataset``, ``seal``, ``permit``, ``metrics``, ``confidence``,
+            ``baselines`` (mappings with ``learner``, ``config``, ``trial``), ``seed``, ``threads``.
+        progress: Not used.
+
+    Returns:
+        ``scores`` and ``baseline``: encoded scores.
+
+    Raises:
+        SealError: When the sealed file or the frozen model is not the one that was announced.
+    """
+    began = time.perf_counter()
+    folder = Path(payload["folder"])
+    dataset = decode(Dataset, payload["dataset"])
+    permit = decode(Permit, payload["permit"])
+    model = _frozen(folder, permit.digest)
+    fitted = [_fit_baseline(b, payload, dataset) for b in payload["baselines"]]
+    rows = to_rows(open_sealed(folder, decode(Seal, payload["seal"]), permit), dataset)
+    ask = {"rows": rows, "metrics": payload["metrics"], "confidence": payload["confidence"]}
+    prediction = find("learner", model.learner_name)().predict(model.model, rows)
+    return {
+        "scores": encode(_scores("final", prediction, **ask)),
+        "baseline": encode(
+            [s for name, predict in fitted for s in _scores(name, predict(rows), **ask)]
+        ),
+        "seconds": time.perf_counter() - began,
+    }
+
+
+def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Explain the finalist on rows that it was not fitted on: the first confirmation fold.
+
+    Args:
+        payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
+            ``split``, ``metric``, ``direction``, ``beats_baseline``.
+        progress: Not used.
+
+    Returns:
+        The payload of an ``explanation`` record, without hyperparameters.
+
+    Raises:
+        RuntimeError: When the fit fails.
+    """
+    dataset = decode(Dataset, payload["dataset"])
+    rows = work_rows(payload["folder"], dataset)
+    fold = all_folds(payload["folder"], payload["split"], dataset)[0]
+    learner = find("learner", payload["learner"])()
+    data = FitData(
+        dataset=dataset,
+        train=rows.take(fold.train),
+        hints=payload["hints"],
+        seed=payload["seed"],
+        threads=payload["threads"],
+    )
+    trained = train(learner, payload["config"], data)
+    if trained.model is None:
+        raise RuntimeError(f"the fit to explain ended {trained.status}: {trained.message}")
+    sign = -1.0 if payload["direction"] == Direction.MAXIMIZE else 1.0
+    metric = payload["metric"]
+
+    def loss(y: np.ndarray, prediction: np.ndarray) -> float:
+        return sign * compute(metric, y, prediction)
+
+    return explain_model(
+        lambda part: learner.predict(trained.model, part),
+        rows.take(fold.valid),
+        dataset=dataset,
+        positions=fold.valid,
+        metric=metric,
+        loss=loss,
+        seed=payload["seed"],
+        seconds=EXPLAIN_SECONDS,
+        beats_baseline=payload["beats_baseline"],
+    )
+
+
+def _frozen(folder: Path, digest: str) -> saved.SavedModel:
+    model = saved.load(folder / "model")
+    if model.digest != digest:
+        raise SealError(
+            f"the model in {folder / 'model'} is not the one that was frozen for the sealed test "
+            f"(digest {model.digest[:12]}, expected {digest[:12]}) — restore it, or run the study "
+            "anew in another folder"
+        )
+    return model
+
+
+def _fit_baseline(
+    baseline: Mapping[str, Any], payload: Mapping[str, Any], dataset: Dataset
+) -> tuple[str, Any]:
+    learner = find("learner", baseline["learner"])()
+    data = FitData(
+        dataset=dataset,
+        train=work_rows(payload["folder"], dataset),
+        hints=baseline.get("hints", {}),
+        seed=payload["seed"],
+        threads=payload["threads"],
+    )
+    model = learner.fit(baseline["config"], data, lambda step, losses: Signal.CONTINUE)
+    return baseline["trial"], lambda rows: learner.predict(model, rows)
+
+
+def _scores(
+    name: str, prediction: np.ndarray, rows: Rows, metrics: list[str], confidence: float
+) -> list[Score]:
+    """Every metric that is defined on these rows; one that is not is left out, not made up."""
+    found = []
+    for metric in metrics:
+        try:
+            found.append(
+                score(
+                    metric,
+                    rows.y,
+                    prediction,
+                    trial=name,
+                    groups=rows.groups,
+                    confidence=confidence,
+                )
+            )
+        except DataError:
+            continue
+    return found
+
+
+def measured_scores(
+    inspected: Mapping[str, Any], refitted: Mapping[str, Any], confidence: float
+) -> list[Score]:
+    """The efficiency of the final model as scores.
+
+    Args:
+        inspected: What `inspect` returned.
+        refitted: What `refit` returned, with ``peak_bytes``.
+        confidence: Of the intervals.
+
+    Returns:
+        Latency quantiles, throughput, size, training time and peak memory.
+    """
+    batch = np.asarray(inspected["batch_ms"])
+    values = {
+        "latency_p50_ms": inspected["latency_ms"],
+        "latency_p95_ms": inspected["latency_ms"],
+        "latency_p99_ms": inspected["latency_ms"],
+        "throughput_rows_per_s": inspected["batch"] * 1e3 / batch,
+        "size_mb": [refitted["size_bytes"] / 1e6],
+        "training_seconds": [refitted["seconds"]],
+        "peak_memory_mb": [refitted["peak_bytes"] / 1e6],
+    }
+    return [
+        measured(metric, np.asarray(v), trial="final", confidence=confidence)
+        for metric, v in values.items()
+    ]

@@ -1,0 +1,210 @@
+"""What workers run. Each function takes a payload of plain values and returns plain values."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attain.core.codec import decode, encode
+from attain.core.files import write_atomic
+from attain.core.protocols import FitData, Learner
+from attain.core.registry import find
+from attain.core.seeds import derive
+from attain.core.types import Dataset, Rows, Split, Status
+from attain.data.seal import load_work
+from attain.data.table import to_rows
+from attain.sealed.latency import measure
+from attain.train.trial import Trained, check_prediction, train
+from attain.validate.resample import Fold, carve_stop, folds
+
+Progress = Callable[[Any], None]
+TRAIN_SAMPLE = 5_000
+LATENCY_SECONDS = 0.3
+LATENCY_METRICS = frozenset(
+    {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "throughput_rows_per_s"}
+)
+
+
+def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Fit one configuration on one fold and predict its validation rows.
+
+    Args:
+        payload: ``folder``, ``dataset``, ``learner``, ``config``, ``split``, ``fold``, ``seed``,
+            ``threads``, ``metrics`` (names whose measurements are wanted), ``out`` (file for the
+            predictions, relative to the folder).
+        progress: Told of each look at the fit under way.
+
+    Returns:
+        The fields of `core.types.Outcome` that the job knows.
+    """
+    began = time.perf_counter()
+    dataset = decode(Dataset, payload["dataset"])
+    rows = work_rows(payload["folder"], dataset)
+    fold = all_folds(payload["folder"], payload["split"], dataset)[payload["fold"]]
+    learner: Learner = find("learner", payload["learner"])()
+    trained = _fit(learner, payload, dataset, rows, fold.train, progress)
+    if trained.model is None:
+        return _failed(trained, began)
+    clock = time.perf_counter()
+    valid = learner.predict(trained.model, rows.take(fold.valid))
+    predict_seconds = time.perf_counter() - clock
+    problem = check_prediction(valid, len(fold.valid), len(dataset.classes))
+    if problem:
+        return {"status": Status.FAILED, "message": problem, "curve": encode(trained.curve)}
+    sample = _train_sample(fold.train, payload["seed"])
+    on_train = learner.predict(trained.model, rows.take(sample))
+    _save_predictions(Path(payload["folder"]) / payload["out"], valid, on_train, sample)
+    measured = _measurements(learner, trained.model, payload, dataset)
+    return {
+        "status": Status.DONE,
+        "message": trained.message,
+        "predictions": payload["out"],
+        "curve": encode(trained.curve),
+        "facts": {**trained.model.facts, **measured},
+        "fit_seconds": trained.seconds,
+        "predict_seconds": predict_seconds,
+    }
+
+
+def _fit(
+    learner: Learner,
+    payload: Mapping[str, Any],
+    dataset: Dataset,
+    rows: Rows,
+    index: np.ndarray,
+    progress: Progress,
+) -> Trained:
+    """Fit on the rows at `index`; without hints a part of them is set aside to stop early on."""
+    hints = payload.get("hints") or {}
+    fit_index, stop = index, None
+    if learner.stops_early and not hints:
+        fit_index, stop_index = carve_stop(
+            rows, index, classifies=dataset.task.classifies, seed=payload["seed"]
+        )
+        stop = rows.take(stop_index) if len(stop_index) else None
+    data = FitData(
+        dataset=dataset,
+        train=rows.take(fit_index),
+        stop=stop,
+        hints=hints,
+        seed=payload["seed"],
+        threads=payload["threads"],
+    )
+    return train(learner, payload["config"], data, on_point=lambda p: progress(encode(p)))
+
+
+def _failed(trained: Trained, began: float) -> dict[str, Any]:
+    return {
+        "status": trained.status,
+        "message": trained.message,
+        "curve": encode(trained.curve),
+        "fit_seconds": time.perf_counter() - began,
+    }
+
+
+def _train_sample(index: np.ndarray, seed: int) -> np.ndarray:
+    """Some training rows, enough to tell memorising from learning."""
+    if len(index) <= TRAIN_SAMPLE:
+        return index
+    rng = np.random.default_rng(derive(seed, "train sample"))
+    return np.sort(rng.choice(index, TRAIN_SAMPLE, replace=False))
+
+
+def _save_predictions(
+    path: Path, valid: np.ndarray, on_train: np.ndarray, sample: np.ndarray
+) -> None:
+    buffer = io.BytesIO()
+    arrays = {"valid": valid.astype(np.float32), "train": on_train.astype(np.float32)}
+    np.savez(buffer, **arrays, train_rows=sample.astype(np.int64))
+    write_atomic(path, buffer.getvalue())
+
+
+def _measurements(
+    learner: Learner, model: Any, payload: Mapping[str, Any], dataset: Dataset
+) -> dict[str, Any]:
+    """What efficiency objectives need; nothing is measured that nobody asked for."""
+    found: dict[str, Any] = {}
+    metrics = set(payload["metrics"])
+    if metrics & LATENCY_METRICS:
+        frame = load_work(Path(payload["folder"])).head(1_000)
+        times = latency(learner, model, frame, dataset, LATENCY_SECONDS)
+        found["latency_ms"] = times.tolist()
+    if "size_mb" in metrics:
+        with tempfile.TemporaryDirectory() as folder:
+            model.save(Path(folder))
+            found["size_mb"] = folder_bytes(Path(folder)) / 1e6
+    return found
+
+
+def latency(
+    learner: Learner, model: Any, frame: Any, dataset: Dataset, seconds: float, batch: int = 1
+) -> np.ndarray:
+    """Milliseconds from a raw frame to predictions, as a user of the model would wait.
+
+    Args:
+        learner: The model's family.
+        model: A fitted model.
+        frame: Raw rows to take from, never sealed ones.
+        dataset: What is known of the rows.
+        seconds: Time to spend.
+        batch: Rows in each call.
+
+    Returns:
+        One value per call, after warming up.
+    """
+
+    def predict(part: Any) -> np.ndarray:
+        return learner.predict(model, to_rows(part, dataset, with_target=False))
+
+    return measure(predict, frame, batch=batch, seconds=seconds)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Bytes of all files in a folder."""
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+_rows: dict[tuple[str, str], Rows] = {}
+_folds: dict[str, tuple[Fold, ...]] = {}
+
+
+def work_rows(folder: str, dataset: Dataset) -> Rows:
+    """The unsealed rows, read once per worker.
+
+    Args:
+        folder: The study folder.
+        dataset: What is known of them.
+
+    Returns:
+        The same object at each call.
+    """
+    key = (str(folder), dataset.fingerprint)
+    if key not in _rows:
+        _rows.clear()
+        _rows[key] = to_rows(load_work(Path(folder)), dataset)
+    return _rows[key]
+
+
+def all_folds(folder: str, split: Mapping[str, Any], dataset: Dataset) -> tuple[Fold, ...]:
+    """The folds of a split, computed once per worker.
+
+    Args:
+        folder: The study folder.
+        split: An encoded `core.types.Split`.
+        dataset: What is known of the rows.
+
+    Returns:
+        Positions of training and validation rows.
+    """
+    key = f"{folder}|{dataset.fingerprint}|{sorted(split.items())}"
+    if key not in _folds:
+        if len(_folds) > 8:
+            _folds.clear()
+        _folds[key] = folds(decode(Split, split), work_rows(folder, dataset))
+    return _folds[key]

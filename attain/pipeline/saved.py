@@ -1,0 +1,236 @@
+"""Saved models: a folder without pickle, every file under a hash that is checked before use."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attain._version import __version__
+from attain.core.codec import decode, encode
+from attain.core.errors import ArtifactError
+from attain.core.files import file_digest, inside, plain_errors, sync_folder, write_atomic
+from attain.core.protocols import Model
+from attain.core.registry import find
+from attain.core.types import Dataset
+from attain.data.load import load_frame
+from attain.data.table import to_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "attain-model/1"
+MANIFEST = "manifest.json"
+
+
+class SavedModel:
+    """A model that was read from its folder.
+
+    Args:
+        folder: Where it lies.
+        about: The content of ``model.json``.
+        digest: SHA-256 of the manifest, which covers every file.
+    """
+
+    def __init__(self, folder: Path, about: Mapping[str, Any], digest: str) -> None:
+        self.folder = folder
+        self.digest = digest
+        self.learner_name: str = about["learner"]
+        self.config: dict[str, Any] = dict(about["config"])
+        self.dataset = decode(Dataset, about["dataset"])
+        self._learner = find("learner", self.learner_name)()
+        self.model: Model = self._learner.load(folder / "learner")
+
+    def __repr__(self) -> str:
+        return f"<{self.learner_name} for {self.dataset.target!r} from {self.folder}>"
+
+    def raw(self, data: Any) -> np.ndarray:
+        """Probabilities of shape (n, classes), or values of shape (n,).
+
+        Args:
+            data: A path, or a pandas or polars frame with the feature columns; others are ignored.
+
+        Returns:
+            One row per row of the data.
+
+        Raises:
+            DataError: When a column is missing or a value cannot be read.
+        """
+        rows = to_rows(load_frame(data), self.dataset, with_target=False)
+        prediction: np.ndarray = self._learner.predict(self.model, rows)
+        return prediction
+
+    def predict(self, data: Any) -> np.ndarray:
+        """Class labels as text, or values.
+
+        Args:
+            data: As for `raw`.
+
+        Returns:
+            Shape (n,).
+
+        Raises:
+            DataError: When a column is missing or a value cannot be read.
+        """
+        prediction = self.raw(data)
+        if not self.dataset.task.classifies:
+            return prediction
+        return np.asarray(self.dataset.classes, dtype=object)[labels(prediction)]
+
+    def predict_frame(self, data: Any, *, proba: bool = False) -> pd.DataFrame:
+        """Predictions as a frame with the name of the target.
+
+        Args:
+            data: As for `raw`.
+            proba: Add one column of probabilities for each class.
+
+        Returns:
+            One row per row of the data.
+
+        Raises:
+            DataError: When a column is missing or a value cannot be read.
+        """
+        import pandas as pd
+
+        prediction = self.raw(data)
+        name = self.dataset.target
+        if not self.dataset.task.classifies:
+            return pd.DataFrame({name: prediction})
+        classes = np.asarray(self.dataset.classes, dtype=object)
+        frame = pd.DataFrame({name: classes[labels(prediction)]})
+        if proba:
+            for code, label in enumerate(self.dataset.classes):
+                frame[f"{name}={label}"] = prediction[:, code]
+        return frame
+
+
+def labels(prediction: np.ndarray) -> np.ndarray:
+    """Class codes from probabilities; a binary tie goes to the positive class.
+
+    Args:
+        prediction: Shape (n, classes).
+
+    Returns:
+        Shape (n,).
+    """
+    if prediction.shape[1] == 2:
+        return (prediction[:, 1] >= 0.5).astype(np.int64)
+    return prediction.argmax(axis=1)
+
+
+def save(
+    folder: Path,
+    model: Model,
+    *,
+    learner: str,
+    config: Mapping[str, Any],
+    dataset: Dataset,
+    about: Mapping[str, Any],
+) -> str:
+    """Write a model folder so that it is whole or absent.
+
+    Args:
+        folder: Where; an older model there is replaced.
+        model: What was fitted.
+        learner: Registered name of its family.
+        config: What it was fitted with.
+        dataset: The schema that predictions need.
+        about: Anything else worth keeping, plain JSON values.
+
+    Returns:
+        SHA-256 of the manifest, which covers every file.
+
+    Raises:
+        EnvironmentProblem: When the disk is full, read-only or forbidden.
+    """
+    draft = folder.with_name(f".{folder.name}.draft")
+    with plain_errors(folder):
+        shutil.rmtree(draft, ignore_errors=True)
+        (draft / "learner").mkdir(parents=True)
+        model.save(draft / "learner")
+    content = {
+        "format": FORMAT,
+        "attain": __version__,
+        "learner": learner,
+        "config": dict(config),
+        "dataset": encode(dataset),
+        **about,
+    }
+    write_atomic(draft / "model.json", json.dumps(encode(content), indent=1))
+    files = sorted(f for f in draft.rglob("*") if f.is_file())
+    hashes = {f.relative_to(draft).as_posix(): file_digest(f) for f in files}
+    manifest = json.dumps({"format": FORMAT, "files": hashes}, indent=1, sort_keys=True)
+    write_atomic(draft / MANIFEST, manifest)
+    with plain_errors(folder):
+        old = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(draft, folder)
+        sync_folder(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    return file_digest(folder / MANIFEST)
+
+
+def load(folder: Path | str) -> SavedModel:
+    """Read a model, checking every file against the manifest first.
+
+    Args:
+        folder: A model folder, or a study folder that has one.
+
+    Returns:
+        The model.
+
+    Raises:
+        ArtifactError: When the folder is no model, incomplete, or altered in any file.
+    """
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file() and (folder / "model" / MANIFEST).is_file():
+        folder = folder / "model"
+    verify(folder)
+    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    return SavedModel(folder, about, file_digest(folder / MANIFEST))
+
+
+def verify(folder: Path) -> None:
+    """Check every file of a model folder against its manifest.
+
+    Args:
+        folder: A model folder.
+
+    Raises:
+        ArtifactError: Names the files that are missing, altered, or were added.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files: Mapping[str, str] = dict(manifest["files"])
+        kind = manifest["format"]
+    except FileNotFoundError:
+        raise ArtifactError(
+            f"{folder} is not a model folder (it has no {MANIFEST}) — give the folder `model` of "
+            "a finished study"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{folder / MANIFEST} cannot be read ({error}) — get it anew") from None
+    if kind != FORMAT:
+        raise ArtifactError(
+            f"{folder} has format {kind!r}, this version reads {FORMAT!r} — upgrade"
+        )
+    present = {f.relative_to(folder).as_posix() for f in folder.rglob("*") if not f.is_dir()}
+    problems = [f"{name} is missing" for name in files if name not in present]
+    problems += [f"{name} was added" for name in sorted(present - set(files) - {MANIFEST})]
+    problems += [
+        f"{name} was altered"
+        for name, digest in files.items()
+        if name in present and file_digest(inside(folder, name)) != digest
+    ]
+    if problems:
+        raise ArtifactError(
+            f"{folder} does not match its manifest: {'; '.join(problems)} — it was altered or "
+            "damaged after it was saved; get it anew"
+        )

@@ -1,0 +1,404 @@
+"""The study file: what the user says, checked strictly, every problem at once with its line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from attain.core.errors import Problem, SpecError, did_you_mean
+from attain.core.registry import names
+from attain.core.types import Task
+
+AUTO = "auto"
+DEFAULT_MINUTES = 10.0
+DEFAULT_TRIALS = 60
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a study may spend on the search; it ends at whichever limit comes first.
+
+    Attributes:
+        trials: Configurations to try, at least 1; None for no such limit.
+        minutes: Wall time of searching and confirming, above 0; None for no such limit.
+    """
+
+    trials: int | None = DEFAULT_TRIALS
+    minutes: float | None = DEFAULT_MINUTES
+
+    def __str__(self) -> str:
+        parts = []
+        if self.trials is not None:
+            parts.append(f"{self.trials} trials")
+        if self.minutes is not None:
+            parts.append(f"{self.minutes:g} minutes")
+        return " or ".join(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class StudySpec:
+    """A study as the user stated it.
+
+    Attributes:
+        data: Path of the data, or a frame in memory.
+        target: Column to predict.
+        task: ``binary``, ``multiclass``, ``regression``, or None to infer it.
+        objectives: Statements such as ``roc_auc >= 0.93``; empty for a sensible default.
+        test: Share of rows to seal, in (0, 0.5], or the path of a test file.
+        groups: Column whose values must stay together, if any.
+        time: Column that orders the rows, if any.
+        ignore: Columns to leave out.
+        learners: Names of learners; empty for attain's choice.
+        strategy: Name of a search strategy, or ``auto``.
+        budget: What the search may spend.
+        folds: Number of folds, 1 for a hold-out, or ``auto``.
+        repeats: How often the folds are drawn afresh, or ``auto``.
+        confidence: Of every interval that decides, in [0.5, 1).
+        workers: Processes that fit at the same time, or ``auto``.
+        trial_minutes: Limit of a single fit, or None.
+        trial_memory_gb: Memory limit of a single fit, or None.
+        seed: Of everything random.
+        audit_ignore: Codes of data checks to skip.
+        output: Study folder.
+        base: Folder that relative paths start from.
+    """
+
+    data: Any
+    target: str
+    task: Task | None = None
+    objectives: tuple[Any, ...] = ()
+    test: float | str = 0.2
+    groups: str | None = None
+    time: str | None = None
+    ignore: tuple[str, ...] = ()
+    learners: tuple[str, ...] = ()
+    strategy: str = AUTO
+    budget: Budget = field(default_factory=Budget)
+    folds: int | str = AUTO
+    repeats: int | str = AUTO
+    confidence: float = 0.95
+    workers: int | str = AUTO
+    trial_minutes: float | None = None
+    trial_memory_gb: float | None = None
+    seed: int = 0
+    audit_ignore: tuple[str, ...] = ()
+    output: str = "study"
+    base: Path = Path()
+
+    @property
+    def folder(self) -> Path:
+        """The study folder, absolute."""
+        return (self.base / self.output).resolve()
+
+    @property
+    def source(self) -> Any:
+        """The data as `data.load` takes them: an absolute path, or the frame."""
+        return self.base / self.data if isinstance(self.data, str) else self.data
+
+    @property
+    def test_share(self) -> float | None:
+        """Share of rows to seal, None when a test file is given."""
+        return self.test if isinstance(self.test, float) else None
+
+    def public(self) -> dict[str, Any]:
+        """The study as plain JSON values, without the rows."""
+        skip = {"base", "data"}
+        stated = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
+        data = self.data if isinstance(self.data, str) else "(in memory)"
+        budget = {"trials": self.budget.trials, "minutes": self.budget.minutes}
+        return {"data": data, **stated, "budget": budget}
+
+
+def load_spec(path: Path, overrides: Mapping[str, Any] | None = None) -> StudySpec:
+    """Read a study file.
+
+    Args:
+        path: A YAML file.
+        overrides: Keys that replace those of the file, such as ``{"seed": 3}``; ``trials`` and
+            ``minutes`` replace parts of the budget.
+
+    Returns:
+        The study, with relative paths starting at the file's folder.
+
+    Raises:
+        SpecError: Names every problem with its line and the nearest valid key.
+    """
+    content = _read_yaml(path)
+    changed = {k: v for k, v in (overrides or {}).items() if v is not None}
+    budget = {k: changed.pop(k) for k in ("trials", "minutes") if k in changed}
+    lines = {key: content.lc.key(key)[0] + 1 for key in content}
+    spec = make_spec({**content, **changed}, place=str(path), lines=lines)
+    if budget:
+        allowed = {"trials": None, "minutes": None, **budget}
+        spec = replace(spec, budget=_budget(allowed))
+    return replace(spec, base=path.resolve().parent)
+
+
+def make_spec(
+    stated: Mapping[str, Any], *, place: str = "tune", lines: Mapping[str, int] | None = None
+) -> StudySpec:
+    """Check what was stated and turn it into a study.
+
+    Args:
+        stated: Keys and values as in the study file.
+        place: For messages.
+        lines: Line of each key, if it came from a file.
+
+    Returns:
+        The study.
+
+    Raises:
+        SpecError: Names every problem.
+    """
+    known = [f.name for f in fields(StudySpec) if f.name != "base"]
+    where = _Where(place, lines or {})
+    problems = [
+        Problem("only known keys are allowed", repr(key), where(key), did_you_mean(str(key), known))
+        for key in stated
+        if key not in known
+    ]
+    problems += [
+        Problem(f"the key {key!r} is required", "nothing", place, remedy)
+        for key, remedy in (
+            ("data", "give the path of a data file"),
+            ("target", "name the column to predict"),
+        )
+        if stated.get(key) is None
+    ]
+    values: dict[str, Any] = {}
+    for key, value in stated.items():
+        if key in known and value is not None:
+            try:
+                values[key] = _READERS.get(key, _keep)(value)
+            except _Broken as broken:
+                problems.append(Problem(broken.rule, repr(value), where(key), broken.remedy))
+    if problems:
+        raise SpecError(problems)
+    return StudySpec(**values)
+
+
+class _Broken(Exception):
+    """A value that breaks its key's rule.
+
+    Args:
+        rule: What must hold.
+        remedy: What to write instead.
+    """
+
+    def __init__(self, rule: str, remedy: str = "") -> None:
+        super().__init__(rule)
+        self.rule = rule
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class _Where:
+    place: str
+    lines: Mapping[str, int]
+
+    def __call__(self, key: object) -> str:
+        line = self.lines.get(str(key))
+        return f"{self.place}, line {line}, {key}" if line else f"{self.place}, {key}"
+
+
+def _read_yaml(path: Path) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        content = YAML(typ="rt", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        remedy = "make one with: attain init DATA --target COLUMN"
+        raise SpecError(Problem("the study file must exist", str(path), "", remedy)) from None
+    except IsADirectoryError:
+        raise SpecError(Problem("a study file is a file, not a folder", str(path))) from None
+    except UnicodeDecodeError as error:
+        remedy = "save it as UTF-8"
+        rule = f"the study file must be UTF-8 (byte {error.start} is not)"
+        raise SpecError(Problem(rule, "", str(path), remedy)) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        problem = Problem(f"not valid YAML: {error.problem}", "", place, "check the indentation")
+        raise SpecError(problem) from None
+    except YAMLError as error:
+        raise SpecError(Problem(f"not valid YAML: {error}", "", str(path))) from None
+    if not isinstance(content, CommentedMap):
+        remedy = "see: attain init --help"
+        rule = "a study file is a list of `key: value` lines"
+        raise SpecError(Problem(rule, type(content).__name__, str(path), remedy))
+    return content
+
+
+def _keep(value: Any) -> Any:
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str) and value.strip():
+        return str(value)
+    raise _Broken("must be a non-empty text", "put it in quotes")
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return () if value == AUTO else (value,)
+    if isinstance(value, Sequence) and all(isinstance(v, str) for v in value):
+        return tuple(str(v) for v in value)
+    raise _Broken("must be a name or a list of names", "write [first, second]")
+
+
+def _column(value: Any) -> str | None:
+    return None if value in (None, False, "none") else _text(value)
+
+
+def _statements(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, Sequence):
+        return tuple(dict(v) if isinstance(v, Mapping) else v for v in value)
+    raise _Broken("must be a statement or a list of statements", "write - roc_auc >= 0.9")
+
+
+def _task(value: Any) -> Task | None:
+    if value == AUTO:
+        return None
+    try:
+        return Task(value)
+    except ValueError:
+        rule = "must be binary, multiclass or regression"
+        raise _Broken(rule, did_you_mean(str(value), list(Task))) from None
+
+
+def _test(value: Any) -> float | str:
+    if isinstance(value, str) and not value.strip().endswith("%"):
+        return value
+    share = _share(value)
+    if not 0 < share <= 0.5:
+        rule = "must be a share of the rows above 0 and at most 50 %, or a file"
+        raise _Broken(rule, "20 % is usual")
+    return share
+
+
+def _share(value: Any) -> float:
+    try:
+        if isinstance(value, str):
+            return float(value.strip().rstrip("%")) / 100
+        if not isinstance(value, bool):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise _Broken("must be a share such as 20 % or 0.2")
+
+
+def _confidence(value: Any) -> float:
+    share = _share(value)
+    if not 0.5 <= share < 1:
+        raise _Broken("must be at least 50 % and below 100 %", "95 % is usual")
+    return share
+
+
+def _whole(low: int, *, auto: bool) -> Any:
+    def read(value: Any) -> int | str:
+        if auto and value == AUTO:
+            return AUTO
+        if isinstance(value, int) and not isinstance(value, bool) and value >= low:
+            return int(value)
+        raise _Broken(f"must be a whole number of at least {low}" + (" or auto" if auto else ""))
+
+    return read
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return float(value)
+    raise _Broken("must be a number above 0")
+
+
+def _named(kind: str) -> Any:
+    def read(value: Any) -> tuple[str, ...]:
+        known = [*names(kind), *(("logistic", "ridge") if kind == "learner" else ())]
+        for name in (stated := _texts(value)):
+            if name not in known:
+                raise _Broken(f"{name!r} is not a known {kind}", did_you_mean(name, known))
+        return stated
+
+    return read
+
+
+def _strategy(value: Any) -> str:
+    found = _named("strategy")(value)
+    return found[0] if found else AUTO
+
+
+_UNITS = {"s": 1 / 60, "sec": 1 / 60, "second": 1 / 60, "m": 1, "min": 1, "minute": 1}
+_UNITS |= {"h": 60, "hour": 60, "trial": 0}
+_PART = re.compile(r"(?P<number>[\d.]+)\s*(?P<unit>[a-z]+?)s?")
+
+
+def _budget(value: Any) -> Budget:
+    if isinstance(value, Budget):
+        return value
+    if isinstance(value, Mapping):
+        return _budget_of(value)
+    if not isinstance(value, str):
+        raise _Broken("must state trials or time", "write 40 trials, or 3 min, or both")
+    found: dict[str, float] = {}
+    for part in re.split(r",|\bor\b|\band\b|\+", value):
+        match = _PART.fullmatch(part.strip().lower())
+        if not match or match["unit"] not in _UNITS:
+            raise _Broken(f"cannot read {part.strip()!r}", "write 40 trials, or 3 min, or both")
+        factor = _UNITS[match["unit"]]
+        key = "minutes" if factor else "trials"
+        found[key] = float(match["number"]) * (factor or 1)
+    return _budget_of(found)
+
+
+def _budget_of(value: Mapping[str, Any]) -> Budget:
+    unknown = [k for k in value if k not in ("trials", "minutes")]
+    if unknown:
+        remedy = did_you_mean(str(unknown[0]), ["trials", "minutes"])
+        raise _Broken(f"a budget has no {unknown[0]!r}", remedy)
+    trials, minutes = value.get("trials"), value.get("minutes")
+    if trials is None and minutes is None:
+        raise _Broken("must state trials or minutes", "write {trials: 40, minutes: 3}")
+    if trials is not None and (isinstance(trials, bool) or trials != int(trials) or trials < 1):
+        raise _Broken("trials must be a whole number of at least 1")
+    return Budget(
+        None if trials is None else int(trials), None if minutes is None else _positive(minutes)
+    )
+
+
+def _codes(value: Any) -> tuple[str, ...]:
+    codes = _texts(value)
+    wrong: Iterable[str] = [c for c in codes if not re.fullmatch(r"D\d{3}", c)]
+    for code in wrong:
+        raise _Broken(f"{code!r} is not a check's code", "codes look like D008; see docs/checks.md")
+    return codes
+
+
+_READERS: Mapping[str, Any] = {
+    "target": _text,
+    "task": _task,
+    "objectives": _statements,
+    "test": _test,
+    "groups": _column,
+    "time": _column,
+    "ignore": _texts,
+    "learners": _named("learner"),
+    "strategy": _strategy,
+    "budget": _budget,
+    "folds": _whole(1, auto=True),
+    "repeats": _whole(1, auto=True),
+    "confidence": _confidence,
+    "workers": _whole(1, auto=True),
+    "trial_minutes": _positive,
+    "trial_memory_gb": _positive,
+    "seed": _whole(0, auto=False),
+    "audit_ignore": _codes,
+    "output": _text,
+}
