@@ -111,6 +111,8 @@ class Column:
         reason: Why this kind and role, in one clause, shown to the user.
         missing: Missing cells among the unsealed rows.
         distinct: Distinct present values among the unsealed rows.
+        format: How cells are written where text alone does not tell: a strptime pattern or
+            ``ISO8601`` for dates, ``mixed`` for numbers among which other text counts as missing.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Column:
     reason: str = ""
     missing: int = 0
     distinct: int = 0
+    format: str = ""
 
 
 @dataclass(frozen=True)
