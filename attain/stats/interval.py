@@ -1,0 +1,251 @@
+"""Intervals of proportions, means, quantiles, and of anything that can be linearised.
+
+Every function returns an `Interval` with two ends at the stated confidence. Where the data
+cannot bound a value (one row, one cluster), the end is infinite rather than invented.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple, cast
+
+import numpy as np
+from scipy import special
+
+Scale = Literal["identity", "log", "logit"]
+
+
+class Interval(NamedTuple):
+    """An estimate between two limits.
+
+    Attributes:
+        estimate: Value in the unit of the data.
+        low: Lower limit.
+        high: Upper limit.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    def clip(self, low: float, high: float) -> Interval:
+        """The same with both limits inside of a range."""
+        return Interval(self.estimate, max(self.low, low), min(self.high, high))
+
+
+def t_quantile(freedom: float, confidence: float) -> float:
+    """Quantile of Student's t for a two-sided interval; infinite without a degree of freedom."""
+    if freedom <= 0:
+        return math.inf
+    return float(special.stdtrit(freedom, 0.5 + confidence / 2))
+
+
+def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
+    """Score interval of a proportion (Wilson 1927; recommended by Brown, Cai & DasGupta 2001).
+
+    Args:
+        successes: Between 0 and n; a fraction when n is an effective number of rows.
+        n: Rows, at least 0.
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Proportion and limits in [0, 1]; all of [0, 1] for n = 0.
+    """
+    if n <= 0:
+        return Interval(0.0, 0.0, 1.0)
+    p, z2 = successes / n, float(special.ndtri(0.5 + confidence / 2)) ** 2
+    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (max(p * (1 - p), 0.0) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    # the limits at the ends are exactly 0 and 1, whatever the rounding
+    return Interval(
+        p, 0.0 if p <= 0 else max(centre - half, 0.0), 1.0 if p >= 1 else min(centre + half, 1.0)
+    )
+
+
+def clopper_pearson(successes: float, n: float, confidence: float = 0.95) -> Interval:
+    """Exact interval of a proportion (Clopper & Pearson 1934); never covers too little.
+
+    Args:
+        successes: Between 0 and n.
+        n: Rows, at least 0.
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Proportion and limits in [0, 1]; all of [0, 1] for n = 0.
+    """
+    if n <= 0:
+        return Interval(0.0, 0.0, 1.0)
+    alpha = (1 - confidence) / 2
+    k = successes
+    low = 0.0 if k <= 0 else float(special.betaincinv(k, n - k + 1, alpha))
+    high = 1.0 if k >= n else float(special.betaincinv(k + 1, n - k, 1 - alpha))
+    return Interval(k / n, low, high)
+
+
+def mean_t(values: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Student's interval of a mean.
+
+    Args:
+        values: Independent values, shape (n,), n at least 1.
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Mean and limits in the unit of the values; infinite limits for a single value.
+    """
+    n, mean = len(values), float(np.mean(values))
+    if n < 2:
+        return Interval(mean, -math.inf, math.inf)
+    half = t_quantile(n - 1, confidence) * float(np.std(values, ddof=1)) / math.sqrt(n)
+    return Interval(mean, mean - half, mean + half)
+
+
+def corrected_t(values: np.ndarray, test_over_train: float, confidence: float = 0.95) -> Interval:
+    """Interval of a mean over resampled folds, corrected for their overlap.
+
+    Nadeau & Bengio (2003), "Inference for the generalization error", Machine Learning 52: the
+    variance of the mean of J folds is s^2 (1/J + n_test / n_train), because training sets overlap.
+    Repeated cross-validation counts all its folds in J (Bouckaert & Frank 2004).
+
+    Args:
+        values: One value for each fold of each repeat, shape (J,).
+        test_over_train: Rows of a validation fold over rows of its training set; 1 / (k - 1) for
+            k-fold cross-validation.
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Mean and limits; infinite limits for a single fold.
+    """
+    folds, mean = len(values), float(np.mean(values))
+    if folds < 2:
+        return Interval(mean, -math.inf, math.inf)
+    variance = float(np.var(values, ddof=1)) * (1 / folds + test_over_train)
+    half = t_quantile(folds - 1, confidence) * math.sqrt(variance)
+    return Interval(mean, mean - half, mean + half)
+
+
+def cluster_sums(values: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Sum of the values of each cluster.
+
+    Args:
+        values: Shape (n,).
+        clusters: Cluster of each value, anything that sorts, shape (n,).
+
+    Returns:
+        Shape (G,), in the sorted order of the clusters.
+    """
+    _, code = np.unique(clusters, return_inverse=True)
+    return cast(np.ndarray, np.bincount(code, weights=values))
+
+
+def cluster_mean(values: np.ndarray, clusters: np.ndarray, confidence: float = 0.95) -> Interval:
+    """Interval of a mean over rows whose clusters, not rows, are independent.
+
+    Liang & Zeger (1986) with the G / (G - 1) factor and t with G - 1 degrees of freedom.
+
+    Args:
+        values: Shape (n,).
+        clusters: Cluster of each value, shape (n,).
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Mean over rows and limits; infinite limits for a single cluster.
+    """
+    mean = float(np.mean(values))
+    influence = (values - mean) / len(values)
+    return linear(mean, influence, clusters=clusters, confidence=confidence)
+
+
+def error_of(
+    influence: np.ndarray, clusters: np.ndarray | None, repeats: float
+) -> tuple[float, int]:
+    """Standard error of an estimate from the influence of each row, and independent units.
+
+    Args:
+        influence: What each row adds to the estimate's error, shape (n,); the variance of the
+            estimate is the sum of their squares.
+        clusters: Cluster of each row, or None when rows are independent.
+        repeats: How often each row appears; used only without clusters, and then assumes that a
+            row's repeats say nothing new.
+
+    Returns:
+        Standard error (infinite for a single unit) and number of units.
+    """
+    if clusters is None:
+        units = round(len(influence) / repeats)
+        return math.sqrt(float(influence @ influence) * repeats) if units > 1 else math.inf, units
+    sums = cluster_sums(influence, clusters)
+    units = len(sums)
+    if units < 2:
+        return math.inf, units
+    return math.sqrt(float(sums @ sums) * units / (units - 1)), units
+
+
+def linear(
+    estimate: float,
+    influence: np.ndarray,
+    *,
+    clusters: np.ndarray | None = None,
+    repeats: float = 1,
+    scale: Scale = "identity",
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval of an estimate from the influence of each row (delta method).
+
+    Args:
+        estimate: Value; positive for scale ``log``, in [0, 1] for ``logit``.
+        influence: What each row adds to the estimate's error, shape (n,).
+        clusters: Cluster of each row, or None when rows are independent.
+        repeats: How often each row appears among the n (repeated cross-validation).
+        scale: On which the interval is symmetric; ``logit`` also treats an estimate of exactly 0
+            or 1 without variance as that many successes in a row (Wilson), since no sample proves
+            perfection.
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Estimate and limits on the scale of the estimate.
+    """
+    error, units = error_of(influence, clusters, repeats)
+    half = t_quantile(units - 1, confidence) * error if error > 0 else 0.0
+    if scale == "log" and estimate > 0:
+        factor = math.exp(min(half / estimate, 700.0))
+        return Interval(estimate, estimate / factor, estimate * factor)
+    if scale == "logit":
+        if error == 0 and estimate in (0.0, 1.0):
+            return wilson(estimate * units, units, confidence)
+        if 0 < estimate < 1:
+            centre, width = special.logit(estimate), half / (estimate * (1 - estimate))
+            low, high = special.expit([centre - width, centre + width])
+            return Interval(estimate, float(low), float(high))
+        return Interval(estimate, 0.0, 1.0) if half else Interval(estimate, estimate, estimate)
+    return Interval(estimate, estimate - half, estimate + half)
+
+
+def quantile(values: np.ndarray, q: float, confidence: float = 0.95) -> Interval:
+    """Distribution-free interval of a quantile from order statistics.
+
+    The limits are the order statistics whose ranks enclose q with binomial probability (David &
+    Nagaraja 2003, Order Statistics, section 7.1), at most (1 - confidence) / 2 missing on each
+    side. Where no order statistic is far enough out, the limit is infinite.
+
+    Args:
+        values: Shape (n,), n at least 1.
+        q: In (0, 1).
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Sample quantile (linear interpolation) and limits.
+    """
+    ordered, n = np.sort(values), len(values)
+    tail = (1 - confidence) / 2
+    rank = np.arange(n + 1)
+    below = special.bdtr(rank, n, q)  # P(at most `rank` values lie below the quantile)
+    lower = int(np.searchsorted(below, tail, side="right"))  # largest r with P(X <= r - 1) <= tail
+    upper = int(np.searchsorted(below, 1 - tail, side="left")) + 1
+    low = float(ordered[lower - 1]) if lower >= 1 else -math.inf
+    high = float(ordered[upper - 1]) if upper <= n else math.inf
+    return Interval(float(np.quantile(ordered, q)), low, high)
+
+
+def quantile_needs(q: float, confidence: float = 0.95) -> int:
+    """Values needed before a quantile's upper limit is finite (367 for q = 0.99)."""
+    return math.ceil(math.log((1 - confidence) / 2) / math.log(q))
