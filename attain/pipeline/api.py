@@ -1,0 +1,388 @@
+"""What the command line and Python programs call."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attain.core.codec import decode
+from attain.core.errors import (
+    ArtifactError,
+    BlockedByAudit,
+    Problem,
+    SpecError,
+    did_you_mean,
+)
+from attain.core.types import Dataset, Finding, Objective, Split
+from attain.objectives.feasibility import Feasibility
+from attain.parameters.select import Selection
+from attain.pipeline import run as running
+from attain.pipeline import saved
+from attain.pipeline.doctor import Diagnostic, doctor
+from attain.pipeline.finish import write_reports
+from attain.pipeline.notice import Listener, Notice
+from attain.pipeline.prepare import describe_data, prepare
+from attain.pipeline.result import Result
+from attain.pipeline.spec import StudySpec, load_spec, make_spec
+from attain.pipeline.study import Study
+from attain.pipeline.template import init
+from attain.report import evidence
+from attain.runtime.ledger import SqliteLedger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "Diagnostic",
+    "Notice",
+    "PlanView",
+    "Result",
+    "StudySpec",
+    "audit",
+    "doctor",
+    "export",
+    "init",
+    "load_spec",
+    "plan",
+    "predict",
+    "report",
+    "run",
+    "study_folder",
+    "test",
+    "tune",
+]
+
+FORMATS = ("folder", "json", "skops")
+STUDY_FILE = "attain.yaml"
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """What a study would do, found out without training anything.
+
+    Attributes:
+        dataset: The rows that would be unsealed.
+        objectives: What good means.
+        objective_reason: Where the objectives come from.
+        feasibility: Whether the sealed rows can decide each objective.
+        findings: What the audit says.
+        split: How configurations would be validated.
+        selection: Learners and parameters, with reasons.
+        strategy: Name of the search strategy and why.
+        seal_rule: How the sealed rows would be chosen.
+        sealed_rows: How many.
+        workers: Processes, and threads of each.
+        cost: What the search may spend, in words.
+        blocked: Why the run would not start; empty if it would.
+    """
+
+    dataset: Dataset
+    objectives: tuple[Objective, ...]
+    objective_reason: str
+    feasibility: tuple[Feasibility, ...]
+    findings: tuple[Finding, ...]
+    split: Split | None
+    selection: Selection | None
+    strategy: tuple[str, str]
+    seal_rule: str
+    sealed_rows: int
+    workers: tuple[int, int]
+    cost: str
+    blocked: str = ""
+
+
+def run(spec: StudySpec, *, listen: Listener | None = None) -> Result:
+    """Run a study, or go on with one that was stopped; see `pipeline.run.run`."""
+    return running.run(spec, listen=listen)
+
+
+def test(folder: Path, *, reason: str, listen: Listener | None = None) -> Result:
+    """Open the seal of a finished study once more.
+
+    Args:
+        folder: The study folder.
+        reason: Why; recorded and shown in every report.
+        listen: Told of everything that happens.
+
+    Returns:
+        With the new verdict, at a tightened confidence.
+
+    Raises:
+        SealError: When the study has not been tested yet, or there is no reason.
+    """
+    return running.look_again(_recorded_spec(folder), reason, listen)
+
+
+def plan(spec: StudySpec) -> PlanView:
+    """Say what a study would do. Nothing is trained, and the study folder is not touched.
+
+    Args:
+        spec: What the user stated.
+
+    Returns:
+        The plan; blocking findings are part of it, not an error.
+
+    Raises:
+        SpecError: When objectives or settings do not fit the data.
+        DataError: When the data cannot be used.
+    """
+    blocked = ""
+    with tempfile.TemporaryDirectory(prefix="attain-plan-") as folder:
+        study = _trial_study(Path(folder), spec)
+        try:
+            prepare(study, spec)
+        except BlockedByAudit as error:
+            blocked = str(error)
+        finally:
+            study.close()
+        return _plan_view(study, spec, blocked)
+
+
+def _trial_study(folder: Path, spec: StudySpec) -> Study:
+    ledger = SqliteLedger(folder / running.LEDGER)
+    return Study(folder, ledger, seed=spec.seed, budget=spec.budget)
+
+
+def _plan_view(study: Study, spec: StudySpec, blocked: str) -> PlanView:
+    payload = {r.kind: r.payload for r in study.records}
+    split = decode(Split, payload["split"]["split"]) if "split" in payload else None
+    selection = decode(Selection, payload["selection"]) if "selection" in payload else None
+    strategy = payload.get("strategy", {"name": "", "reason": ""})
+    seal = payload["seal"]["seal"]
+    fits = f" x {split.jobs} fits each" if split else ""
+    return PlanView(
+        dataset=decode(Dataset, payload["dataset"]["dataset"]),
+        objectives=decode(tuple[Objective, ...], payload["objectives"]["objectives"]),
+        objective_reason=payload["objectives"]["reason"],
+        feasibility=decode(
+            tuple[Feasibility, ...], payload.get("feasibility", {"items": ()})["items"]
+        ),
+        findings=decode(tuple[Finding, ...], payload["audit"]["findings"]),
+        split=split,
+        selection=selection,
+        strategy=(strategy["name"], strategy["reason"]),
+        seal_rule=seal["rule"],
+        sealed_rows=seal["rows"],
+        workers=running.resources(spec),
+        cost=f"at most {spec.budget}{fits}",
+        blocked=blocked,
+    )
+
+
+def audit(spec: StudySpec) -> tuple[Dataset, tuple[Finding, ...]]:
+    """Audit the data of a study; the study folder is not touched.
+
+    Args:
+        spec: What the user stated.
+
+    Returns:
+        What is known of the unsealed rows, and every check's answer.
+
+    Raises:
+        SpecError: When the statement does not fit the data.
+        DataError: When the data cannot be used.
+    """
+    from attain.pipeline.prepare import check_data
+
+    with tempfile.TemporaryDirectory(prefix="attain-audit-") as folder:
+        study = _trial_study(Path(folder), spec)
+        try:
+            describe_data(study, spec)
+            check_data(study, spec)
+        except BlockedByAudit:
+            pass  # the findings say so themselves
+        finally:
+            study.close()
+        return (
+            study.read("dataset", "dataset", Dataset),
+            study.read("audit", "findings", tuple[Finding, ...]),
+        )
+
+
+def report(folder: Path) -> Mapping[str, Any]:
+    """Write the reports of a study again, from its ledger.
+
+    Args:
+        folder: The study folder; the study may be running.
+
+    Returns:
+        Everything the reports show, as JSON values.
+
+    Raises:
+        SpecError: When the folder holds no study.
+    """
+    study = _read_only(folder)
+    try:
+        write_reports(study)
+        return evidence.collect(study.records)
+    finally:
+        study.close()
+
+
+def result(folder: Path) -> Result:
+    """What a study handed back, read from its ledger.
+
+    Args:
+        folder: The study folder.
+
+    Returns:
+        As `run` returned it.
+
+    Raises:
+        SpecError: When the folder holds no study.
+    """
+    study = _read_only(folder)
+    try:
+        return write_reports(study)
+    finally:
+        study.close()
+
+
+def predict(model_folder: Path, data: Any, *, proba: bool = False) -> pd.DataFrame:
+    """Predict with a saved model.
+
+    Args:
+        model_folder: A model folder, or a study folder that has one.
+        data: A path, or a frame, with the feature columns.
+        proba: Add one column of probabilities for each class.
+
+    Returns:
+        One row per row of the data.
+
+    Raises:
+        ArtifactError: When the model is incomplete or was altered.
+        DataError: When the data do not have the model's columns.
+    """
+    return saved.load(model_folder).predict_frame(data, proba=proba)
+
+
+def export(folder: Path, to: Path, *, format: str = "folder") -> Path:
+    """Copy a study's model out of the study folder.
+
+    Args:
+        folder: A study folder or a model folder.
+        to: Where; must not exist.
+        format: ``folder`` (everything, loads with `attain.load`), ``skops`` (the scikit-learn
+            estimator alone), or ``json`` (the model as text).
+
+    Returns:
+        The path written.
+
+    Raises:
+        SpecError: When the format is unknown, does not suit the model, or `to` exists.
+        ArtifactError: When the model is incomplete or was altered.
+    """
+    if format not in FORMATS:
+        rule = "the format must be known"
+        raise SpecError(Problem(rule, repr(format), "--format", did_you_mean(format, FORMATS)))
+    if to.exists():
+        raise SpecError(Problem("the destination must not exist", str(to), "--to", "name another"))
+    model = saved.load(folder)
+    if format == "folder":
+        shutil.copytree(model.folder, to)
+        return to
+    from attain.core.files import write_atomic
+
+    write_atomic(to, _exported(model, format))
+    return to
+
+
+def _exported(model: saved.SavedModel, format: str) -> bytes | str:
+    if format == "skops":
+        files = sorted((model.folder / "learner").glob("*.skops"))
+        if not files:
+            rule = f"{model.learner_name} is not a scikit-learn estimator"
+            raise SpecError(Problem(rule, "skops", "--format", "use --format folder or json"))
+        return files[0].read_bytes()
+    from attain.core.codec import encode
+
+    readable = getattr(model.model, "readable", None)
+    if readable is None:
+        rule = f"{model.learner_name} has no JSON form"
+        raise SpecError(Problem(rule, "json", "--format", "use --format folder or skops"))
+    about = json.loads((model.folder / "model.json").read_text(encoding="utf-8"))
+    return json.dumps({**about, "model": encode(readable())}, indent=1)
+
+
+def study_folder(path: Path | None = None) -> Path:
+    """The study folder that a path stands for.
+
+    Args:
+        path: A study file, a study folder, or a folder with a study file; None for the study file
+            here.
+
+    Returns:
+        The study folder, which holds a ledger.
+
+    Raises:
+        SpecError: When there is no study.
+    """
+    path = Path(STUDY_FILE) if path is None else path
+    if path.is_dir() and not (path / running.LEDGER).exists() and (path / STUDY_FILE).exists():
+        path = path / STUDY_FILE
+    folder = load_spec(path).folder if path.is_file() else path
+    if (folder / running.LEDGER).exists():
+        return folder
+    remedy = "give a study file or folder, or start one with: attain run"
+    raise SpecError(Problem("there must be a study", str(folder), "", remedy))
+
+
+def tune(
+    data: Any,
+    target: str,
+    *,
+    objectives: Sequence[Any] = (),
+    output: str | Path = "study",
+    listen: Listener | None = None,
+    **settings: Any,
+) -> Result:
+    """Tune a model until the objectives are met, and test it once on sealed rows.
+
+    Calling it again with the same arguments continues a study that was interrupted, and returns
+    the result of one that has ended.
+
+    Args:
+        data: A path, or a pandas or polars frame.
+        target: Column to predict.
+        objectives: Statements such as ``"roc_auc >= 0.93"``; a sensible default otherwise.
+        output: Study folder.
+        listen: Told of everything that happens.
+        **settings: The study file's other keys, such as ``budget="40 trials"`` or ``seed=1``.
+
+    Returns:
+        The verdict, the model and where the report is.
+
+    Raises:
+        AttainError: See `attain.core.errors`; everything finished is kept.
+    """
+    stated = {"data": str(data) if isinstance(data, Path) else data, "target": target}
+    if objectives:
+        stated["objectives"] = [objectives] if isinstance(objectives, str) else list(objectives)
+    spec = make_spec({**stated, **settings, "output": str(output)})
+    return run(replace(spec, base=Path.cwd()), listen=listen)
+
+
+def _read_only(folder: Path) -> Study:
+    if not (folder / running.LEDGER).exists():
+        remedy = "give a study file or folder, or start one with: attain run"
+        raise SpecError(Problem("there must be a study", str(folder), "", remedy))
+    return Study(folder, SqliteLedger(folder / running.LEDGER, read_only=True))
+
+
+def _recorded_spec(folder: Path) -> StudySpec:
+    """The statement a study began with, read from its ledger."""
+    study = _read_only(folder)
+    try:
+        began = study.last("study")
+        if began is None:
+            raise ArtifactError(f"{folder} holds an empty ledger — run it first with: attain run")
+        stated = {k: v for k, v in began.payload["spec"].items() if k != "data_digest"}
+    finally:
+        study.close()
+    spec = make_spec({k: v for k, v in stated.items() if v not in (None, [])})
+    return replace(spec, base=folder.parent, output=folder.name)

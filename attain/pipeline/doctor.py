@@ -1,0 +1,111 @@
+"""``attain doctor``: is this machine fit, and is this study sound?"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from attain.core.errors import ArtifactError, LedgerError
+from attain.core.registry import find, names
+from attain.pipeline import saved
+from attain.pipeline.jobs import folder_bytes
+
+LEAST_FREE_BYTES = 500e6
+LEAST_MEMORY_BYTES = 1e9
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """One thing that was looked at.
+
+    Attributes:
+        name: What, in a word or two.
+        ok: Whether it is as it should be.
+        text: What was found.
+        remedy: What to do, when it is not.
+    """
+
+    name: str
+    ok: bool
+    text: str
+    remedy: str = ""
+
+
+def doctor(folder: Path | None = None) -> tuple[Diagnostic, ...]:
+    """Check this machine and, if given, a study.
+
+    Args:
+        folder: A study folder.
+
+    Returns:
+        Everything that was looked at.
+    """
+    found = [*_machine(folder or Path())]
+    return tuple(found if folder is None else [*found, *_study(folder)])
+
+
+def _machine(place: Path) -> Iterator[Diagnostic]:
+    import psutil
+
+    version = sys.version.split()[0]
+    yield Diagnostic("python", sys.version_info >= (3, 11), version, "use Python 3.11 or newer")
+    memory = psutil.virtual_memory()
+    yield Diagnostic(
+        "memory",
+        memory.available > LEAST_MEMORY_BYTES,
+        f"{memory.available / 2**30:.1f} of {memory.total / 2**30:.1f} GB available",
+        "close other programs, or set trial_memory_gb and fewer workers",
+    )
+    yield Diagnostic("cores", True, f"{psutil.cpu_count() or 1}")
+    free = shutil.disk_usage(place if place.exists() else Path()).free
+    yield Diagnostic(
+        "disk", free > LEAST_FREE_BYTES, f"{free / 1e9:.1f} GB free", "free some space"
+    )
+    for package in ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "skops"):
+        yield Diagnostic(package, True, metadata.version(package))
+    yield _boosting()
+    for kind in ("learner", "strategy", "executor"):
+        broken = [name for name in names(kind) if not _loads(kind, name)]
+        text = f"{len(names(kind)) - len(broken)} of {len(names(kind))} load"
+        yield Diagnostic(f"{kind}s", not broken, text, f"see why: {', '.join(broken)}")
+
+
+def _loads(kind: str, name: str) -> bool:
+    try:
+        return find(kind, name) is not None
+    except Exception:  # noqa: BLE001 - a plugin may fail in any way; the doctor reports it
+        return False
+
+
+def _boosting() -> Diagnostic:
+    try:
+        return Diagnostic("lightgbm", True, metadata.version("lightgbm"))
+    except metadata.PackageNotFoundError:
+        remedy = "pip install 'attain[boost]'; without it boosted trees are left out"
+        return Diagnostic("lightgbm", False, "not installed", remedy)
+
+
+def _study(folder: Path) -> Iterator[Diagnostic]:
+    from attain.runtime.ledger import state
+
+    try:
+        found = state(folder / "ledger.db")
+    except LedgerError as error:
+        yield Diagnostic("ledger", False, str(error), "see the message")
+        return
+    yield Diagnostic("ledger", found.ok, found.text, found.remedy)
+    size = folder_bytes(folder)
+    yield Diagnostic("study folder", True, f"{size / 1e6:.1f} MB")
+    if not (folder / "model").exists():
+        yield Diagnostic("model", True, "none yet")
+        return
+    try:
+        saved.verify(folder / "model")
+    except ArtifactError as error:
+        yield Diagnostic("model", False, str(error), "run the study anew in another folder")
+    else:
+        yield Diagnostic("model", True, "every file matches the manifest")

@@ -1,0 +1,430 @@
+"""After the search: confirm finalists, refit, explain, open the seal once, write the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attain.core.codec import decode, encode
+from attain.core.errors import ArtifactError, EnvironmentProblem, SealError
+from attain.core.files import write_atomic
+from attain.core.protocols import Event, Executor, Job, Limits
+from attain.core.seal import Permit
+from attain.core.seeds import derive
+from attain.core.types import Score, Status, Trial, Verdict
+from attain.data.seal import load_work
+from attain.data.table import to_rows
+from attain.pipeline.final_jobs import measured_scores
+from attain.pipeline.loop import drain, heed_stop, paired_noise
+from attain.pipeline.prepare import Prepared
+from attain.pipeline.result import Result, exit_of
+from attain.pipeline.scoring import FULL, Scored
+from attain.pipeline.spec import StudySpec
+from attain.pipeline.study import Study
+from attain.pipeline.trials import Trials, best
+from attain.refine import confirm
+from attain.report import card, evidence, html, hyper, text
+from attain.sealed.verdict import confidence_for, judge
+from attain.validate.resample import plan
+
+HINTS = ("rounds",)
+ExecutorMaker = Callable[[int], Executor]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the last steps share.
+
+    Attributes:
+        study: Where records go.
+        spec: What the user stated.
+        ready: What was prepared.
+        trials: The study's trials.
+        fresh: Makes an executor whose workers have run nothing yet.
+    """
+
+    study: Study
+    spec: StudySpec
+    ready: Prepared
+    trials: Trials
+    fresh: ExecutorMaker
+
+    def finish(self, stop: str) -> None:
+        """Do, or read back, everything from the last decision to the end.
+
+        Args:
+            stop: Why the search ended.
+
+        Raises:
+            Interrupted: When asked to stop.
+            SealError: When the seal was opened for another model before.
+            ArtifactError: When the saved model does not reproduce its predictions.
+        """
+        if best(s for s in self.trials.scored.values() if s.search) is None:
+            self.study.once("study", "ended", self._nothing_worked)
+            return
+        choice = self._choose()
+        refitted = self._refit(choice)
+        self._explain(choice)
+        verdict = self._open_seal(choice, refitted, look=1, reason="")
+        self.study.once(
+            "study",
+            "ended",
+            lambda: {
+                "exit": int(exit_of(verdict)),
+                "reason": stop,
+                "seconds": self.study.spent(),
+            },
+        )
+
+    def look_again(self, reason: str) -> None:
+        """Open the seal once more, at a price that the verdict states.
+
+        Args:
+            reason: Why; recorded and shown in every report.
+
+        Raises:
+            SealError: When the first look has not been taken, or no reason is given.
+        """
+        choice, refitted = self.study.last("choice"), self.study.last("refit")
+        if choice is None or refitted is None or self.study.last("verdict") is None:
+            raise SealError("the seal has not been opened yet — finish the study with: attain run")
+        if not reason.strip():
+            raise SealError(
+                "a second look at the sealed rows needs a reason — add: --reason 'why'; it "
+                "tightens the confidence and is shown in every report"
+            )
+        look = len(self.study.of("intent")) + 1
+        self._open_seal(choice.payload, refitted.payload, look=look, reason=reason)
+
+    def _nothing_worked(self) -> dict[str, Any]:
+        messages = [s.message for s in self.trials.scored.values() if s.message]
+        first = messages[0] if messages else "no trial was finished within the budget"
+        reason = f"no trial succeeded; the first said: {first}"
+        return {"exit": int(exit_of(None)), "reason": reason, "seconds": self.study.spent()}
+
+    def _choose(self) -> Mapping[str, Any]:
+        """Validate the best few on fresh folds and seeds, so that luck does not win."""
+        names = self.study.once("refine", "finalists", self._finalists).payload["trials"]
+        split = self._fresh_split()
+        for number, name in enumerate(names, start=1):
+            if self.trials.asked("confirm") < number:
+                self.trials.ask(self._confirmation(name, number, split))
+        drain(self.study, self.trials)
+        return self.study.once("refine", "choice", lambda: self._choice(names)).payload
+
+    def _finalists(self) -> dict[str, Any]:
+        done = [o for o in self.trials.history() if o.loss is not None and o.trial[0] == "t"]
+        noise = paired_noise(self.trials)
+        names = confirm.finalists(done, most=3, noise=noise)
+        reason = f"the best and those within its noise (a loss of {noise:.3g})"
+        return {"trials": list(names), "reason": reason}
+
+    def _fresh_split(self) -> Any:
+        rows = to_rows(load_work(self.study.folder), self.ready.dataset)
+        return plan(
+            self.ready.dataset,
+            rows,
+            folds=self.spec.folds,
+            repeats=self.spec.repeats,
+            seed=derive(self.study.seed, "confirm"),
+        )
+
+    def _confirmation(self, name: str, number: int, split: Any) -> Trial:
+        trial, trial_id = self.trials.trials[name], f"c{number:03d}"
+        return Trial(
+            id=trial_id,
+            learner=trial.learner,
+            config=trial.config,
+            point=trial.point,
+            seed=derive(self.study.seed, "trial", trial_id),
+            split=split,
+            reason=f"confirms {name} on fresh folds",
+            round=trial.round,
+            seen=len(self.study.records),
+            purpose="confirm",
+        )
+
+    def _choice(self, names: list[str]) -> dict[str, Any]:
+        naive = {n: self.trials.scored[n] for n in names}
+        fresh = {n: self.trials.scored[f"c{k:03d}"] for k, n in enumerate(names, start=1)}
+        done = {n: s for n, s in fresh.items() if s.loss is not None} or naive
+        name, reason = confirm.choose(
+            {n: _loss_and_error(naive[n]) for n in done},
+            {n: _loss_and_error(s) for n, s in done.items()},
+            cost={n: s.seconds for n, s in done.items()},
+        )
+        confirmed = fresh[name] if fresh[name].loss is not None else naive[name]
+        return {
+            "trial": name,
+            "reason": reason,
+            "naive": encode(naive[name].scores),
+            "confirmed": encode(confirmed.scores),
+            "confirmation": confirmed.trial,
+            "candidates": [
+                {"trial": n, "naive": naive[n].loss, "confirmed": fresh[n].loss} for n in names
+            ],
+        }
+
+    def _refit(self, choice: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fit on all unsealed rows, save, and load in a fresh process to compare and time."""
+
+        def make() -> dict[str, Any]:
+            self.study.say("refitting on all unsealed rows", "train")
+            event = self._run("refit", self._job_payload(choice), self.trials.executor)
+            refitted = {**event.value, "peak_bytes": event.peak_bytes}
+            probe = refitted.pop("probe")
+            self.study.say("loading the saved model in a fresh process", "train")
+            ask = {
+                "folder": str(self.study.folder),
+                "digest": refitted["digest"],
+                "probe": probe,
+            }
+            inspected = self._in_fresh_process("inspect", ask)
+            if inspected["differs"] != 0.0:
+                raise ArtifactError(
+                    "the saved model does not reproduce its predictions (largest difference "
+                    f"{inspected['differs']:.3g}): a bug in the learner; nothing was tested"
+                )
+            efficiency = measured_scores(inspected, refitted, self.ready.objectives[0].confidence)
+            return {
+                **refitted,
+                "trial": choice["trial"],
+                "folder": "model",
+                "efficiency": encode(efficiency),
+            }
+
+        return self.study.once("train", "refit", make).payload
+
+    def _explain(self, choice: Mapping[str, Any]) -> None:
+        """Explanations never decide anything: if they fail, the study says so and goes on."""
+
+        def make() -> dict[str, Any]:
+            self.study.say("explaining the model", "report")
+            judge_ = self.trials.judge
+            confirmation = self.trials.trials[choice["confirmation"]]
+            ask = {
+                **self._job_payload(choice),
+                "split": encode(confirmation.split),
+                "metric": judge_.lead_metric,
+                "direction": self._direction(judge_.lead_metric),
+                "beats_baseline": self._beats_baseline(choice),
+            }
+            tried = [
+                {"trial": trial, "scored": self.trials.scored[trial.id]}
+                for trial in self.trials.trials.values()
+                if trial.purpose == "search" and trial.id in self.trials.scored
+            ]
+            found = {"hyperparameters": hyper.importance(self.study.records)} if tried else {}
+            try:
+                return {**found, **self._run("explain", ask, self.trials.executor).value}
+            except EnvironmentProblem as error:
+                return {**found, "failed": str(error)}
+
+        self.study.once("report", "explanation", make)
+
+    def _open_seal(
+        self, choice: Mapping[str, Any], refitted: Mapping[str, Any], *, look: int, reason: str
+    ) -> Verdict:
+        """Announce the look, take it, judge. A look that was announced counts even if it crashed.
+
+        A crash between the announcement and the verdict is completed with the same frozen model:
+        nothing can have been learnt from it, so it stays the same look.
+        """
+        heed_stop(self.study, self.trials)
+        seal, digest = self.ready.seal, refitted["digest"]
+        intents = self.study.of("intent")
+        if len(intents) >= look:
+            intent = intents[look - 1]
+            if intent.payload["digest"] != digest:
+                raise SealError(
+                    "the seal was opened for another model before — a second look needs: "
+                    "attain test --reason 'why'"
+                )
+        else:
+            announced = {"digest": digest, "look": look, "reason": reason}
+            announced["fingerprint"] = seal.fingerprint
+            intent = self.study.write("sealed", "intent", announced)
+        done = [r for r in self.study.of("verdict") if r.payload["verdict"]["looks"] == look]
+        if done:
+            return decode(Verdict, done[0].payload["verdict"])
+        self.study.say("opening the seal", "sealed")
+        confidence = confidence_for(look, self.ready.objectives[0].confidence)
+        permit = Permit(digest=digest, intent=intent.id, look=look, reason=reason)
+        return self._test(choice, refitted, permit, confidence)
+
+    def _test(
+        self,
+        choice: Mapping[str, Any],
+        refitted: Mapping[str, Any],
+        permit: Permit,
+        confidence: float,
+    ) -> Verdict:
+        stated = list(self.trials.judge.quality)
+        ask = {
+            "folder": str(self.study.folder),
+            "dataset": encode(self.ready.dataset),
+            "seal": encode(self.ready.seal),
+            "permit": encode(permit),
+            "metrics": list(dict.fromkeys([*stated, *FULL[self.ready.dataset.task]])),
+            "confidence": confidence,
+            "baselines": self._baselines(),
+            "seed": self.study.seed,
+            "threads": self.trials.limits.threads,
+        }
+        tested = self._run("sealed_test", ask, self.trials.executor).value
+        efficiency = decode(tuple[Score, ...], refitted["efficiency"])
+        scores = (*decode(tuple[Score, ...], tested["scores"]), *efficiency)
+        baseline = decode(tuple[Score, ...], tested["baseline"])
+        verdict = judge(
+            self.ready.objectives,
+            {s.metric: s for s in scores},
+            finalist=choice["trial"],
+            baseline=baseline,
+            digest=permit.digest,
+            seal=self.ready.seal.fingerprint,
+            looks=permit.look,
+            confidence=confidence,
+        )
+        self.study.write(
+            "sealed",
+            "verdict",
+            {
+                "verdict": verdict,
+                "scores": scores,
+                "baseline": baseline,
+                "seconds": tested["seconds"],
+            },
+            permit.intent,
+        )
+        return verdict
+
+    def _baselines(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "trial": t.id,
+                "learner": t.learner,
+                "config": dict(t.config),
+                "hints": self._hints(t.id),
+            }
+            for t in self.trials.trials.values()
+            if t.purpose == "baseline" and self.trials.scored[t.id].status is Status.DONE
+        ]
+
+    def _hints(self, trial: str) -> dict[str, Any]:
+        """What the folds learnt that a fit on all rows should use: the median of each fact."""
+        found: dict[str, list[float]] = {}
+        for record in self.study.of("outcome"):
+            outcome = record.payload["outcome"]
+            if outcome["trial"] == trial:
+                for name in HINTS:
+                    if name in outcome["facts"]:
+                        found.setdefault(name, []).append(outcome["facts"][name])
+        return {name: round(float(np.median(values))) for name, values in found.items()}
+
+    def _job_payload(self, choice: Mapping[str, Any]) -> dict[str, Any]:
+        trial = self.trials.trials[choice["trial"]]
+        return {
+            "folder": str(self.study.folder),
+            "dataset": encode(self.ready.dataset),
+            "learner": trial.learner,
+            "config": dict(trial.config),
+            "hints": self._hints(choice["confirmation"]),
+            "seed": derive(trial.seed, "refit"),
+            "threads": self.trials.limits.threads,
+            "trial": trial.id,
+        }
+
+    def _direction(self, metric: str) -> str:
+        from attain.objectives.metrics import lookup
+
+        return lookup(metric).direction.value
+
+    def _beats_baseline(self, choice: Mapping[str, Any]) -> bool:
+        """Whether the finalist is better than always predicting the same, on the lead metric."""
+        metric = self.trials.judge.lead_metric
+        base = self.trials.baseline().get(metric)
+        mine = next(s for s in decode(tuple[Score, ...], choice["confirmed"]) if s.metric == metric)
+        if base is None:
+            return True
+        gain = mine.estimate - base.estimate
+        return (gain if self._direction(metric) == "maximize" else -gain) > 0
+
+    def _in_fresh_process(self, name: str, payload: Mapping[str, Any]) -> Any:
+        executor = self.fresh(1)
+        try:
+            return self._run(name, payload, executor).value
+        finally:
+            executor.close()
+
+    def _run(self, name: str, payload: Mapping[str, Any], executor: Executor) -> Event:
+        """Run one job to its end.
+
+        Args:
+            name: Function in `final_jobs`.
+            payload: Its argument.
+            executor: Where.
+
+        Returns:
+            The event that ended it.
+
+        Raises:
+            EnvironmentProblem: When it did not end well.
+            Interrupted: When asked to stop meanwhile.
+        """
+        limits = Limits(threads=self.trials.limits.threads)
+        executor.submit(Job(name, f"attain.pipeline.final_jobs:{name}", payload, limits))
+        while True:
+            heed_stop(self.study, self.trials)
+            for event in executor.events(0.2):
+                if event.job == name and event.kind == "ended":
+                    if event.status is not Status.DONE:
+                        raise EnvironmentProblem(_why(name, event))
+                    return event
+            self.study.tell("tick", running=1)
+
+
+def _why(name: str, event: Event) -> str:
+    log = f"; see {event.log}" if event.log else ""
+    return f"the {name.replace('_', ' ')} ended {event.status}: {event.message}{log}"
+
+
+def _loss_and_error(scored: Scored) -> tuple[float, float]:
+    assert scored.loss is not None
+    return scored.loss, scored.noise or 0.0
+
+
+def write_reports(study: Study) -> Result:
+    """Write the report, the model card and the JSON from the ledger.
+
+    Args:
+        study: A study, finished or not.
+
+    Returns:
+        What the study hands back.
+
+    Raises:
+        EnvironmentProblem: When the disk is full, read-only or forbidden.
+    """
+    collected = evidence.collect(study.records)
+    report, model_card = study.folder / "report.html", study.folder / "model_card.md"
+    write_atomic(report, html.render(collected))
+    write_atomic(model_card, card.render(collected))
+    write_atomic(study.folder / "report.json", json.dumps(encode(collected), indent=1))
+    found = study.last("verdict")
+    verdict = None if found is None else decode(Verdict, found.payload["verdict"])
+    model = study.folder / "model"
+    return Result(
+        exit=exit_of(verdict),
+        verdict=verdict,
+        folder=study.folder,
+        report=report,
+        card=model_card,
+        model=model if study.last("refit") is not None else None,
+        summary=text.render(collected),
+        records=tuple(study.records),
+    )

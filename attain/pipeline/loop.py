@@ -1,0 +1,338 @@
+"""The asynchronous loop of steps 3 to 6: propose, train, validate, refine; a decision ends it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from attain.core.codec import decode, encode
+from attain.core.errors import Interrupted
+from attain.core.protocols import Strategy
+from attain.core.registry import find
+from attain.core.seeds import derive
+from attain.core.space import Space
+from attain.core.types import Decision, Move, Observed, Role, Score, Trial
+from attain.parameters import screen
+from attain.parameters.select import unprefix
+from attain.pipeline.prepare import Prepared
+from attain.pipeline.scoring import Scored
+from attain.pipeline.study import Study
+from attain.pipeline.trials import Trials, best
+from attain.refine.decide import Progress, decide
+from attain.stats.compare import corrected_difference
+
+SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
+FINALISTS = 3
+
+
+def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
+    """Fit what a model must beat before anything is searched: a constant, and a default linear one.
+
+    Args:
+        study: Where records go.
+        ready: What was prepared.
+        trials: The study's trials.
+
+    Raises:
+        Interrupted: When asked to stop.
+    """
+    if trials.asked("baseline") == 0:
+        for number, (learner, reason) in enumerate(
+            (("baseline", "always predicts the same"), ("linear", "the simplest model that learns"))
+        ):
+            trial = _baseline(study, ready, number, learner, reason)
+            if trial is not None:
+                trials.ask(trial)
+    drain(study, trials)
+
+
+def _baseline(
+    study: Study, ready: Prepared, number: int, learner: str, reason: str
+) -> Trial | None:
+    point = _default_point(ready, learner)
+    if point:
+        config = unprefix(point, ready.fixed)[1]
+    else:
+        config = find("learner", learner)().space(ready.dataset).defaults()
+    trial_id = f"b{number:03d}"
+    return Trial(
+        id=trial_id,
+        learner=learner,
+        config=config,
+        point=point,
+        seed=derive(study.seed, "trial", trial_id),
+        split=ready.split,
+        reason=f"baseline: {reason}",
+        round=0,
+        seen=len(study.records),
+        purpose="baseline",
+    )
+
+
+def _default_point(ready: Prepared, learner: str) -> Mapping[str, Any]:
+    """The learner's known-good default as a point of the space; empty if it is not searched."""
+    root = next((p for p in ready.space if p.name == "learner"), None)
+    if root is None or not root.contains(learner):
+        return {}
+    return ready.space.replacing(replace(root, default=learner)).defaults()
+
+
+def drain(study: Study, trials: Trials) -> None:
+    """Wait until no fold waits or runs.
+
+    Args:
+        study: Asked whether to stop.
+        trials: The study's trials.
+
+    Raises:
+        Interrupted: When asked to stop.
+    """
+    while trials.busy:
+        heed_stop(study, trials)
+        trials.pump()
+
+
+def heed_stop(study: Study, trials: Trials) -> None:
+    """Leave cleanly when asked to: finished work is recorded, the rest runs again next time.
+
+    Args:
+        study: Asked whether to stop.
+        trials: The study's trials.
+
+    Raises:
+        Interrupted: When asked to stop.
+    """
+    if study.stopping:
+        trials.halt()
+        raise Interrupted("stopped on request — finished trials are kept; run the same command")
+
+
+@dataclass
+class Search:
+    """One search; all its state is read back from the ledger.
+
+    Attributes:
+        study: Where records go.
+        ready: What was prepared.
+        trials: The study's trials.
+        strategy: Proposes points.
+        space: In force now.
+        round: Of refinement, from 1.
+        since: Trials scored since the last decision.
+        proposing: False once the strategy has nothing left.
+    """
+
+    study: Study
+    ready: Prepared
+    trials: Trials
+    strategy: Strategy
+    space: Space
+    round: int = 1
+    since: int = 0
+    proposing: bool = True
+
+    @classmethod
+    def resume(cls, study: Study, ready: Prepared, trials: Trials) -> Search:
+        """The search as the ledger left it."""
+        search = cls(study, ready, trials, find("strategy", ready.strategy)(), ready.space)
+        for record in study.records:
+            if record.kind == "decision":
+                search._obey(decode(Decision, record.payload["decision"]))
+            elif record.kind == "scored" and record.payload["search"]:
+                search.since += 1
+        return search
+
+    def run(self) -> Decision:
+        """Search until a decision stops it.
+
+        Returns:
+            The decision to stop.
+
+        Raises:
+            Interrupted: When asked to stop.
+        """
+        last = self.study.last("decision")
+        if last is not None:
+            decision = decode(Decision, last.payload["decision"])
+            if decision.kind is Move.STOP:
+                return decision
+        while True:
+            heed_stop(self.study, self.trials)
+            if self._due():
+                decision = self._decide()
+                if decision.kind is Move.STOP:
+                    self.trials.drop("search", f"the search ended: {decision.stop}")
+                    return decision
+            self._propose()
+            self.since += sum(1 for t in self.trials.pump() if self._is_search(t))
+
+    def _is_search(self, trial: str) -> bool:
+        return self.trials.trials[trial].purpose == "search"
+
+    def _trials_left(self) -> float:
+        allowed = self.study.budget.trials
+        return math.inf if allowed is None else allowed - self.trials.asked("search")
+
+    def _seconds_left(self) -> float:
+        """Seconds until the search must end so that confirming still fits the budget."""
+        left = self.study.seconds_left()
+        if math.isinf(left):
+            return left
+        costs = sorted(s.seconds for s in self.trials.scored.values() if s.search and s.loss)
+        typical = costs[len(costs) // 2] if costs else 0.0
+        return left - FINALISTS * typical / self.trials.workers
+
+    def _round_size(self) -> int:
+        allowed = self.study.budget.trials
+        if allowed is None:
+            return 10
+        return min(max(allowed // ROUNDS, SMALLEST_ROUND), LARGEST_ROUND)
+
+    def _due(self) -> bool:
+        if self._seconds_left() <= 0:
+            return True
+        if not self.trials.busy and (not self.proposing or self._trials_left() <= 0):
+            return True
+        return self.since >= self._round_size()
+
+    def _propose(self) -> None:
+        while self.proposing and self.trials.has_room and self._trials_left() > 0:
+            seed = derive(self.study.seed, "strategy")
+            proposals = self.strategy.propose(self.space, self.trials.history(), 1, seed)
+            if not proposals:
+                self.proposing = False
+                return
+            number = self.trials.asked("search") + 1
+            trial_id = f"t{number:04d}"
+            learner, config = unprefix(proposals[0].config, self.ready.fixed)
+            self.trials.ask(
+                Trial(
+                    id=trial_id,
+                    learner=learner,
+                    config=config,
+                    point=proposals[0].config,
+                    seed=derive(self.study.seed, "trial", trial_id),
+                    split=self.ready.split,
+                    reason=proposals[0].reason,
+                    round=self.round,
+                    seen=len(self.study.records),
+                    predicted=proposals[0].predicted,
+                )
+            )
+
+    def _decide(self) -> Decision:
+        left = self._trials_left()
+        decision = decide(self._progress(left if self.proposing else 0))
+        self.study.write("refine", "decision", {"decision": encode(decision), "round": self.round})
+        self._obey(decision)
+        return decision
+
+    def _obey(self, decision: Decision) -> None:
+        self.since = 0
+        if decision.kind is not Move.STOP:
+            self.round += 1
+        if decision.space is not None:
+            self.space = decision.space
+            self.proposing = True
+
+    def _progress(self, trials_left: float) -> Progress:
+        history = [o for o in self.trials.history() if o.status != "running"]
+        leader = best(s for s in self.trials.scored.values() if s.search)
+        before = self._decisions()
+        return Progress(
+            round=self.round,
+            space=self.space,
+            history=tuple(history),
+            objectives=self.ready.objectives,
+            best_scores=self._as_sealed(leader),
+            best_point={} if leader is None else self.trials.trials[leader.trial].point,
+            diagnoses=() if leader is None else leader.diagnoses,
+            importance=screen.importance(self.space, history),
+            trials_left=trials_left,
+            seconds_left=self._seconds_left(),
+            rounds_without_gain=self._rounds_without_gain(history),
+            noise=paired_noise(self.trials),
+            previous=before[-1] if before else None,
+        )
+
+    def _decisions(self) -> list[tuple[Decision, float | None]]:
+        """Earlier decisions, each with the best loss at its time."""
+        found = []
+        losses = [math.inf]
+        for record in self.study.records:
+            if record.kind == "scored" and record.payload["search"]:
+                loss = record.payload["loss"]
+                losses.append(min(losses[-1], math.inf if loss is None else float(loss)))
+            elif record.kind == "decision":
+                loss = losses[-1] if math.isfinite(losses[-1]) else None
+                found.append((decode(Decision, record.payload["decision"]), loss))
+        return found
+
+    def _rounds_without_gain(self, history: list[Observed]) -> int:
+        """Rounds since the best loss last fell by more than the noise."""
+        noise, lowest, gained = paired_noise(self.trials), math.inf, 0
+        for number in range(1, self.round + 1):
+            losses = [o.loss for o in history if o.round == number and o.loss is not None]
+            if losses and min(losses) < lowest - (noise if math.isfinite(lowest) else 0):
+                gained = number
+            lowest = min([lowest, *losses])
+        return self.round - gained
+
+    def _as_sealed(self, leader: Scored | None) -> dict[str, Score]:
+        """The best scores with intervals as wide as the sealed rows will make them.
+
+        Stopping because targets are met is only right if the sealed test can be expected to agree;
+        fewer rows are sealed than validated, so the interval there is wider.
+        """
+        if leader is None:
+            return {}
+        dataset, seal = self.ready.dataset, self.ready.seal
+        factor = math.sqrt(max(1.0, dataset.rows / max(seal.rows, 1)))
+        return {
+            s.metric: _widened(s, factor) if self._is_quality(s.metric) else s
+            for s in leader.scores
+        }
+
+    def _is_quality(self, metric: str) -> bool:
+        return any(o.metric == metric and o.role is Role.GOAL for o in self.ready.objectives)
+
+
+def _widened(score: Score, factor: float) -> Score:
+    low = score.estimate - (score.estimate - score.low) * factor
+    high = score.estimate + (score.high - score.estimate) * factor
+    return replace(score, low=low, high=high, method=f"{score.method}, as wide as sealed rows give")
+
+
+def paired_noise(trials: Trials, most: int = 5) -> float:
+    """Typical standard error of the difference in loss between two good trials on the same folds.
+
+    Args:
+        trials: The study's trials.
+        most: How many of the best trials are looked at.
+
+    Returns:
+        In units of the loss; 0 while fewer than two trials are done.
+    """
+    metric = trials.judge.lead_metric
+    done = [s for s in trials.scored.values() if s.search and s.loss is not None]
+    leaders = sorted(done, key=lambda s: s.loss or 0.0)[:most]
+    folds = [np.asarray(s.per_fold) for t in leaders if (s := t.score(metric)) and s.per_fold]
+    if len(folds) < 2:
+        return 0.0
+    errors = [corrected_difference(folds[0], other) for other in folds[1:]]
+    scale = _loss_scale(trials, leaders, metric)
+    return float(np.median(errors)) * scale
+
+
+def _loss_scale(trials: Trials, leaders: list[Scored], metric: str) -> float:
+    """How much the loss moves when the metric moves by one."""
+    spread = []
+    for scored in leaders:
+        found = scored.score(metric)
+        if found is not None and scored.noise and found.high > found.low:
+            spread.append(scored.noise / ((found.high - found.low) / (2 * 1.96)))
+    return float(np.median(spread)) if spread else 1.0

@@ -1,0 +1,272 @@
+"""Everything before the first trial: objectives, data, seal, audit, split, parameters, strategy."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from attain._version import __version__
+from attain.core.codec import decode, encode
+from attain.core.errors import BlockedByAudit, NotApplicable, Problem, SpecError
+from attain.core.protocols import Subject
+from attain.core.registry import find, names
+from attain.core.seal import Seal
+from attain.core.space import Scalar, Space
+from attain.core.types import (
+    Dataset,
+    Finding,
+    FindingState,
+    Objective,
+    Severity,
+    Split,
+)
+from attain.data import infer
+from attain.data.audit import audit
+from attain.data.load import load_frame
+from attain.data.seal import load_work, make_seal, sealed_summary
+from attain.data.table import to_rows
+from attain.objectives import parse
+from attain.objectives.feasibility import decidable
+from attain.objectives.metrics import lookup
+from attain.parameters.select import select
+from attain.pipeline.spec import AUTO, StudySpec
+from attain.pipeline.study import Study
+from attain.strategy.auto import choose
+from attain.validate.resample import plan
+
+_PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "lightgbm")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the search needs; read back from the ledger.
+
+    Attributes:
+        dataset: The unsealed rows.
+        objectives: What good means.
+        seal: The sealed rows' plan.
+        split: How configurations are validated.
+        space: What is searched first.
+        fixed: Parameters that keep their default, with prefixed names.
+        strategy: Name of the search strategy.
+    """
+
+    dataset: Dataset
+    objectives: tuple[Objective, ...]
+    seal: Seal
+    split: Split
+    space: Space
+    fixed: Mapping[str, Scalar]
+    strategy: str
+
+
+def prepare(study: Study, spec: StudySpec) -> Prepared:
+    """Do, or read back, everything before the first trial.
+
+    Args:
+        study: Where records go.
+        spec: What the user stated.
+
+    Returns:
+        What the search needs.
+
+    Raises:
+        SpecError: When objectives or settings do not fit the data.
+        DataError: When the data cannot be used.
+        BlockedByAudit: When a blocking finding is not silenced.
+    """
+    describe_data(study, spec)
+    check_data(study, spec)
+    dataset = study.read("dataset", "dataset", Dataset)
+    objectives = study.read("objectives", "objectives", tuple[Objective, ...])
+    seal = study.read("seal", "seal", Seal)
+    study.once("objectives", "feasibility", lambda: _feasibility(objectives, dataset, seal))
+    split = study.once("validate", "split", lambda: {"split": _split(study, spec, dataset)})
+    chosen_split = decode(Split, split.payload["split"])
+    selection = study.once(
+        "parameters", "selection", lambda: encode(_selection(spec, dataset, chosen_split))
+    ).payload
+    space = decode(Space, selection["space"])
+    strategy = study.once("strategy", "strategy", lambda: _strategy(spec, space))
+    return Prepared(
+        dataset=dataset,
+        objectives=objectives,
+        seal=seal,
+        split=chosen_split,
+        space=space,
+        fixed=selection["fixed"],
+        strategy=strategy.payload["name"],
+    )
+
+
+def describe_data(study: Study, spec: StudySpec) -> None:
+    """Read the data, fix the objectives, set the sealed rows aside. Nothing is done twice."""
+    if study.last("seal") is not None:
+        return
+    study.say("reading the data", "data")
+    frame = load_frame(spec.source)
+    described = infer.describe(
+        frame,
+        target=spec.target,
+        groups=spec.groups,
+        time=spec.time,
+        task=spec.task,
+        ignore=spec.ignore,
+        address=spec.data if isinstance(spec.data, str) else "(in memory)",
+    )
+    stated = study.once("objectives", "objectives", lambda: _objectives(spec, described))
+    objectives = decode(tuple[Objective, ...], stated.payload["objectives"])
+    test_frame = load_frame(spec.base / spec.test) if isinstance(spec.test, str) else None
+    study.say("setting the sealed rows aside", "data")
+    dataset, seal = make_seal(
+        frame,
+        described,
+        study.folder,
+        test=spec.test_share,
+        test_frame=test_frame,
+        seed=spec.seed,
+        objectives=[str(o) for o in objectives],
+    )
+    study.once("data", "dataset", lambda: {"dataset": dataset}, stated.id)
+    study.once("data", "seal", lambda: {"seal": seal}, stated.id)
+
+
+def check_data(study: Study, spec: StudySpec) -> None:
+    """Audit the unsealed rows; a blocking finding ends the run before anything is spent.
+
+    Args:
+        study: Where records go.
+        spec: Which checks are silenced.
+
+    Raises:
+        BlockedByAudit: Names each blocking finding with its remedy.
+    """
+    record = study.once("data", "audit", lambda: _audit(study, spec))
+    findings = decode(tuple[Finding, ...], record.payload["findings"])
+    blocking = [
+        f for f in findings if f.state is FindingState.FOUND and f.severity is Severity.BLOCKER
+    ]
+    if blocking:
+        raise BlockedByAudit(
+            "the data audit found what would make the result worthless:\n"
+            + "\n".join(f"  {f.code} {f.title}: {f.explanation} — {f.remedy}" for f in blocking)
+            + "\nTo go on all the same: audit_ignore: ["
+            + ", ".join(f.code for f in blocking)
+            + "]"
+        )
+
+
+def environment() -> dict[str, Any]:
+    """Where a study runs, as far as its numbers may depend on it."""
+    import psutil
+
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "attain": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "cores": psutil.cpu_count() or 1,
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "packages": packages,
+    }
+
+
+def _objectives(spec: StudySpec, dataset: Dataset) -> dict[str, Any]:
+    if spec.objectives:
+        objectives = parse.parse(spec.objectives, dataset.task, spec.confidence)
+        return {"objectives": objectives, "reason": "stated in the study file"}
+    objectives, reason = parse.default(dataset.task, dataset.class_counts)
+    return {"objectives": objectives, "reason": reason}
+
+
+def _audit(study: Study, spec: StudySpec) -> dict[str, Any]:
+    study.say("auditing the data", "data")
+    began = time.perf_counter()
+    dataset = study.read("dataset", "dataset", Dataset)
+    frame = load_work(study.folder)
+    subject = Subject(
+        dataset=dataset,
+        frame=frame,
+        rows=to_rows(frame, dataset),
+        sealed=sealed_summary(study.read("seal", "seal", Seal)),
+        seed=spec.seed,
+    )
+    findings = audit(subject, ignore=spec.audit_ignore)
+    return {"findings": findings, "seconds": time.perf_counter() - began}
+
+
+def _feasibility(objectives: tuple[Objective, ...], dataset: Dataset, seal: Seal) -> dict[str, Any]:
+    units = seal.groups or seal.rows
+    binary = len(seal.class_counts) == 2
+    positives = seal.class_counts[1] if binary and not seal.groups else None
+    return {
+        "items": [
+            decidable(o, seal.rows if lookup(o.metric).needs == "measurement" else units, positives)
+            for o in objectives
+        ]
+    }
+
+
+def _split(study: Study, spec: StudySpec, dataset: Dataset) -> Split:
+    rows = to_rows(load_work(study.folder), dataset)
+    return plan(dataset, rows, folds=spec.folds, repeats=spec.repeats, seed=spec.seed)
+
+
+def _selection(spec: StudySpec, dataset: Dataset, split: Split) -> Any:
+    spaces: dict[str, Space | str] = {}
+    for name in dict.fromkeys([*spec.learners, *names("learner")]):
+        try:
+            spaces[name] = find("learner", name)().space(dataset)
+        except NotApplicable as reason:
+            spaces[name] = str(reason)
+    seconds = None if spec.budget.minutes is None else spec.budget.minutes * 60
+    return select(spaces, dataset, trials=spec.budget.trials, seconds=seconds, wanted=spec.learners)
+
+
+def _strategy(spec: StudySpec, space: Space) -> dict[str, str]:
+    if spec.strategy != AUTO:
+        return {"name": spec.strategy, "reason": "stated in the study file"}
+    name, reason = choose(space, spec.budget.trials or 10_000)
+    return {"name": name, "reason": reason}
+
+
+def check_same(recorded: Mapping[str, Any], spec: StudySpec, data_digest: str) -> None:
+    """Refuse to go on with a study under another statement.
+
+    Args:
+        recorded: The ``spec`` of the study record.
+        spec: What is stated now.
+        data_digest: Hash of the data file now; empty if it is gone or in memory.
+
+    Raises:
+        SpecError: Names each key that changed. Budget, workers, limits, silenced checks and the
+            output folder may change.
+    """
+    free = {"budget", "workers", "trial_minutes", "trial_memory_gb", "audit_ignore", "output"}
+    now = encode(spec.public())
+    problems = [
+        Problem(
+            "a study goes on under the statement it began with",
+            f"{now[key]!r}, began with {recorded[key]!r}",
+            key,
+            "restore the old value, or name another `output` folder for a new study",
+        )
+        for key in now
+        if key not in free and key in recorded and now[key] != recorded[key]
+    ]
+    if data_digest and recorded["data_digest"] not in ("", data_digest):
+        remedy = "restore the file, or name another `output` folder for a new study"
+        rule = "a study goes on with the data it began with; the file has changed"
+        problems.append(Problem(rule, "", str(recorded["data"]), remedy))
+    if problems:
+        raise SpecError(problems)

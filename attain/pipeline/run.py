@@ -1,0 +1,257 @@
+"""The order of the seven steps, and starting, resuming and stopping a study."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from attain.core.codec import encode
+from attain.core.errors import AttainError, Interrupted, SealError
+from attain.core.files import file_digest, plain_errors
+from attain.core.protocols import Executor, Limits
+from attain.pipeline.finish import Ending, write_reports
+from attain.pipeline.loop import Search, baselines
+from attain.pipeline.notice import Listener
+from attain.pipeline.prepare import Prepared, check_same, environment, prepare
+from attain.pipeline.result import Result
+from attain.pipeline.scoring import Judge
+from attain.pipeline.spec import AUTO, StudySpec
+from attain.pipeline.study import Study
+from attain.pipeline.trials import Trials
+from attain.runtime.ledger import SqliteLedger
+from attain.runtime.local import LocalExecutor
+
+LEDGER = "ledger.db"
+MOST_WORKERS = 8
+HANG_SECONDS = 3_600.0
+
+
+def run(spec: StudySpec, *, listen: Listener | None = None) -> Result:
+    """Run a study, or go on with one that was stopped.
+
+    Args:
+        spec: What the user stated.
+        listen: Told of everything that happens.
+
+    Returns:
+        The verdict, the model and where the report is.
+
+    Raises:
+        AttainError: See `core.errors`; everything finished is kept.
+    """
+    study = open_study(spec, listen)
+    try:
+        ended = study.last("ended")
+        if ended is None:
+            _seven_steps(study, spec)
+        return write_reports(study)
+    except Interrupted as stop:
+        study.write("study", "interrupted", {"reason": str(stop)})
+        raise
+    finally:
+        study.close()
+
+
+def _seven_steps(study: Study, spec: StudySpec) -> None:
+    with stop_on_signal(study):
+        ready = prepare(study, spec)
+        workers, threads = resources(spec)
+        executor = make_executor(study, workers, threads)
+        try:
+            trials = Trials(
+                study,
+                Judge(study.folder, ready.dataset, ready.objectives, spec.confidence),
+                executor,
+                workers=workers,
+                limits=_limits(spec, workers, threads),
+            )
+            baselines(study, ready, trials)
+            decision = Search.resume(study, ready, trials).run()
+            _ending(study, spec, ready, trials, threads).finish(decision.stop)
+        finally:
+            executor.close()
+
+
+def look_again(spec: StudySpec, reason: str, listen: Listener | None = None) -> Result:
+    """Open the seal of a finished study once more.
+
+    Args:
+        spec: The study.
+        reason: Why; recorded and shown in every report.
+        listen: Told of everything that happens.
+
+    Returns:
+        With the new verdict.
+
+    Raises:
+        SealError: When the study has not been tested yet, or there is no reason.
+    """
+    if not (spec.folder / LEDGER).exists():
+        raise SealError(f"{spec.folder} holds no study — run it first with: attain run")
+    study = open_study(spec, listen)
+    try:
+        with stop_on_signal(study):
+            if study.last("verdict") is None:
+                raise SealError("the seal has not been opened yet — go on with: attain run")
+            ready = prepare(study, spec)
+            workers, threads = resources(spec)
+            executor = make_executor(study, 1, threads)
+            try:
+                judge = Judge(study.folder, ready.dataset, ready.objectives, spec.confidence)
+                limits = _limits(spec, workers, threads)
+                trials = Trials(study, judge, executor, workers=1, limits=limits)
+                _ending(study, spec, ready, trials, threads).look_again(reason)
+            finally:
+                executor.close()
+        return write_reports(study)
+    finally:
+        study.close()
+
+
+def open_study(spec: StudySpec, listen: Listener | None) -> Study:
+    """Begin a study, or take up the one in its folder.
+
+    Args:
+        spec: What the user stated.
+        listen: Told of everything that happens.
+
+    Returns:
+        With a ``study`` record, and a ``resumed`` record when it is not new.
+
+    Raises:
+        SpecError: When the folder's study began under another statement.
+        LedgerError: When another process is at work on it.
+        EnvironmentProblem: When the folder cannot be written.
+    """
+    with plain_errors(spec.folder, "making"):
+        spec.folder.mkdir(parents=True, exist_ok=True)
+    stated = encode({**spec.public(), "data_digest": _data_digest(spec)})
+    study = _attach(spec, listen)
+    began = study.last("study")
+    if began is not None and study.last("trial") is None and began.payload["spec"] != stated:
+        # Nothing has been spent and nothing tested: a changed statement simply begins anew.
+        study.close()
+        _remove_ledger(spec.folder)
+        study, began = _attach(spec, listen), None
+    try:
+        if began is None:
+            study.write("study", "study", {"spec": stated, "environment": environment()})
+        else:
+            _take_up(study, spec, began.payload["spec"], stated["data_digest"])
+    except AttainError:
+        study.close()
+        raise
+    return study
+
+
+def _attach(spec: StudySpec, listen: Listener | None) -> Study:
+    ledger = SqliteLedger(spec.folder / LEDGER)
+    return Study(spec.folder, ledger, seed=spec.seed, budget=spec.budget, listen=listen)
+
+
+def _take_up(study: Study, spec: StudySpec, recorded: Mapping[str, Any], digest: str) -> None:
+    check_same(recorded, spec, digest)
+    for record in list(study.records):
+        study.tell("record", record=record)
+    if study.last("ended") is None:
+        study.write("study", "resumed", {"reason": "the same command was run again"})
+
+
+def _remove_ledger(folder: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        (folder / f"{LEDGER}{suffix}").unlink(missing_ok=True)
+
+
+def _data_digest(spec: StudySpec) -> str:
+    """Hash of the data file; empty for frames, whose rows are hashed when they are sealed."""
+    source = spec.source
+    if isinstance(source, Path) and source.is_file():
+        return file_digest(source)
+    return ""
+
+
+def resources(spec: StudySpec) -> tuple[int, int]:
+    """Workers and threads for each, so that no core is asked twice.
+
+    Args:
+        spec: May name the workers.
+
+    Returns:
+        ``(workers, threads)``. By default one single-threaded worker per core, up to eight: trials
+        are independent, so processes scale where threads inside a fit do not.
+    """
+    cores = _cores()
+    workers = min(cores, MOST_WORKERS) if spec.workers == AUTO else int(spec.workers)
+    return workers, max(1, cores // workers)
+
+
+def _cores() -> int:
+    try:
+        return len(psutil.Process().cpu_affinity()) or 1
+    except AttributeError:  # macOS cannot say
+        return psutil.cpu_count() or 1
+
+
+def _limits(spec: StudySpec, workers: int, threads: int) -> Limits:
+    seconds = HANG_SECONDS
+    if spec.budget.minutes is not None:
+        seconds = max(60.0, spec.budget.minutes * 30)  # half the budget: a longer fit is a hang
+    if spec.trial_minutes is not None:
+        seconds = spec.trial_minutes * 60
+    memory = int(psutil.virtual_memory().total * 0.8 / workers)
+    if spec.trial_memory_gb is not None:
+        memory = int(spec.trial_memory_gb * 2**30)
+    return Limits(seconds=seconds, bytes=memory, threads=threads)
+
+
+def make_executor(study: Study, workers: int, threads: int) -> Executor:
+    """Local worker processes that have imported what trials need."""
+    executor = LocalExecutor(workers=workers, threads=threads, logs=study.folder / "logs")
+    executor.warm("attain.pipeline.jobs")
+    return executor
+
+
+def _ending(study: Study, spec: StudySpec, ready: Prepared, trials: Trials, threads: int) -> Ending:
+    return Ending(
+        study=study,
+        spec=spec,
+        ready=ready,
+        trials=trials,
+        fresh=lambda n: LocalExecutor(workers=n, threads=threads, logs=study.folder / "logs"),
+    )
+
+
+@contextmanager
+def stop_on_signal(study: Study) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM asks the study to stop cleanly, the second ends it at once.
+
+    Args:
+        study: Its `stopping` is set.
+
+    Yields:
+        Nothing. Outside of the main thread signals are left alone.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: Any) -> None:
+        if study.stopping:
+            raise KeyboardInterrupt
+        study.stopping = True
+        study.tell("progress", text="stopping")
+
+    old = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted("stopped at once — finished trials are kept") from None
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,247 @@
+"""From a trial's outcomes to what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attain.core.codec import encode
+from attain.core.errors import DataError
+from attain.core.types import (
+    Dataset,
+    Diagnosis,
+    Objective,
+    Observed,
+    Outcome,
+    Role,
+    Score,
+    Status,
+    Task,
+    Trial,
+)
+from attain.objectives import utility
+from attain.objectives.metrics import lookup
+from attain.pipeline.jobs import LATENCY_METRICS, all_folds, work_rows
+from attain.validate.diagnose import diagnose_fit
+from attain.validate.metrics import compute
+from attain.validate.score import measured, score
+
+STANDARD: Mapping[Task, tuple[str, ...]] = {
+    Task.BINARY: ("roc_auc", "log_loss", "accuracy"),
+    Task.MULTICLASS: ("accuracy", "f1_macro", "log_loss"),
+    Task.REGRESSION: ("rmse", "mae", "r2"),
+}
+FULL: Mapping[Task, tuple[str, ...]] = {
+    Task.BINARY: (
+        *("roc_auc", "average_precision", "accuracy", "balanced_accuracy", "precision"),
+        *("recall", "f1", "log_loss", "brier", "mcc", "ece"),
+    ),
+    Task.MULTICLASS: (
+        *("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "log_loss"),
+        *("roc_auc_ovr", "mcc", "kappa", "ece"),
+    ),
+    Task.REGRESSION: ("rmse", "mae", "medae", "r2", "max_error"),
+}
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A trial with its verdict; what a ``scored`` record holds.
+
+    Attributes:
+        trial: Id.
+        status: How it ended.
+        search: Whether it counts as a trial of the search.
+        message: Why it did not end well.
+        scores: One for each metric.
+        loss: What the strategy minimises; None if it failed.
+        noise: Standard error of the loss.
+        seconds: Compute time over all folds.
+        reached: Whether each objective's estimate clears its target.
+        diagnoses: What is wrong with the fit.
+    """
+
+    trial: str
+    status: Status
+    search: bool
+    message: str = ""
+    scores: tuple[Score, ...] = ()
+    loss: float | None = None
+    noise: float | None = None
+    seconds: float = 0.0
+    reached: Mapping[str, bool] = field(default_factory=dict)
+    diagnoses: tuple[Diagnosis, ...] = ()
+
+    def score(self, metric: str) -> Score | None:
+        """The score of a metric, if there is one."""
+        return next((s for s in self.scores if s.metric == metric), None)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Scores trials; everything it needs is fixed before the search.
+
+    Attributes:
+        folder: The study folder.
+        dataset: What is known of the rows.
+        objectives: What good means.
+        confidence: Of the intervals.
+    """
+
+    folder: Path
+    dataset: Dataset
+    objectives: tuple[Objective, ...]
+    confidence: float = 0.95
+
+    @property
+    def quality(self) -> tuple[str, ...]:
+        """Metrics computed from predictions: the objectives' and the usual ones."""
+        stated = [o.metric for o in self.objectives if lookup(o.metric).needs != "measurement"]
+        return tuple(dict.fromkeys([*stated, *STANDARD[self.dataset.task]]))
+
+    @property
+    def efficiency(self) -> tuple[str, ...]:
+        """Metrics that must be measured because an objective names them."""
+        names = [o.metric for o in self.objectives if lookup(o.metric).needs == "measurement"]
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def lead(self) -> Objective:
+        """The objective that comparisons and explanations use: the first goal, else the first."""
+        goals = [o for o in self.objectives if o.role is Role.GOAL]
+        return (goals or list(self.objectives))[0]
+
+    @property
+    def lead_metric(self) -> str:
+        """A metric of quality: the lead objective's, or the first usual one."""
+        lead = self.lead.metric
+        return lead if lead in self.quality else self.quality[0]
+
+    def score(
+        self, trial: Trial, outcomes: Sequence[Outcome], baseline: Mapping[str, Score]
+    ) -> Scored:
+        """What a trial is worth.
+
+        Args:
+            trial: The trial.
+            outcomes: Of its folds, in any order.
+            baseline: Scores of the baseline by metric, for diagnosis; empty for the baseline.
+
+        Returns:
+            With loss and scores if every fold is done, else with the first bad status.
+        """
+        search = trial.purpose == "search"
+        seconds = sum(o.seconds for o in outcomes)
+        bad = [o for o in sorted(outcomes, key=lambda o: o.fold) if o.status is not Status.DONE]
+        if bad:
+            message = f"fold {bad[0].fold + 1}: {bad[0].message}"
+            return Scored(trial.id, bad[0].status, search, message, seconds=seconds)
+        try:
+            scores = self._scores(trial, sorted(outcomes, key=lambda o: o.fold))
+        except DataError as error:
+            return Scored(trial.id, Status.FAILED, search, str(error), seconds=seconds)
+        by_metric = {s.metric: s for s in scores}
+        values = {name: s.estimate for name, s in by_metric.items()}
+        stated = {o.metric: by_metric[o.metric] for o in self.objectives}
+        return Scored(
+            trial=trial.id,
+            status=Status.DONE,
+            search=search,
+            scores=tuple(scores),
+            loss=utility.loss(self.objectives, values),
+            noise=self._noise(stated, values),
+            seconds=seconds,
+            reached={o.metric: o.reached(values[o.metric]) for o in self.objectives},
+            diagnoses=diagnose_fit(self.objectives, by_metric, baseline) if baseline else (),
+        )
+
+    def _scores(self, trial: Trial, outcomes: Sequence[Outcome]) -> list[Score]:
+        rows = work_rows(str(self.folder), self.dataset)
+        assert rows.y is not None
+        folds = all_folds(str(self.folder), encode(trial.split), self.dataset)
+        saved = [_load(self.folder / o.predictions) for o in outcomes]
+        index = np.concatenate([fold.valid for fold in folds])
+        prediction = np.concatenate([s["valid"] for s in saved]).astype(np.float64)
+        ends = np.cumsum([0, *(len(fold.valid) for fold in folds)])
+        ask: dict[str, Any] = {
+            "trial": trial.id,
+            "groups": None if rows.groups is None else rows.groups[index],
+            "folds": [np.arange(a, b) for a, b in pairwise(ends)],
+            "repeats": trial.split.repeats,
+            "confidence": self.confidence,
+        }
+        y = rows.y
+        quality = [
+            score(
+                m, y[index], prediction, train=_train_value(m, y, saved), unit=lookup(m).unit, **ask
+            )
+            for m in self.quality
+        ]
+        return quality + [self._measured(metric, trial.id, outcomes) for metric in self.efficiency]
+
+    def _measured(self, metric: str, trial: str, outcomes: Sequence[Outcome]) -> Score:
+        times = [t for o in outcomes for t in o.facts.get("latency_ms", ())]
+        values: dict[str, Any] = {
+            "size_mb": [o.facts.get("size_mb", np.nan) for o in outcomes],
+            "training_seconds": [o.fit_seconds for o in outcomes],
+            "peak_memory_mb": [max(o.peak_bytes for o in outcomes) / 1e6],
+            "throughput_rows_per_s": [1e3 / t for t in times],
+        }
+        found = times if metric in LATENCY_METRICS - set(values) else values[metric]
+        unit = lookup(metric).unit
+        return measured(
+            metric, np.asarray(found), trial=trial, unit=unit, confidence=self.confidence
+        )
+
+    def _noise(self, stated: Mapping[str, Score], values: Mapping[str, float]) -> float:
+        """How much the loss moves when the lead metric moves by one standard error."""
+        lead = stated[self.lead.metric]
+        error = (lead.high - lead.low) / (2 * 1.96)
+        if not np.isfinite(error):
+            return 0.0
+        moved = {**values, lead.metric: lead.estimate + error}
+        return abs(
+            utility.loss(self.objectives, moved) - utility.loss(self.objectives, dict(values))
+        )
+
+
+def observe(trial: Trial, scored: Scored | None) -> Observed:
+    """A trial as a strategy sees it.
+
+    Args:
+        trial: What was asked.
+        scored: What it is worth, None while it runs.
+
+    Returns:
+        Without a loss while running or when it failed.
+    """
+    if scored is None:
+        return Observed(trial.id, trial.point, "running", round=trial.round)
+    return Observed(
+        trial.id,
+        trial.point,
+        scored.status.value,
+        loss=scored.loss,
+        noise=scored.noise,
+        seconds=scored.seconds,
+        round=trial.round,
+    )
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _train_value(metric: str, y: np.ndarray, saved: Sequence[Mapping[str, Any]]) -> float | None:
+    """The metric on training rows, averaged over folds; None where it is not defined."""
+    try:
+        values = [compute(metric, y[s["train_rows"]], s["train"].astype(np.float64)) for s in saved]
+    except DataError:
+        return None
+    return float(np.mean(values))

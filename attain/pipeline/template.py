@@ -1,0 +1,166 @@
+"""``attain init``: a commented study file, filled in with what the data suggest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attain.core.errors import Problem, SpecError, did_you_mean
+from attain.core.files import write_atomic
+from attain.core.types import Dataset
+from attain.data import infer
+from attain.data.audit import suspects
+from attain.data.load import load_frame
+from attain.objectives import parse
+from attain.pipeline.spec import DEFAULT_MINUTES, DEFAULT_TRIALS
+
+_FILE = """\
+# An attain study. Check it with `attain plan`, start it with `attain run`.
+
+data: {data}
+target: {target}
+task: {task}                  # {task_reason}
+
+# What good means: `metric >= number`, `metric <= number`, `maximize metric`, `minimize metric`.
+# Add targets and limits, such as:{examples}
+objectives:{objectives}
+
+# Rows that nobody sees until the model is final: a share, or a file.
+test: 20%
+
+# Rows of one group never stand on both sides of a split; rows in time order are split by time.
+groups: {groups}
+time: {time}
+
+# Columns to leave out.
+ignore: {ignore}
+
+# auto, or some of: linear, lightgbm, extra_trees, random_forest, mlp, svm, knn
+learners: auto
+# auto, or one of: grid, random, sobol, bayes
+strategy: auto
+budget: {trials} trials, {minutes:g} min
+seed: 0
+output: study
+"""
+
+
+@dataclass(frozen=True)
+class _Suggested:
+    groups: tuple[str | None, str]
+    time: tuple[str | None, str]
+    ignore: tuple[tuple[str, str], ...]
+
+
+def init(
+    data: str,
+    target: str,
+    *,
+    folder: Path,
+    objectives: Sequence[str] = (),
+    output: str = "attain.yaml",
+    force: bool = False,
+) -> Path:
+    """Write a study file.
+
+    Args:
+        data: Path of the data.
+        target: Column to predict.
+        folder: Where the study file goes.
+        objectives: Statements; a sensible default otherwise.
+        output: Name of the study file.
+        force: Replace a file that exists.
+
+    Returns:
+        The file.
+
+    Raises:
+        SpecError: When the file exists, the target does not, or an objective cannot be read.
+        DataError: When the data cannot be read.
+    """
+    path = folder / output
+    if path.exists() and not force:
+        remedy = "add --force to replace it, or choose another --output"
+        raise SpecError(Problem("a study file is not overwritten", str(path), "", remedy))
+    frame = load_frame(Path(data))
+    if target not in frame.columns:
+        remedy = did_you_mean(target, [str(c) for c in frame.columns])
+        raise SpecError(Problem("the target must be a column", repr(target), data, remedy))
+    found = _suggest(frame, target)
+    dataset = infer.describe(
+        frame,
+        target=target,
+        groups=found.groups[0],
+        time=found.time[0],
+        ignore=[name for name, _ in found.ignore],
+        address=data,
+    )
+    if objectives:
+        parse.parse(objectives, dataset.task)
+    write_atomic(path, _fill(data, folder, dataset, found, objectives))
+    return path
+
+
+def _suggest(frame: Any, target: str) -> _Suggested:
+    return _Suggested(
+        groups=infer.suggest_groups(frame, target),
+        time=infer.suggest_time(frame, target),
+        ignore=tuple(suspects(frame, target)),
+    )
+
+
+_EXAMPLES = {
+    "binary": ("roc_auc >= 0.9", "latency_p95_ms <= 20"),
+    "multiclass": ("f1_macro >= 0.8", "size_mb <= 20"),
+    "regression": ("r2 >= 0.8", "latency_p95_ms <= 20"),
+}
+
+
+def _fill(
+    data: str,
+    folder: Path,
+    dataset: Dataset,
+    found: _Suggested,
+    objectives: Sequence[str],
+) -> str:
+    default, reason = parse.default(dataset.task, dataset.class_counts)
+    stated = [_quoted(str(o)) for o in objectives] or [f"{o}    # {reason}" for o in default]
+    examples = "".join(f"\n#   - {text}" for text in _EXAMPLES[dataset.task.value])
+    ignore = "".join(f"\n  - {_quoted(name)}    # {why}" for name, why in found.ignore) or "[]"
+    return _FILE.format(
+        data=_quoted(_relative(data, folder)),
+        target=_quoted(dataset.target),
+        task=dataset.task.value,
+        task_reason=dataset.task_reason,
+        examples=examples,
+        objectives="".join(f"\n  - {text}" for text in stated),
+        groups=_with_reason(*found.groups),
+        time=_with_reason(*found.time),
+        ignore=ignore,
+        trials=DEFAULT_TRIALS,
+        minutes=DEFAULT_MINUTES,
+    )
+
+
+def _with_reason(name: str | None, reason: str) -> str:
+    value = "none" if name is None else _quoted(name)
+    return f"{value}    # {reason}" if reason else value
+
+
+def _relative(data: str, folder: Path) -> str:
+    """The data's path as the study file, which lies in `folder`, should name it."""
+    return Path(os.path.relpath(Path(data).resolve(), folder.resolve())).as_posix()
+
+
+def _quoted(text: str) -> str:
+    """A YAML scalar; quoted when YAML would read something else into it."""
+    plain = text.replace("_", "a").replace("-", "a").replace(".", "a").replace("/", "a")
+    if plain.isalnum() and not text[0].isdigit() and text[0] not in "-." and plain.isascii():
+        reserved = {"true", "false", "yes", "no", "on", "off", "null", "none", "auto", "y", "n"}
+        if text.lower() not in reserved:
+            return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

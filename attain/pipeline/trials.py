@@ -1,0 +1,240 @@
+"""Trials under way: folds are submitted, outcomes recorded, complete trials scored."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from attain.core.codec import decode, encode
+from attain.core.protocols import Event, Executor, Job, Limits
+from attain.core.seeds import derive
+from attain.core.types import Observed, Outcome, Score, Status, Trial
+from attain.pipeline.scoring import Judge, Scored, observe
+from attain.pipeline.study import Study
+
+FIT_FOLD = "attain.pipeline.jobs:fit_fold"
+MOST_LOST = 3
+_JOB_FIELDS = {f.name for f in fields(Outcome)} - {"trial", "fold", "seconds", "peak_bytes", "log"}
+
+
+class Trials:
+    """The trials of a study, rebuilt from its ledger.
+
+    Trials that were asked but not finished are queued first, fold by fold, so that a resumed study
+    asks nothing twice.
+
+    Args:
+        study: Where records go.
+        judge: Scores complete trials.
+        executor: Where folds run.
+        workers: Folds that may run at the same time.
+        limits: Of each fold.
+    """
+
+    def __init__(
+        self, study: Study, judge: Judge, executor: Executor, *, workers: int, limits: Limits
+    ) -> None:
+        self.study = study
+        self.judge = judge
+        self.executor = executor
+        self.workers = workers
+        self.limits = limits
+        self.trials: dict[str, Trial] = {}
+        self.scored: dict[str, Scored] = {}
+        self._outcomes: dict[str, dict[int, Outcome]] = {}
+        self._records: dict[str, list[int]] = {}
+        self._queue: deque[tuple[str, int]] = deque()
+        self._running: dict[str, tuple[str, int]] = {}
+        self._lost: dict[tuple[str, int], int] = {}
+        self._replay()
+
+    def _replay(self) -> None:
+        for record in self.study.records:
+            if record.kind == "trial":
+                trial = decode(Trial, record.payload["trial"])
+                self._admit(trial, record.id)
+            elif record.kind == "outcome":
+                outcome = decode(Outcome, record.payload["outcome"])
+                self._keep(outcome, record.id)
+            elif record.kind == "scored":
+                scored = decode(Scored, record.payload)
+                self.scored[scored.trial] = scored
+        for trial in self.trials.values():
+            if trial.id not in self.scored:
+                self._enqueue(trial)
+                self._settle(trial.id)
+
+    def ask(self, trial: Trial) -> None:
+        """Record a trial, then queue its folds.
+
+        Args:
+            trial: Not asked before.
+        """
+        record = self.study.write("strategy", "trial", {"trial": trial})
+        self._admit(trial, record.id)
+        self._enqueue(trial)
+        self._submit()
+
+    def history(self) -> tuple[Observed, ...]:
+        """The search as a strategy sees it, in order of asking.
+
+        A baseline that is a point of the space counts; confirmations do not.
+        """
+        return tuple(
+            observe(trial, self.scored.get(trial.id))
+            for trial in self.trials.values()
+            if trial.purpose == "search" or (trial.purpose == "baseline" and trial.point)
+        )
+
+    def baseline(self) -> Mapping[str, Score]:
+        """Scores of the simplest baseline by metric, empty until it is scored."""
+        for trial in self.trials.values():
+            if trial.purpose == "baseline" and trial.id in self.scored:
+                return {s.metric: s for s in self.scored[trial.id].scores}
+        return {}
+
+    def asked(self, purpose: str) -> int:
+        """Number of trials asked for a purpose."""
+        return sum(1 for t in self.trials.values() if t.purpose == purpose)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a worker would idle if nothing new were asked."""
+        return not self._queue and len(self._running) < self.workers
+
+    @property
+    def busy(self) -> bool:
+        """Whether any fold waits or runs."""
+        return bool(self._queue or self._running)
+
+    def pump(self, timeout: float = 0.2) -> list[str]:
+        """Take in what happened.
+
+        Args:
+            timeout: Seconds to wait for the first event.
+
+        Returns:
+            Ids of the trials scored meanwhile.
+        """
+        self._submit()
+        done = []
+        for event in self.executor.events(timeout):
+            if event.kind == "progress":
+                self.study.tell("progress", job=event.job, value=event.value)
+            elif event.kind == "ended" and event.job in self._running:
+                done += self._ended(event)
+        self._submit()
+        self.study.tell("tick", running=len(self._running))
+        return done
+
+    def drop(self, purpose: str, reason: str) -> None:
+        """End the unfinished trials of a purpose; they are recorded as cancelled.
+
+        Args:
+            purpose: Such as ``search``.
+            reason: For the record.
+        """
+        for trial in list(self.trials.values()):
+            if trial.purpose == purpose and trial.id not in self.scored:
+                self._forget(trial.id)
+                search = trial.purpose == "search"
+                self._score(trial, Scored(trial.id, Status.CANCELLED, search, reason))
+
+    def halt(self) -> None:
+        """Cancel what runs without recording it, so that a resumed study runs it again."""
+        for job in list(self._running):
+            self.executor.cancel(job)
+        self._running.clear()
+        self._queue.clear()
+
+    def _admit(self, trial: Trial, record: int) -> None:
+        self.trials[trial.id] = trial
+        self._outcomes.setdefault(trial.id, {})
+        self._records.setdefault(trial.id, []).append(record)
+
+    def _enqueue(self, trial: Trial) -> None:
+        done = self._outcomes[trial.id]
+        self._queue.extend((trial.id, k) for k in range(trial.split.jobs) if k not in done)
+
+    def _keep(self, outcome: Outcome, record: int) -> None:
+        self._outcomes[outcome.trial][outcome.fold] = outcome
+        self._records[outcome.trial].append(record)
+
+    def _submit(self) -> None:
+        while self._queue and len(self._running) < self.workers:
+            trial_id, fold = self._queue.popleft()
+            job = self._job(self.trials[trial_id], fold)
+            self._running[job.id] = (trial_id, fold)
+            self.executor.submit(job)
+
+    def _job(self, trial: Trial, fold: int) -> Job:
+        attempt = self._lost.get((trial.id, fold), 0)
+        payload = {
+            "folder": str(self.study.folder),
+            "dataset": encode(self.judge.dataset),
+            "learner": trial.learner,
+            "config": dict(trial.config),
+            "split": encode(trial.split),
+            "fold": fold,
+            "seed": derive(trial.seed, "fold", fold),
+            "threads": self.limits.threads,
+            "metrics": list(self.judge.efficiency),
+            "out": f"trials/{trial.id}-f{fold}.npz",
+        }
+        name = f"{trial.id}-f{fold}" + (f"-again{attempt}" if attempt else "")
+        return Job(name, FIT_FOLD, payload, self.limits)
+
+    def _ended(self, event: Event) -> list[str]:
+        trial_id, fold = self._running.pop(event.job)
+        if event.status is Status.LOST and self._lost.get((trial_id, fold), 0) < MOST_LOST:
+            self._lost[trial_id, fold] = self._lost.get((trial_id, fold), 0) + 1
+            self._queue.appendleft((trial_id, fold))
+            return []
+        outcome = _outcome(trial_id, fold, event)
+        record = self.study.write("train", "outcome", {"outcome": outcome})
+        self._keep(outcome, record.id)
+        return [trial_id] if self._settle(trial_id) else []
+
+    def _settle(self, trial_id: str) -> bool:
+        """Score a trial whose last fold is done, or one of whose folds failed."""
+        trial, outcomes = self.trials[trial_id], list(self._outcomes[trial_id].values())
+        failed = any(o.status is not Status.DONE for o in outcomes)
+        if not failed and len(outcomes) < trial.split.jobs:
+            return False
+        if failed:
+            self._forget(trial_id)
+        baseline = {} if trial.purpose == "baseline" else self.baseline()
+        self._score(trial, self.judge.score(trial, outcomes, baseline))
+        return True
+
+    def _score(self, trial: Trial, scored: Scored) -> None:
+        self.study.write("validate", "scored", encode(scored), *self._records[trial.id])
+        self.scored[trial.id] = scored
+
+    def _forget(self, trial_id: str) -> None:
+        self._queue = deque(item for item in self._queue if item[0] != trial_id)
+        for job in [j for j, item in self._running.items() if item[0] == trial_id]:
+            del self._running[job]
+            self.executor.cancel(job)
+
+
+def _outcome(trial: str, fold: int, event: Event) -> Outcome:
+    """What an ended job says of its fold."""
+    known: dict[str, Any] = {
+        "status": event.status,
+        "message": event.message,
+        "seconds": event.seconds,
+        "peak_bytes": event.peak_bytes,
+        "log": event.log,
+    }
+    if event.status is Status.DONE:
+        known |= {k: v for k, v in event.value.items() if k in _JOB_FIELDS}
+    return decode(Outcome, encode({"trial": trial, "fold": fold, **known}))
+
+
+def best(scored: Iterable[Scored]) -> Scored | None:
+    """The successful trial with the smallest loss, the first of equals."""
+    done = [s for s in scored if s.loss is not None]
+    return min(done, key=lambda s: s.loss, default=None)  # type: ignore[arg-type,return-value]
