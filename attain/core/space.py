@@ -107,6 +107,9 @@ class _Number(_Described):
         if self.step is not None and not 0 < self.step <= self.high - self.low:
             rule = "a step must be positive and no larger than the range"
             yield Problem(rule, str(self.step), self.name, "use a smaller step")
+        if self.limits and not self.limits[0] <= self.low <= self.high <= self.limits[1]:
+            rule, remedy = "limits must enclose the range", f"widen them to cover {bounds}"
+            yield Problem(rule, str(self.limits), self.name, remedy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +131,13 @@ class Int(_Number):
     def contains(self, value: Any) -> bool:
         """Whether the value is an integer within the range and on the grid."""
         return isinstance(value, int) and super().contains(value)
+
+    def _problems(self) -> Iterable[Problem]:
+        yield from super()._problems()
+        for what, number in (("low", self.low), ("high", self.high), ("step", self.step)):
+            if number is not None and math.isfinite(number) and number != int(number):
+                rule = f"{what} of an int parameter must be a whole number"
+                yield Problem(rule, str(number), self.name, "round it, or use a float parameter")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +166,11 @@ class _Choice(_Described):
         if not self.choices:
             rule = "choices must not be empty"
             yield Problem(rule, "()", self.name, "list at least one value")
+        strange = [c for c in self.choices if not _is_scalar(c)]
+        if strange:
+            rule = "choices must be text, finite numbers or booleans"
+            yield Problem(rule, ", ".join(map(repr, strange)), self.name, "leave them out")
+            return
         keys = [(type(c).__name__, c) for c in self.choices]
         if len(set(keys)) != len(keys):
             rule = "choices must all be different"
@@ -179,6 +194,26 @@ class Ordinal(_Choice):
 
 
 Parameter = Float | Int | Categorical | Ordinal
+
+
+def _is_scalar(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, bool | int | str)
+
+
+def holds(condition: Condition, config: Config) -> bool:
+    """Whether the parent has one of the values; True and 1 are different, 1 and 1.0 are not.
+
+    Args:
+        condition: Any condition.
+        config: Values of the active parameters.
+
+    Returns:
+        False also when the parent has no value.
+    """
+    value = config.get(condition.parent)
+    return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in condition.values)
 
 
 @dataclass(frozen=True)
@@ -241,8 +276,7 @@ class Space:
         names: set[str] = set()
         found = []
         for parameter in self.ordered:
-            holds = (c.parent in names and config.get(c.parent) in c.values for c in parameter.when)
-            if all(holds):
+            if all(c.parent in names and holds(c, config) for c in parameter.when):
                 names.add(parameter.name)
                 found.append(parameter)
         return tuple(found)
@@ -284,7 +318,7 @@ class Space:
         """The known-good start: each active parameter's default, else its middle."""
         config: dict[str, Scalar] = {}
         for parameter in self.ordered:
-            if all(config.get(c.parent) in c.values for c in parameter.when):
+            if all(holds(c, config) for c in parameter.when):
                 config[parameter.name] = start_value(parameter)
         return config
 
@@ -383,7 +417,9 @@ def snap(parameter: Float | Int, value: float) -> float | int:
         most = math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
         steps = min(round((value - parameter.low) / parameter.step), most)
         value = parameter.low + steps * parameter.step
-        value = round(value, 12) if isinstance(parameter, Float) else value
+        if isinstance(parameter, Float):  # 0.1 + 2 * 0.1 is 0.30000000000000004
+            digits = 12 - math.floor(math.log10(parameter.step))
+            value = min(max(round(value, digits), parameter.low), parameter.high)
     return round(value) if isinstance(parameter, Int) else float(value)
 
 

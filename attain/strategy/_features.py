@@ -1,0 +1,114 @@
+"""Points of the cube as features of a Gaussian process, conditional parameters included.
+
+One squared distance per parameter, all of them exact Euclidean distances of some embedding, so the
+kernel is always positive definite:
+
+- a number: its position;
+- a number that is not always active: a point on an arc of radius 1 while active, the arc's centre
+  while not (Hutter and Osborne 2013, arXiv 1310.5738). Two active values are about as far apart as
+  their positions, two inactive ones are equal, an active and an inactive one are at distance 1;
+- a choice: a corner of a simplex, so that any two differ by 1 (Hamming); being inactive, or being a
+  choice that is no longer offered, is one more corner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from attain.core.space import Categorical
+from attain.strategy._encode import Cube
+from attain.strategy._initial import ROOT
+
+_CORNER = np.sqrt(0.5)
+
+
+@dataclass(frozen=True)
+class Features:
+    """The embedding of a cube.
+
+    Attributes:
+        cube: The space.
+    """
+
+    cube: Cube
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """How many features each parameter has."""
+        return tuple(self._width(i) for i in range(len(self.cube)))
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Which parameter each feature belongs to, shape (f,)."""
+        return np.repeat(np.arange(len(self.cube)), self.widths)
+
+    def embed(self, rows: np.ndarray) -> np.ndarray:
+        """Features of points.
+
+        Args:
+            rows: Points of the cube, shape (m, d), NaN where inactive.
+
+        Returns:
+            Shape (m, f).
+        """
+        features = np.zeros((len(rows), len(self.groups)))
+        start = 0
+        for i, width in enumerate(self.widths):
+            position = rows[:, i]
+            target = features[:, start : start + width]
+            start += width
+            if self._is_choice(i):
+                target[np.arange(len(rows)), self._corner(i, position)] = _CORNER
+            elif width == 1:
+                target[:, 0] = position
+            else:
+                active = ~np.isnan(position)
+                target[active, 0] = np.sin(position[active])
+                target[active, 1] = np.cos(position[active])
+        return features
+
+    def pull_back(self, row: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """The gradient by positions from the gradient by features, at one point.
+
+        Args:
+            row: The point, shape (d,), NaN where inactive.
+            gradient: By the features, shape (f,).
+
+        Returns:
+            Shape (d,); 0 for choices and inactive parameters.
+        """
+        pulled = np.zeros(len(row))
+        start = 0
+        for i, width in enumerate(self.widths):
+            part = gradient[start : start + width]
+            start += width
+            if self._is_choice(i) or np.isnan(row[i]):
+                continue
+            sine_cosine = (np.cos(row[i]), -np.sin(row[i]))
+            pulled[i] = part[0] if width == 1 else part @ sine_cosine
+        return pulled
+
+    def blocks(self, rows: np.ndarray) -> np.ndarray:
+        """Which learner each point belongs to, shape (m,); 0 if there is nothing to choose."""
+        if ROOT not in self.cube.parents or not self._is_choice(self.cube.column[ROOT]):
+            return np.zeros(len(rows), dtype=int)
+        column = self.cube.column[ROOT]
+        return self._corner(column, rows[:, column])
+
+    def _is_choice(self, i: int) -> bool:
+        return isinstance(self.cube.axes[i].parameter, Categorical)
+
+    def _width(self, i: int) -> int:
+        if self._is_choice(i):
+            return self.cube.axes[i].levels + 2
+        return 2 if self.cube.axes[i].parameter.when else 1
+
+    def _corner(self, i: int, position: np.ndarray) -> np.ndarray:
+        levels = self.cube.axes[i].levels
+        inactive = np.isnan(position)
+        level = np.floor(np.where(inactive, 0.0, position) * levels).astype(int)
+        level = np.where(level < 0, levels, level)  # no longer offered
+        return np.where(inactive, levels + 1, level)
