@@ -2,7 +2,7 @@
 
     python benchmarks/kill_resume.py [--kills 30] [--quick] [--check]
 
-Each kill is `kill -9` of the whole process tree, after which the same command is run again. What must
+Each kill is `kill -9` of the whole process tree; then the same command is run again. What must
 hold: every finished fold and trial is still there, unchanged; none is repeated; the final result
 equals that of the undisturbed run. Finished kills are kept in `results/kill_resume.json`; the same
 command goes on where it was stopped. The last line is JSON.
