@@ -1,0 +1,224 @@
+"""A worker as its supervisor sees it: start, talk, listen, measure, end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import psutil
+
+from attain.core.errors import EnvironmentProblem
+from attain.core.protocols import Job
+from attain.core.types import Status
+from attain.runtime.channel import Channel
+from attain.runtime.joblog import JobLog
+
+CHILDREN_SECONDS = 1.0
+_PIPE_CHUNK = 1 << 16
+_DRAIN_CHUNKS = 64
+
+# -P and the parent's own search path: the worker finds exactly the modules that the parent finds,
+# and nothing that happens to lie in the working folder.
+_BOOT = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[3]);"
+    " from attain.runtime.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
+)
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+    "RAYON_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+
+
+@dataclass(eq=False)
+class Task:
+    """A job on its way.
+
+    Attributes:
+        job: What was submitted.
+        payload: Its payload as pickled when it was submitted.
+        log: What it printed.
+        attempts: Workers that died before they could begin it.
+        started: When it began (monotonic seconds), or None.
+        peak: Largest resident memory sampled, in bytes.
+    """
+
+    job: Job
+    payload: bytes
+    log: JobLog
+    attempts: int = 0
+    started: float | None = None
+    peak: int = 0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a worker and the processes it started occupy.
+
+    Attributes:
+        resident: All pages in memory, in bytes, files mapped into it included.
+        held: The part that is its own. Pages of mapped files are shared by all workers and can be
+            dropped by the kernel at any time, so limits apply to this part.
+    """
+
+    resident: int
+    held: int
+
+
+@dataclass(eq=False)
+class WorkerProcess:
+    """One worker process; only the supervisor's thread touches it.
+
+    Attributes:
+        process: The process, leader of its own session and group.
+        channel: Messages to and from it.
+        output: Descriptor of its stdout and stderr.
+        since: When it was started or given its job (monotonic seconds).
+        ready: Whether it has said that it is up.
+        jobs: Jobs it was given.
+        task: The one it has now.
+        verdict: Why the supervisor ended it, if the supervisor did.
+        dying: When it was ended or found dead (monotonic seconds).
+        killed: Whether it was sent SIGKILL.
+        sampled: When its memory was last looked at (monotonic seconds).
+        boot_log: What it printed outside of jobs.
+    """
+
+    process: subprocess.Popen[bytes]
+    channel: Channel
+    output: int
+    since: float
+    ready: bool = False
+    jobs: int = 0
+    task: Task | None = None
+    verdict: tuple[Status, str] | None = None
+    dying: float | None = None
+    killed: bool = False
+    sampled: float = 0.0
+    boot_log: JobLog = field(default_factory=JobLog)
+    _children: list[psutil.Process] = field(default_factory=list)
+    _children_at: float = 0.0
+
+    @property
+    def idle(self) -> bool:
+        """Whether it can be given a job."""
+        return self.ready and self.task is None and self.dying is None
+
+    def drain(self) -> None:
+        """Take what it printed, at most a few megabytes so that a flood cannot hold us up."""
+        log = self.task.log if self.task is not None else self.boot_log
+        for _ in range(_DRAIN_CHUNKS):
+            try:
+                data = os.read(self.output, _PIPE_CHUNK)
+            except (BlockingIOError, OSError):
+                return
+            if not data:
+                return
+            log.write(data)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and to everything it started within its group."""
+        self.killed = self.killed or number == signal.SIGKILL
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, number)
+
+    def begin(self, now: float) -> None:
+        """Note that its job runs now; what an earlier one started no longer counts.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        self._children, self._children_at = [], now
+
+    def memory(self, now: float) -> Memory:
+        """What it and its children occupy now; zeros once it is gone.
+
+        Args:
+            now: Monotonic seconds; children are looked up once a second.
+        """
+        if now - self._children_at >= CHILDREN_SECONDS:
+            self._children_at = now
+            with contextlib.suppress(psutil.Error):
+                self._children = psutil.Process(self.process.pid).children(recursive=True)
+        resident = held = 0
+        with contextlib.suppress(psutil.Error):
+            for process in (psutil.Process(self.process.pid), *self._children):
+                with contextlib.suppress(psutil.Error):
+                    info = process.memory_info()
+                    resident += info.rss
+                    held += info.rss - getattr(info, "shared", 0)
+        return Memory(resident, held)
+
+    def how_it_ended(self) -> str:
+        """Its exit status in words, once it has been reaped."""
+        code = self.process.returncode
+        if code is None:
+            return "it does not react even to SIGKILL"
+        if code >= 0:
+            return f"the process ended with exit code {code}"
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        hint = ", perhaps by the system because memory ran out" if -code == signal.SIGKILL else ""
+        return f"the process was killed by {name}{hint}"
+
+    def close(self) -> None:
+        """Give back the descriptors."""
+        self.channel.close()
+        os.close(self.output)
+
+
+def start_worker(threads: int) -> WorkerProcess:
+    """Start a worker process.
+
+    Args:
+        threads: CPU threads that numerical libraries may use in it.
+
+    Returns:
+        The worker, which will report when it is ready.
+
+    Raises:
+        EnvironmentProblem: When the system cannot start a process.
+    """
+    ours, theirs = socket.socketpair()
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    try:
+        process = _popen(theirs.fileno(), writer, threads)
+    except OSError as error:
+        ours.close()
+        os.close(reader)
+        raise EnvironmentProblem(f"a worker process could not be started: {error}") from error
+    finally:
+        theirs.close()
+        os.close(writer)
+    return WorkerProcess(process, Channel(ours), reader, time.monotonic())
+
+
+def _popen(sock: int, output: int, threads: int) -> subprocess.Popen[bytes]:
+    path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", _BOOT, str(sock), str(os.getpid()), json.dumps(path)],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        pass_fds=(sock,),
+        env={**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))},
+        start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
+    )
+
+
+Start = Callable[[int], WorkerProcess]

@@ -1,0 +1,274 @@
+"""The other end of `LocalExecutor`: one process that runs one job after another.
+
+Started with a socket; imports nothing heavy by itself. It ends when its parent does: by the end of
+the socket, and on Linux also by a signal from the kernel, which needs no cooperation from a job
+that is deep inside of compiled code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import os
+import pickle
+import queue
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from attain.core import registry
+from attain.core.types import Status
+from attain.runtime.channel import pack, read_message
+
+PROGRESS_SECONDS = 0.1
+_MESSAGE_CHARACTERS = 2000
+_PR_SET_PDEATHSIG = 1
+_OOM_SCORE = "500"  # of 1000: the kernel ends a worker rather than the study's own process
+
+
+class Sender:
+    """Sends messages from any thread of the job, whole.
+
+    Args:
+        sock: The worker's end.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._lock = threading.Lock()
+
+    def send(self, *message: Any) -> None:
+        """Send one message.
+
+        Args:
+            *message: Kind, then what belongs to it.
+        """
+        frame = pack(message)
+        with self._lock:
+            self._sock.sendall(frame)
+
+
+class Progress:
+    """What a job calls with news of itself; at most one message in a tenth of a second.
+
+    What comes faster is replaced by newer news; the newest is sent at the latest when the job ends.
+
+    Args:
+        sender: Where to.
+        job: Whose news.
+    """
+
+    def __init__(self, sender: Sender, job: str) -> None:
+        self._sender = sender
+        self._job = job
+        self._lock = threading.Lock()
+        self._next = 0.0
+        self._pending: bytes | None = None
+
+    def __call__(self, value: Any) -> None:
+        """Report.
+
+        Args:
+            value: Anything picklable.
+        """
+        data = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
+        with self._lock:
+            self._pending = data
+        if time.monotonic() >= self._next:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send the newest news if it has not been sent."""
+        with self._lock:
+            data, self._pending = self._pending, None
+            self._next = time.monotonic() + PROGRESS_SECONDS
+        if data is not None:
+            self._sender.send("progress", self._job, data)
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Serve until the parent closes the socket or dies.
+
+    Args:
+        descriptor: The socket, inherited.
+        parent: Process id of who started us.
+    """
+    os.set_inheritable(descriptor, False)
+    sock = socket.socket(fileno=descriptor)
+    _settle(parent)
+    inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(sock, inbox), daemon=True).start()
+    sender = Sender(sock)
+    streams = _Streams()
+    sender.send("ready")
+    while True:
+        kind, *rest = _next(inbox)
+        if kind == "warm":
+            with contextlib.suppress(Exception):  # the job that needs it will say what is wrong
+                registry.load(rest[0])
+        else:
+            streams.renew()
+            _run(sender, *rest)
+
+
+def _settle(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    faulthandler.enable()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write(_OOM_SCORE)
+    if os.getppid() != parent:  # it died before the kernel knew that we want to follow
+        os._exit(1)
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not fill the disk
+
+
+def _listen(sock: socket.socket, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> None:
+    while True:
+        try:
+            message = read_message(sock)
+        except OSError:
+            message = None
+        if message is None:
+            # Also ends what the job has started, as long as it stayed in our process group.
+            if os.getpgrp() == os.getpid():
+                os.killpg(0, signal.SIGKILL)
+            os._exit(1)
+        inbox.put(message)
+
+
+def _next(inbox: queue.SimpleQueue[tuple[Any, ...]]) -> tuple[Any, ...]:
+    try:
+        return inbox.get(timeout=0.05)
+    except queue.Empty:
+        gc.collect()  # while there is nothing better to do
+        return inbox.get()
+
+
+class _Streams:
+    """The worker's own stdout and stderr, restored before each job whatever the last one did."""
+
+    def __init__(self) -> None:
+        self._saved = {number: os.dup(number) for number in (1, 2)}
+
+    def renew(self) -> None:
+        for number, saved in self._saved.items():
+            os.dup2(saved, number)
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            stream = open(  # noqa: SIM115 - it stays open for as long as the job
+                number, "w", buffering=1, errors="backslashreplace", closefd=False
+            )
+            setattr(sys, name, stream)
+            setattr(sys, f"__{name}__", stream)
+
+
+def _run(sender: Sender, job: str, call: str, payload: bytes, threads: int | None) -> None:
+    progress = Progress(sender, job)
+    folder = os.getcwd()
+    measures = restart_peak()
+    sender.send("started", job)
+    start = time.monotonic()
+    status, value, message = _outcome(call, payload, threads, progress)
+    seconds = time.monotonic() - start
+    with contextlib.suppress(Exception):
+        progress.flush()
+    _flush_streams()
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
+    peak = peak_bytes() if measures else 0  # else it may be an earlier job's
+    sender.send("ended", job, status.value, value, message, seconds, peak)
+
+
+def _outcome(
+    call: str, payload: bytes, threads: int | None, progress: Progress
+) -> tuple[Status, bytes, str]:
+    try:
+        arguments: Mapping[str, Any] = pickle.loads(payload)
+        function = registry.load(call)
+        with _thread_limit(threads):
+            result = function(arguments, progress)
+        return Status.DONE, _pickled(call, result), ""
+    except SystemExit as error:
+        traceback.print_exc()
+        return Status.KILLED, b"", f"the job called sys.exit({error.code!r})"
+    except MemoryError as error:
+        traceback.print_exc()
+        return Status.MEMORY, b"", f"out of memory: {_describe(error)}"
+    except BaseException as error:  # noqa: BLE001 - whatever a job raises ends that job only
+        traceback.print_exc()
+        return Status.FAILED, b"", _describe(error)
+
+
+def _pickled(call: str, result: Any) -> bytes:
+    try:
+        return pickle.dumps(result, protocol=pickle.HIGHEST_PROTOCOL)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise TypeError(
+            f"{call} returned a {type(result).__name__} that cannot be sent back"
+            f" ({_describe(error)}) — return plain values or arrays"
+        ) from error
+
+
+def _describe(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception whose text raises is still only a failed job
+        text = "(no text)"
+    name = type(error).__name__
+    return (f"{name}: {text}" if text else name)[:_MESSAGE_CHARACTERS]
+
+
+def _thread_limit(threads: int | None) -> contextlib.AbstractContextManager[Any]:
+    """Fewer threads than the environment allows, in the libraries that are loaded by now."""
+    if threads is None or "numpy" not in sys.modules:
+        return contextlib.nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    limited: contextlib.AbstractContextManager[Any] = threadpool_limits(threads)
+    return limited
+
+
+def _flush_streams() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    with contextlib.suppress(Exception):
+        ctypes.CDLL(None).fflush(None)  # what compiled code printed
+
+
+def restart_peak() -> bool:
+    """Let the kernel's peak of resident memory begin anew; says whether it could (Linux only)."""
+    try:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_bytes() -> int:
+    """Peak of this process's resident memory since `restart_peak`.
+
+    Returns:
+        Bytes; 0 where the system does not tell (the parent's own samples are then used).
+    """
+    try:
+        with open("/proc/self/status") as file:
+            for line in file:
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
