@@ -1,0 +1,177 @@
+"""What to do next, from what was recorded; ranked, without promises nobody measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from attain.core.types import FindingState, Severity
+from attain.report import numbers
+from attain.report.book import Book, listing, newest, plain
+from attain.report.searching import FAILURES
+
+MOST = 8
+_STOPS: Mapping[str, tuple[str, str]] = {
+    "budget": (
+        "Give the search more budget",
+        "It ended because the budget was used up, not because it had run dry.",
+    ),
+    "unlikely": (
+        "Change the data or the target rather than the budget",
+        "The search ended because more of the same trials were unlikely to reach the target.",
+    ),
+    "exhausted": (
+        "Widen what is searched",
+        "Every configuration of the space was tried; allow more learners or wider ranges.",
+    ),
+}
+
+
+def next_steps(book: Book, evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Levers in the order in which they should be pulled.
+
+    Args:
+        book: The records.
+        evidence: With ``progress``, ``verdict``, ``data`` and ``search`` filled in.
+
+    Returns:
+        At most eight mappings with ``rank``, ``title``, ``text`` and ``records``.
+    """
+    steps = [
+        *_unblock(book),
+        *_continue(evidence),
+        *_verdict(evidence),
+        *_diagnoses(evidence),
+        *_stop(evidence),
+        *_undecidable(book, evidence),
+        *_failures(evidence),
+        *_findings(book),
+        *_use(evidence),
+    ]
+    unique = list({step["title"]: step for step in reversed(steps)}.values())[::-1][:MOST]
+    return [{"rank": rank, **plain(step)} for rank, step in enumerate(unique, 1)]
+
+
+def _step(title: str, text: str, *records: int | None) -> dict[str, Any]:
+    return {"title": title, "text": text, "records": [r for r in records if r is not None]}
+
+
+def _of_severity(book: Book, *severities: Severity) -> Iterable[dict[str, Any]]:
+    record, findings = newest(book.findings)
+    for finding in findings or ():
+        if record and finding.state is FindingState.FOUND and finding.severity in severities:
+            remedy = finding.remedy or "See the check's section in the guide."
+            title = f"{finding.title} ({finding.code})"
+            yield _step(
+                f"Look into the data: {title}", f"{finding.explanation} {remedy}", record.id
+            )
+
+
+def _unblock(book: Book) -> Iterable[dict[str, Any]]:
+    return _of_severity(book, Severity.BLOCKER)
+
+
+def _continue(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    progress = evidence["progress"]
+    if progress["state"] == "interrupted":
+        text = "The same command goes on from the last finished trial; nothing is repeated."
+        yield _step("Run the same command again", text, progress["record"])
+
+
+def _verdict(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    found = evidence["verdict"]
+    for item in found["objectives"] if found else ():
+        goal = numbers.goal(item["objective"])
+        if item["state"] == "not met":
+            # `number` keeps as many digits as the interval deserves; a gap has the same precision.
+            gap = {**item, "estimate": item["shortfall"]}
+            text = f"The estimate is short of the target by {numbers.estimate(gap)}."
+            yield _step(
+                f"Close the gap: {goal}", f"{text} {item['advice']}".strip(), item["record"]
+            )
+        elif item["state"] == "met, unproven":
+            yield _step(f"Prove it: {goal}", _proof(item), item["record"])
+
+
+def _proof(item: Mapping[str, Any]) -> str:
+    needed, n = item["rows_needed"], item["n"]
+    if needed is None:
+        text = "The estimate clears the target, its interval does not. Test on more rows."
+    else:
+        text = (
+            f"The estimate clears the target, its interval does not. About {needed:,} test rows would "
+            f"settle it if the estimate holds; there were {n:,}. A second look at the same rows "
+            "would not: collect new ones."
+        )
+    return f"{text} {item['advice']}".strip()
+
+
+def _diagnoses(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """What the last round found wrong; of no interest once everything is met."""
+    rounds = evidence["search"]["rounds"]
+    if not rounds or _met(evidence):
+        return
+    for diagnosis in rounds[-1]["diagnoses"]:
+        about = numbers.listed(diagnosis["parameters"])
+        title = f"Act on the diagnosis {diagnosis['code'].replace('_', ' ')}"
+        text = diagnosis["explanation"] + (f" Parameters concerned: {about}." if about else "")
+        yield _step(title, text, rounds[-1]["record"])
+
+
+def _stop(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    rounds = evidence["search"]["rounds"]
+    if rounds and not _met(evidence) and rounds[-1]["stop"] in _STOPS:
+        title, text = _STOPS[rounds[-1]["stop"]]
+        yield _step(title, f"{text} {_late_gain(evidence)}".strip(), rounds[-1]["record"])
+
+
+def _late_gain(evidence: Mapping[str, Any]) -> str:
+    """Whether the best was still moving in the last quarter of the search."""
+    search = evidence["search"]
+    total = sum(t["purpose"] == "search" for t in search["trials"])
+    if total < 8 or not search["incumbent"]:
+        return ""
+    last = search["incumbent"][-1]["position"]
+    if last > 0.75 * total:
+        return f"The best was still improving: it was found at trial {last:,} of {total:,}."
+    return f"The best has not improved since trial {last:,} of {total:,}, so expect little."
+
+
+def _undecidable(book: Book, evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Objectives that the sealed rows could not decide from the start."""
+    record = book.last("feasibility")
+    if record is None or _met(evidence):
+        return
+    for item in listing(record.payload.get("items")):
+        if item.get("state") == "undecidable":
+            yield _step("Set more rows aside for the test", str(item.get("text", "")), record.id)
+
+
+def _failures(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    tried: Sequence[Mapping[str, Any]] = evidence["search"]["trials"]
+    failed = [t for t in tried if t["status"] in FAILURES]
+    if failed and len(failed) >= 0.2 * len(tried):
+        common = evidence["search"]["failures"][0]
+        text = (
+            f"{len(failed):,} of {len(tried):,} trials failed; the most frequent reason, with "
+            f"{common['learner']}: {common['message'] or common['status']}"
+        )
+        yield _step("Find out why trials fail", text, *common["records"][:3])
+
+
+def _findings(book: Book) -> Iterable[dict[str, Any]]:
+    return _of_severity(book, Severity.ISSUE)
+
+
+def _use(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    if _met(evidence):
+        text = (
+            "Predict with the saved model, and watch its quality on new rows: the test says how "
+            "well it does on rows like those that were set aside, not on others."
+        )
+        yield _step("Use the model", text, evidence["verdict"]["record"])
+
+
+def _met(evidence: Mapping[str, Any]) -> bool:
+    found = evidence["verdict"]
+    return bool(found) and found["state"] in ("met", "reported")

@@ -1,0 +1,202 @@
+"""Everything the report shows of the final model, computed once, within a time limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from attain.core.types import Dataset, Rows
+from attain.report import effects, hyper, mistakes
+from attain.report.importance import Loss, Predict, permutation_importance
+
+__all__ = ["explain", "permutation_importance"]
+
+MOST_ERRORS = 20
+MOST_EFFECTS = 6
+MOST_DRIVERS = 30
+_SHARE_OF_IMPORTANCE = 0.6  # of the time; effects and single mistakes share the rest
+
+
+def explain(
+    predict: Predict,
+    rows: Rows,
+    *,
+    dataset: Dataset,
+    metric: str,
+    loss: Loss,
+    y_prediction: np.ndarray | None = None,
+    held_out: np.ndarray | None = None,
+    positions: np.ndarray | None = None,
+    beats_baseline: bool = True,
+    trials: Sequence[Mapping[str, Any]] = (),
+    repeats: int = 5,
+    seconds: float = 20.0,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The payload of the record ``explanation``.
+
+    Mistakes are read from `y_prediction`. Importance, effects and the columns behind single
+    mistakes ask `predict`; they are withheld when the model does not beat the baseline, because
+    explanations of a model that knows nothing mislead.
+
+    Args:
+        predict: The model that is asked: rows to probabilities (n, classes) or values (n,).
+        rows: Rows with their target, none of them sealed.
+        dataset: Of these rows.
+        metric: Name of the metric behind `loss`.
+        loss: ``loss(y, prediction)``, lower is better.
+        y_prediction: Out-of-fold predictions of the chosen configuration, one for each of `rows`;
+            a row with NaN has none and is left out. None takes the predictions of `predict`.
+        held_out: Which of `rows` (positions among them) the model behind `predict` was not trained
+            on; only these are asked about. None says that it has seen none of them.
+        positions: Position of each of `rows` among all unsealed rows, for naming mistakes; None
+            for 0, 1, 2, ...
+        beats_baseline: Whether the confirmed score beats the baseline's.
+        trials: Mappings with ``learner``, ``config`` and ``loss``, for hyperparameter importance.
+        repeats: Shuffles of each group of columns.
+        seconds: Wall time to spend; when it is short, less is looked at, and ``notes`` says what.
+        seed: Of all sampling.
+
+    Returns:
+        JSON values: ``metric``, ``rows``, ``seconds``, ``notes`` (sentences: what was sampled or
+        left out), ``withheld`` (a reason, or empty), ``importance``, ``partial_dependence``,
+        ``hyperparameters``, ``errors``, ``confusion``, ``per_class``, ``calibration``, ``curves``
+        and ``residuals`` (None where they do not apply). See the functions that make them.
+    """
+    began = time.perf_counter()
+    unseen = np.arange(len(rows)) if held_out is None else np.asarray(held_out)
+    asked = _Asked(predict, rows, dataset, loss, unseen, seed)
+    prediction = predict(rows) if y_prediction is None else y_prediction
+    payload, notes = _from_predictions(rows, dataset, prediction, seed)
+    payload["hyperparameters"] = hyper.importance(trials)
+    payload |= {"importance": [], "partial_dependence": [], "withheld": ""}
+    if beats_baseline:
+        payload |= _from_model(asked, payload["errors"], repeats, began + seconds, notes)
+    else:
+        payload["withheld"] = (
+            "The model does not beat the baseline. An explanation of a model that knows nothing "
+            "would mislead, so none is given."
+        )
+    names = np.arange(len(rows)) if positions is None else positions
+    payload["errors"] = [{**e, "row": int(names[e["row"]])} for e in payload["errors"]]
+    payload |= {"metric": metric, "rows": len(rows), "notes": notes}
+    return {**payload, "seconds": time.perf_counter() - began}
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """The model that is asked, and about which rows.
+
+    Attributes:
+        predict: The model.
+        rows: All rows.
+        dataset: Of these rows.
+        loss: Lower is better.
+        held_out: Positions the model has not seen.
+        seed: Of all sampling.
+    """
+
+    predict: Predict
+    rows: Rows
+    dataset: Dataset
+    loss: Loss
+    held_out: np.ndarray
+    seed: int
+
+
+def _from_predictions(
+    rows: Rows, dataset: Dataset, prediction: np.ndarray, seed: int
+) -> tuple[dict[str, Any], list[str]]:
+    """What out-of-fold predictions alone tell."""
+    assert rows.y is not None
+    known = np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1)
+    notes = []
+    if not known.all():
+        left = int((~known).sum())
+        notes.append(f"{left:,} of {len(known):,} rows have no out-of-fold prediction.")
+    y, p, index = rows.y[known], prediction[known], np.flatnonzero(known)
+    found: dict[str, Any] = dict.fromkeys(("confusion", "per_class", "calibration", "curves"))
+    found |= {"residuals": None, "errors": []}
+    if len(y) == 0:
+        return found, notes
+    if dataset.task.classifies:
+        found["confusion"] = mistakes.confusion(dataset, y, p)
+        found["per_class"] = mistakes.per_class(dataset, y, p)
+        found["calibration"] = mistakes.calibration(dataset, y, p)
+        found["curves"] = mistakes.curves(dataset, y, p)
+    else:
+        found["residuals"] = mistakes.residuals(y, p, seed=seed)
+    worst = mistakes.worst(dataset, y, p, MOST_ERRORS)
+    found["errors"] = [{**m, "row": int(index[m["row"]]), "driver": None} for m in worst]
+    return found, notes
+
+
+def _from_model(
+    asked: _Asked,
+    errors: list[dict[str, Any]],
+    repeats: int,
+    deadline: float,
+    notes: list[str],
+) -> dict[str, Any]:
+    """What has to be asked of the model, until time is up."""
+    unseen = asked.rows.take(asked.held_out)
+    importance = permutation_importance(
+        asked.predict,
+        unseen,
+        asked.loss,
+        repeats=repeats,
+        seed=asked.seed,
+        seconds=_SHARE_OF_IMPORTANCE * max(0.0, deadline - time.perf_counter()),
+    )
+    notes += _coverage(importance, unseen, repeats)
+    shown, late = _effects(asked, unseen, importance, deadline)
+    notes += [f"Time was up before the effect of {late} columns could be drawn."] if late else []
+    if time.perf_counter() < deadline:
+        errors = _with_drivers(asked, errors, importance)
+    return {"importance": importance, "partial_dependence": shown, "errors": errors}
+
+
+def _coverage(importance: list[dict[str, Any]], rows: Rows, repeats: int) -> list[str]:
+    """Sentences on what was sampled or left out."""
+    notes = []
+    looked = sum(len(entry["columns"]) for entry in importance)
+    total = rows.X.shape[1]
+    if looked < total:
+        notes.append(f"Time allowed looking at {looked:,} of {total:,} columns.")
+    if importance and importance[0]["rows"] < len(rows):
+        used = importance[0]["rows"]
+        notes.append(f"Importance was measured on a sample of {used:,} of {len(rows):,} rows.")
+    fewest = min((entry["repeats"] for entry in importance), default=repeats)
+    if fewest < repeats:
+        notes.append(f"Time allowed {fewest} of {repeats} shuffles of each column.")
+    return notes
+
+
+def _effects(
+    asked: _Asked, rows: Rows, importance: list[dict[str, Any]], deadline: float
+) -> tuple[list[dict[str, Any]], int]:
+    """Effects of the most important columns, and how many of them time did not allow."""
+    wanted = [entry["columns"][0] for entry in importance if entry["mean"] > 0][:MOST_EFFECTS]
+    found = []
+    for position, column in enumerate(wanted):
+        if time.perf_counter() > deadline:
+            return found, len(wanted) - position
+        shown = effects.effect(asked.predict, rows, column, asked.dataset, seed=asked.seed)
+        found += [shown] if shown else []
+    return found, 0
+
+
+def _with_drivers(
+    asked: _Asked, errors: list[dict[str, Any]], importance: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Mistakes among rows the model has not seen, with the columns behind them."""
+    unseen = set(asked.held_out.tolist())
+    chosen = [error for error in errors if error["row"] in unseen]
+    groups = [tuple(entry["columns"]) for entry in importance if entry["mean"] > 0][:MOST_DRIVERS]
+    told = effects.drivers(asked.predict, asked.rows, chosen, groups, asked.dataset)
+    by_row = {error["row"]: driver for error, driver in zip(chosen, told, strict=True)}
+    return [{**error, "driver": by_row.get(error["row"])} for error in errors]

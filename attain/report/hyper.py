@@ -1,0 +1,76 @@
+"""Which hyperparameters mattered, per learner, from the trials that were run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
+
+from attain.report.numbers import finite
+from attain.stats.importance import ped_anova
+
+FEWEST_TRIALS = 8  # below, the best fraction holds too few trials to compare distributions
+
+
+def importance(
+    trials: Sequence[Mapping[str, Any]], *, fewest: int = FEWEST_TRIALS
+) -> list[dict[str, Any]]:
+    """Share of the variation among good trials that each hyperparameter explains.
+
+    Args:
+        trials: Mappings with ``learner``, ``config`` (parameter to value) and ``loss`` (a number,
+            or None for a trial that failed, which is left out).
+        fewest: Trials that a learner needs before its parameters are judged.
+
+    Returns:
+        Mappings with ``learner``, ``parameter``, ``share`` in [0, 1] and ``trials``; learners with
+        the lowest loss first, within a learner the largest share first. PED-ANOVA (Watanabe et
+        al. 2023) is computed by `attain.stats.importance.ped_anova`.
+    """
+    by_learner: dict[str, list[tuple[Mapping[str, Any], float]]] = {}
+    for trial in trials:
+        loss = finite(trial.get("loss"))
+        if loss is not None:
+            by_learner.setdefault(str(trial["learner"]), []).append((trial["config"], loss))
+    found = []
+    for learner in sorted(by_learner, key=lambda name: min(loss for _, loss in by_learner[name])):
+        runs = by_learner[learner]
+        shares = _shares(runs) if len(runs) >= fewest else {}
+        ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+        found += [
+            {"learner": learner, "parameter": name, "share": value, "trials": len(runs)}
+            for name, value in ordered
+        ]
+    return found
+
+
+def _shares(runs: Sequence[tuple[Mapping[str, Any], float]]) -> dict[str, float]:
+    """Shares of the parameters that took at least two values."""
+    names = dict.fromkeys(name for config, _ in runs for name in config)
+    values = {name: [config.get(name) for config, _ in runs] for name in names}
+    varied = {n: v for n, v in values.items() if len({str(x) for x in v if x is not None}) > 1}
+    shares = ped_anova(
+        {name: _column(column) for name, column in varied.items()},
+        np.array([loss for _, loss in runs]),
+    )
+    # All zero means that nothing can be said, which is not the same as "nothing matters".
+    return shares if any(shares.values()) else {}
+
+
+def _column(values: Sequence[Any]) -> np.ndarray:
+    """One parameter as `ped_anova` takes it; None where the parameter was inactive.
+
+    The divergence between two densities does not change under a monotone transformation, so ranks
+    put numbers on the unit scale without knowing whether they were searched on a log scale.
+    """
+    present = [v for v in values if v is not None]
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in present):
+        known = sorted({str(v) for v in present})
+        codes = [-1 if v is None else known.index(str(v)) for v in values]
+        return np.array(codes, dtype=np.int64)
+    column = np.array([np.nan if v is None else float(v) for v in values])
+    active = ~np.isnan(column)
+    column[active] = (rankdata(column[active]) - 0.5) / active.sum()
+    return column
