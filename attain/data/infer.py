@@ -1,0 +1,338 @@
+"""Say what each column is and what is predicted, with a reason a user can check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from attain.core.errors import DataError, Problem, did_you_mean
+from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Task
+from attain.data import cells, kinds, words
+from attain.data.hashing import fingerprint
+from attain.data.table import content_hash, target_values, to_rows
+
+FEW_VALUES = 10  # whole numbers up to so many values are classes if each has about three rows,
+MORE_VALUES = 20  # and up to so many if each has about twenty
+MOST_CLASSES = 0.5  # share of distinct texts in a target above which it is no class
+
+
+def describe(
+    frame: Any,
+    *,
+    target: str,
+    groups: str | None = None,
+    time: str | None = None,
+    task: Task | str | None = None,
+    ignore: Sequence[str] = (),
+    address: str = "",
+) -> Dataset:
+    """Everything there is to know of a frame before it is split.
+
+    Args:
+        frame: As `load_frame` gives it.
+        target: Column to predict.
+        groups: Column whose values must not be split, if any.
+        time: Column that orders the rows, if any.
+        task: Overrides what is inferred.
+        ignore: Columns to leave out.
+        address: Where the rows came from, for people.
+
+    Returns:
+        The dataset of all rows. Rows without a target are not counted in `rows` and
+        `class_counts`; the target column's `missing` says how many there are.
+
+    Raises:
+        DataError: A named column does not exist or plays two roles, the target is empty or does
+            not fit the task, or the time column cannot order rows.
+    """
+    _check_names(frame, target, groups, time, ignore)
+    plain = {name: cells.plain(frame[name]) for name in frame.columns}
+    looks = {name: kinds.look(column) for name, column in plain.items()}
+    kind, why, classes = _task(plain[target], looks[target], target, Task(task) if task else None)
+    given = {target: (ColumnRole.TARGET, "the target")}
+    given |= dict.fromkeys(ignore, (ColumnRole.IGNORED, "left out as asked"))
+    if groups is not None:
+        given[groups] = (ColumnRole.GROUP, "rows with the same value stay together")
+    if time is not None:
+        given[time] = (ColumnRole.TIME, "it orders the rows")
+        _check_time(looks[time], time)
+    columns = tuple(
+        _column(name, plain[name], looks[name], given.get(name)) for name in frame.columns
+    )
+    dataset = Dataset(
+        address=address or "(in memory)",
+        fingerprint="",
+        rows=len(frame),
+        columns=columns,
+        target=target,
+        task=kind,
+        classes=classes,
+        groups=groups,
+        time=time,
+        task_reason=why,
+    )
+    return measured(frame, dataset)
+
+
+def measured(frame: Any, dataset: Dataset, left_out: int = 0) -> Dataset:
+    """The dataset with all counts taken anew from these rows.
+
+    Args:
+        frame: Rows as read.
+        dataset: Columns and task, which stay as they are.
+        left_out: Rows without a target that were left out before.
+
+    Returns:
+        The same dataset with rows, class counts, missing and distinct cells and fingerprint of
+        these rows.
+    """
+    y, _ = target_values(frame, dataset)
+    has = y >= 0 if dataset.task.classifies else ~np.isnan(y)
+    counts = (
+        np.bincount(y[has].astype("int64"), minlength=len(dataset.classes))
+        if dataset.classes
+        else ()
+    )
+    columns = []
+    for column in dataset.columns:
+        seen = kinds.look(cells.plain(frame[column.name]))
+        missing = seen.missing if column.name != dataset.target else int((~has).sum()) + left_out
+        columns.append(replace(column, missing=missing, distinct=seen.distinct))
+    X = to_rows(frame, dataset, with_target=False).X
+    return replace(
+        dataset,
+        rows=int(has.sum()),
+        columns=tuple(columns),
+        class_counts=tuple(int(c) for c in counts),
+        fingerprint=fingerprint(content_hash(frame, dataset, X)),
+    )
+
+
+def _check_names(
+    frame: Any, target: str, groups: str | None, time: str | None, ignore: Sequence[str]
+) -> None:
+    names = [str(name) for name in frame.columns]
+    asked = [("target", target), ("groups", groups), ("time", time)]
+    asked += [("ignore", name) for name in ignore]
+    problems = [
+        Problem("the column must exist", repr(name), role, did_you_mean(name, names))
+        for role, name in asked
+        if name is not None and name not in names
+    ]
+    roles: dict[str, str] = {}
+    for role, name in asked:
+        if name is None or roles.setdefault(name, role) == role:
+            continue
+        problems.append(
+            Problem(
+                "a column can play one role only",
+                f"{roles[name]} and {role}",
+                f"column {name!r}",
+                f"take it out of {role}",
+            )
+        )
+    if problems:
+        raise DataError(problems)
+
+
+def _check_time(seen: kinds.Look, name: str) -> None:
+    if seen.kind not in (ColumnKind.DATETIME, ColumnKind.NUMERIC) or seen.format == kinds.MIXED:
+        raise DataError(
+            Problem(
+                "the time column must hold dates or numbers",
+                seen.reason,
+                f"time column {name!r}",
+                "write dates as 2024-12-31, or name another column",
+            )
+        )
+
+
+def _column(
+    name: str, column: pd.Series, seen: kinds.Look, given: tuple[ColumnRole, str] | None
+) -> Column:
+    kind = seen.kind
+    if given is not None:
+        role, reason = given
+    elif useless := kinds.useless(name, column, seen):
+        role, reason = ColumnRole.IGNORED, useless
+    else:
+        role, reason = ColumnRole.FEATURE, seen.reason
+    return Column(name, kind, role, reason, seen.missing, seen.distinct, seen.format)
+
+
+def _task(
+    column: pd.Series, seen: kinds.Look, name: str, wanted: Task | None
+) -> tuple[Task, str, tuple[str, ...]]:
+    """Task, why, and the classes in order."""
+    place = f"target column {name!r}"
+    if seen.distinct == 0:
+        raise DataError(
+            Problem(
+                "the target must hold values",
+                "only empty cells",
+                place,
+                "name another column as the target",
+            )
+        )
+    if seen.kind is ColumnKind.DATETIME:
+        raise DataError(
+            Problem(
+                "the target must be classes or numbers",
+                "dates",
+                place,
+                "predict a duration instead: subtract a start date",
+            )
+        )
+    numeric = seen.kind in (ColumnKind.NUMERIC, ColumnKind.BOOLEAN) and not (
+        seen.kind is ColumnKind.BOOLEAN and cells.is_text(column)
+    )
+    if wanted is Task.REGRESSION:
+        if not numeric:
+            raise DataError(
+                Problem(
+                    "a regression target must be numbers",
+                    seen.reason,
+                    place,
+                    "set task: binary or multiclass, or mend the column",
+                )
+            )
+        return Task.REGRESSION, "as asked", ()
+    kind, why = _guess(column, seen, numeric) if wanted is None else (wanted, "as asked")
+    if kind is Task.REGRESSION:
+        return kind, why, ()
+    classes = _classes(column)
+    present = len(column) - int(column.isna().sum())
+    if len(classes) > max(MORE_VALUES, MOST_CLASSES * present):
+        raise DataError(
+            Problem(
+                "a class target needs repeated values",
+                f"{len(classes)} different values in {present} rows",
+                place,
+                "name another target" + (", or set task: regression" if numeric else ""),
+            )
+        )
+    if wanted is Task.BINARY and len(classes) > 2:
+        raise DataError(
+            Problem(
+                "a binary target has two classes",
+                f"{len(classes)} classes",
+                place,
+                "set task: multiclass" + (" or regression" if numeric else ""),
+            )
+        )
+    if wanted is Task.MULTICLASS and len(classes) <= 2:
+        raise DataError(
+            Problem(
+                "a multiclass target has three classes or more",
+                f"{len(classes)} classes",
+                place,
+                "set task: binary",
+            )
+        )
+    return kind, why, classes
+
+
+def _guess(column: pd.Series, seen: kinds.Look, numeric: bool) -> tuple[Task, str]:
+    if seen.distinct <= 2:
+        return Task.BINARY, f"the target holds {seen.distinct} different value" + (
+            "s" if seen.distinct == 2 else ""
+        )
+    if not numeric:
+        return Task.MULTICLASS, f"the target holds {seen.distinct} different words"
+    values, _ = cells.numbers(column)
+    values = values[np.isfinite(values)]
+    whole = bool((values == np.floor(values)).all())
+    each = len(values) / seen.distinct
+    few = (seen.distinct <= FEW_VALUES and each >= 3) or (
+        seen.distinct <= MORE_VALUES and each >= 20
+    )
+    span = f"from {values.min():g} to {values.max():g}"
+    if whole and few:
+        return Task.MULTICLASS, (
+            f"the target holds {seen.distinct} different whole numbers {span}; "
+            "if they are amounts, set task: regression"
+        )
+    return Task.REGRESSION, f"the target holds {seen.distinct} different numbers {span}"
+
+
+def _classes(column: pd.Series) -> tuple[str, ...]:
+    """Labels as text, in numeric order when all are numbers."""
+    labels = [str(label) for label in cells.texts(column).dropna().unique()]
+    values = cells.number_levels(labels)
+    if len(labels) and not np.isnan(values).any():
+        return tuple(labels[i] for i in np.argsort(values, kind="stable"))
+    return tuple(sorted(labels))
+
+
+def suggest_groups(frame: Any, target: str) -> tuple[str | None, str]:
+    """A column that names whose rows belong together, if one surely does.
+
+    A column is suggested when its name is that of an entity (``subject#``, ``user_id``,
+    ``customer``), its values repeat at least twice on average and there are at least five of them.
+
+    Args:
+        frame: As `load_frame` gives it.
+        target: Column to predict, never suggested.
+
+    Returns:
+        The column and why, or None and why not.
+    """
+    for name in frame.columns:
+        parts = words.name_words(str(name))
+        if name == target or not _names_entity(parts):
+            continue
+        column = cells.plain(frame[name])
+        present = int(column.notna().sum())
+        values = cells.numbers(column)[0] if not cells.is_text(column) else None
+        if values is not None and not bool((np.mod(values[np.isfinite(values)], 1) == 0).all()):
+            continue
+        counts = column.value_counts()
+        enough = len(counts) >= 5 and present == len(column) and present >= 2 * len(counts)
+        if enough and (counts >= 2).mean() >= 0.5:
+            return str(name), (
+                f"{len(counts)} values repeat in {present} rows, and the name says whose they are"
+            )
+    return None, "no column is named like a person, session or other entity whose rows repeat"
+
+
+def _names_entity(parts: tuple[str, ...]) -> bool:
+    """Whether a column name is that of an entity and nothing else."""
+    rest = [part for part in parts if part not in words.COUNTER_WORDS and part != "code"]
+    if len(rest) != 1:
+        return False
+    return rest[0] in (words.ENTITY_WORDS if len(parts) == 1 else words.ENTITY_WITH_ID_WORDS)
+
+
+def suggest_time(frame: Any, target: str) -> tuple[str | None, str]:
+    """A column of dates in which the rows are sorted, if there is one.
+
+    Args:
+        frame: As `load_frame` gives it.
+        target: Column to predict, never suggested.
+
+    Returns:
+        The column and why, or None and why not.
+    """
+    for name in frame.columns:
+        if name == target:
+            continue
+        column = cells.plain(frame[name])
+        if not (cells.is_text(column) or column.dtype.kind == "M"):
+            continue
+        seen = kinds.look(column)
+        if seen.kind is not ColumnKind.DATETIME or seen.missing or seen.distinct < 10:
+            continue
+        values, _ = cells.times(column, seen.format)
+        if bool((values[1:] >= values[:-1]).all()):
+            return str(
+                name
+            ), f"the rows are sorted by its dates, {_day(values[0])} to {_day(values[-1])}"
+    return None, "no column holds dates in which the rows are sorted"
+
+
+def _day(moment: np.datetime64) -> str:
+    return str(moment.astype("datetime64[D]"))

@@ -1,0 +1,351 @@
+"""Set the test rows aside before anything is learnt, by a plan that depends on content alone."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from attain.core.errors import ArtifactError, DataError, Problem, SpecError
+from attain.core.files import file_digest, plain_errors, write_atomic
+from attain.core.seal import Seal
+from attain.core.types import Dataset, Rows
+from attain.data.hashing import (
+    cell_hash,
+    combine,
+    fingerprint,
+    mix,
+    name_hash,
+    occurrence,
+    row_hash,
+)
+from attain.data.infer import measured
+from attain.data.load import load_frame
+from attain.data.table import content_hash, target_hash, to_rows, usable
+
+WORK = Path("data") / "work.arrow"
+SEALED = Path("data") / "sealed.arrow"
+FEWEST = 10  # rows with a target below which nothing can be tested
+BAND = 0.1  # a stratum's sealed share may differ from what was asked by this part of it
+_SHARE = (0.01, 0.9)
+_READ_ONLY = 0o400
+
+
+def make_seal(
+    frame: Any,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    test: float = 0.2,
+    test_frame: Any = None,
+    seed: int = 0,
+    objectives: Sequence[str] = (),
+) -> tuple[Dataset, Seal]:
+    """Write the unsealed rows to ``data/work.arrow`` and the sealed ones to ``data/sealed.arrow``.
+
+    A row is sealed when the hash of its features (or of its group) and the seed falls below `test`,
+    so added rows do not move old ones and equal rows stay together. Within each class rows next to
+    that threshold are moved only as far as needed for the class's share to be within a tenth of
+    `test`, and for each class of two rows or more to be on both sides. With a time column the
+    latest rows are sealed, equal times together; with groups and time, the groups that began last.
+
+    Args:
+        frame: All rows, as `load_frame` gives them; rows without a target are left out.
+        dataset: Their description.
+        folder: The study's folder.
+        test: Share to seal, in [0.01, 0.9].
+        test_frame: The user's own test rows, sealed instead of a share of `frame`.
+        seed: Of the choice.
+        objectives: The statements in force, kept in the seal.
+
+    Returns:
+        The description of the unsealed rows, and the seal.
+
+    Raises:
+        SpecError: `test` is out of range.
+        DataError: Too few rows, groups or times, or test rows that do not fit.
+        EnvironmentProblem: The folder cannot be written to.
+    """
+    if not _SHARE[0] <= test <= _SHARE[1]:
+        raise SpecError(
+            Problem(
+                f"the share of test rows must be from {_SHARE[0]} to {_SHARE[1]}",
+                str(test),
+                "test",
+                "0.2 is usual",
+            )
+        )
+    has = usable(frame, dataset)
+    left_out = int((~has).sum())
+    frame = frame.loc[has].reset_index(drop=True)
+    if len(frame) < FEWEST:
+        raise DataError(
+            Problem(
+                f"at least {FEWEST} rows with a target are needed",
+                f"{len(frame)} rows",
+                dataset.address,
+                "collect more rows",
+            )
+        )
+    rows = to_rows(frame, dataset)
+    if test_frame is None:
+        chosen, rule = _choose(frame, dataset, rows, test, seed)
+        sealed, sealed_rows = (
+            frame.loc[chosen].reset_index(drop=True),
+            rows.take(np.flatnonzero(chosen)),
+        )
+        frame, rows = frame.loc[~chosen].reset_index(drop=True), rows.take(np.flatnonzero(~chosen))
+    else:
+        sealed, sealed_rows, rule = _own_test(test_frame, dataset, rows)
+    digest = _write(folder, frame, sealed)
+    seal = Seal(
+        path=SEALED.as_posix(),
+        digest=digest,
+        fingerprint=fingerprint(content_hash(sealed, dataset, sealed_rows.X)),
+        rule=rule,
+        seed=seed,
+        rows=len(sealed),
+        class_counts=_class_counts(sealed_rows, dataset),
+        groups=0 if sealed_rows.groups is None else len(set(sealed_rows.groups)),
+        objectives=tuple(objectives),
+        overlap=int(np.isin(row_hash(sealed_rows.X), row_hash(rows.X)).sum()),
+    )
+    return measured(frame, dataset, left_out), seal
+
+
+def load_work(folder: Path) -> pd.DataFrame:
+    """The unsealed rows, read from the memory-mapped file.
+
+    Args:
+        folder: The study's folder.
+
+    Returns:
+        The rows as they were read from the user's file, in their order.
+
+    Raises:
+        ArtifactError: The file is missing or damaged.
+    """
+    path = Path(folder) / WORK
+    try:
+        with pa.memory_map(str(path)) as file:
+            return pa.ipc.open_file(file).read_all().to_pandas(ignore_metadata=True)
+    except (OSError, pa.ArrowException) as error:
+        raise ArtifactError(
+            f"{path}: the study's rows cannot be read ({str(error).splitlines()[0]}) — "
+            "start the study anew in an empty folder"
+        ) from error
+
+
+def sealed_summary(seal: Seal) -> Mapping[str, Any]:
+    """What an audit may know of the sealed rows.
+
+    Args:
+        seal: The seal.
+
+    Returns:
+        ``rows``, ``overlap``, ``class_counts``, ``groups`` and ``rule``.
+    """
+    return {
+        "rows": seal.rows,
+        "overlap": seal.overlap,
+        "class_counts": seal.class_counts,
+        "groups": seal.groups,
+        "rule": seal.rule,
+    }
+
+
+def _choose(
+    frame: Any, dataset: Dataset, rows: Rows, test: float, seed: int
+) -> tuple[np.ndarray, str]:
+    """Which rows to seal, and the rule in words."""
+    share = f"about {test:.0%} of the rows"
+    if rows.time is not None and rows.groups is None:
+        return latest(rows.time, test), f"the latest rows by {dataset.time}, {share}"
+    if rows.groups is not None:
+        units = cell_hash(rows.groups)
+        if rows.time is not None:
+            start = pd.Series(rows.time).groupby(units).transform("min").to_numpy()
+            return latest(start, test), (
+                f"whole groups of {dataset.groups}, those that began last by {dataset.time}, {share}"
+            )
+        rule = f"whole groups of {dataset.groups}, by a hash of their name and the seed, {share}"
+    elif _repeats_by_chance(rows.X):
+        content = combine(row_hash(rows.X), target_hash(frame, dataset))
+        units = combine(content, occurrence(content).astype("uint64"))
+        rule = (
+            f"by a hash of content and seed, {share}; equal rows are apart, because so few "
+            "combinations of values exist that rows are equal by chance"
+        )
+    else:
+        units = row_hash(rows.X)
+        rule = f"by a hash of the features and the seed, {share}, equal rows together"
+    strata = (
+        rows.y if dataset.task.classifies and rows.y is not None else np.zeros(len(rows), "int64")
+    )
+    if len(dataset.classes) > 1:
+        rule += ", in each class alike"
+    return by_hash(units, strata, test, seed), rule
+
+
+def _repeats_by_chance(X: pd.DataFrame) -> bool:
+    """Whether there are fewer combinations of values than rows: then equal rows are no copies."""
+    combinations = 0.0
+    for name in X.columns:
+        combinations += math.log(max(1, X[name].nunique(dropna=False)))
+        if combinations > math.log(len(X)):
+            return False
+    return True
+
+
+def by_hash(units: np.ndarray, strata: np.ndarray, test: float, seed: int) -> np.ndarray:
+    """Choose whole units by their hash, each stratum's share kept near `test`.
+
+    Args:
+        units: Hash of the unit of each row, uint64, shape (n,).
+        strata: Class of each row (zeros without classes), int64, shape (n,). A unit belongs to its
+            most frequent class.
+        test: Share of rows to choose, in (0, 1).
+        seed: Of the choice.
+
+    Returns:
+        Booleans, shape (n,).
+
+    Raises:
+        DataError: There is only one unit.
+    """
+    names, inverse, weight = np.unique(units, return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise DataError(
+            Problem(
+                "test rows must be unlike training rows",
+                "one group or one distinct row",
+                "the data",
+                "give more different rows, or your own test rows",
+            )
+        )
+    draw = mix(names ^ name_hash(f"seal {seed}")) / 2.0**64
+    chosen = np.zeros(len(names), dtype=bool)
+    home = _majority(inverse, strata, len(names))
+    for stratum in np.unique(home):
+        members = np.flatnonzero(home == stratum)
+        members = members[np.argsort(draw[members], kind="stable")]
+        count = _count(draw[members], weight[members], test)
+        chosen[members[:count]] = True
+    if not chosen.any():  # every stratum is a single unit
+        chosen[np.argmin(draw)] = True
+    return chosen[inverse]
+
+
+def _majority(inverse: np.ndarray, strata: np.ndarray, units: int) -> np.ndarray:
+    """Most frequent stratum of each unit, the smallest of equals."""
+    pairs, counts = np.unique(np.stack([inverse, strata]), axis=1, return_counts=True)
+    order = np.lexsort((pairs[1], -counts, pairs[0]))
+    first = np.r_[True, np.diff(pairs[0][order]) > 0]
+    home = np.zeros(units, dtype="int64")
+    home[pairs[0][order][first]] = pairs[1][order][first]
+    return home
+
+
+def _count(draw: np.ndarray, weight: np.ndarray, test: float) -> int:
+    """How many units, in the order of their draw, to choose from one stratum.
+
+    The threshold's own count if that is within the band around `test`, else the nearest count
+    inside the band, else the count nearest to `test`; one at least on each side of two or more.
+    """
+    if len(draw) < 2:
+        return 0
+    rows = np.r_[0, np.cumsum(weight)]
+    wanted = test * rows[-1]
+    natural = int(np.searchsorted(draw, test))
+    inside = np.flatnonzero(np.abs(rows - wanted) <= BAND * wanted)
+    if len(inside):
+        count = int(np.clip(natural, inside[0], inside[-1]))
+    else:
+        count = int(np.argmin(np.abs(rows - wanted)))
+    return min(max(count, 1), len(draw) - 1)
+
+
+def latest(time: np.ndarray, test: float) -> np.ndarray:
+    """Choose the latest rows; equal times never straddle.
+
+    Args:
+        time: Datetimes or numbers, shape (n,).
+        test: Share of rows to choose, in (0, 1).
+
+    Returns:
+        Booleans, shape (n,).
+
+    Raises:
+        DataError: All times are equal.
+    """
+    moments, counts = np.unique(time, return_counts=True)
+    if len(moments) < 2:
+        raise DataError(
+            Problem(
+                "rows must differ in time to be split by it",
+                f"all at {moments[0]}",
+                "time",
+                "take the time column out",
+            )
+        )
+    before = np.cumsum(counts)[:-1]
+    cut = int(np.argmin(np.abs(before - (1 - test) * len(time))))
+    return time > moments[cut]
+
+
+def _own_test(test_frame: Any, dataset: Dataset, rows: Rows) -> tuple[pd.DataFrame, Rows, str]:
+    """The user's test rows, checked like all others and against the training rows."""
+    frame = load_frame(test_frame)
+    if dataset.target not in frame.columns:
+        to_rows(frame, dataset)  # names everything that is missing
+    frame = frame.loc[usable(frame, dataset)].reset_index(drop=True)
+    if frame.empty:
+        raise DataError(
+            Problem(
+                "test rows need a target",
+                "no row has one",
+                "test",
+                "add the answers, or leave test out: rows are then set aside",
+            )
+        )
+    sealed = to_rows(frame, dataset)
+    rule = "the user's own test rows"
+    if sealed.groups is not None and rows.groups is not None:
+        shared = set(sealed.groups) & set(rows.groups)
+        if shared:
+            rule += f"; {len(shared)} of their groups are also among the other rows"
+    if sealed.time is not None and rows.time is not None and sealed.time.min() <= rows.time.max():
+        rule += "; they begin before the other rows end"
+    return frame, sealed, rule
+
+
+def _class_counts(rows: Rows, dataset: Dataset) -> tuple[int, ...]:
+    if rows.y is None or not dataset.classes:
+        return ()
+    return tuple(int(c) for c in np.bincount(rows.y, minlength=len(dataset.classes)))
+
+
+def _write(folder: Path, work: pd.DataFrame, sealed: pd.DataFrame) -> str:
+    """Write both files whole or not at all; the sealed one cannot be written to. Its digest."""
+    folder = Path(folder)
+    write_atomic(folder / WORK, _arrow_bytes(work))
+    path = folder / SEALED
+    write_atomic(path, _arrow_bytes(sealed))
+    with plain_errors(path):
+        os.chmod(path, _READ_ONLY)
+        return file_digest(path)
+
+
+def _arrow_bytes(frame: pd.DataFrame) -> bytes:
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    buffer = io.BytesIO()
+    with pa.ipc.new_file(buffer, table.schema) as writer:
+        writer.write_table(table)
+    return buffer.getvalue()
