@@ -173,7 +173,7 @@ def _choose(
         if rows.time is not None:
             start = pd.Series(rows.time).groupby(units).transform("min").to_numpy()
             return latest(start, test), (
-                f"whole groups of {dataset.groups}, those that began last by {dataset.time}, {share}"
+                f"whole groups of {dataset.groups}, the last to begin by {dataset.time}, {share}"
             )
         rule = f"whole groups of {dataset.groups}, by a hash of their name and the seed, {share}"
     elif _repeats_by_chance(rows.X):
