@@ -207,7 +207,7 @@ def linear(
     error, units = error_of(influence, clusters, repeats)
     half = t_quantile(units - 1, confidence) * error if error > 0 else 0.0
     if scale == "log" and estimate > 0:
-        factor = math.exp(min(half / estimate, 700.0))
+        factor = math.exp(half / estimate) if half / estimate < 700 else math.inf
         return Interval(estimate, estimate / factor, estimate * factor)
     if scale == "logit":
         if error == 0 and estimate in (0.0, 1.0):
@@ -220,7 +220,9 @@ def linear(
     return Interval(estimate, estimate - half, estimate + half)
 
 
-def quantile(values: np.ndarray, q: float, confidence: float = 0.95) -> Interval:
+def quantile(
+    values: np.ndarray, q: float, confidence: float = 0.95, *, units: float | None = None
+) -> Interval:
     """Distribution-free interval of a quantile from order statistics.
 
     The limits are the order statistics whose ranks enclose q with binomial probability (David &
@@ -231,19 +233,48 @@ def quantile(values: np.ndarray, q: float, confidence: float = 0.95) -> Interval
         values: Shape (n,), n at least 1.
         q: In (0, 1).
         confidence: Two-sided, in (0, 1).
+        units: Effective number of independent values when fewer than n (repeats, clusters): the
+            ranks enclose q as those of so many values would (Woodruff 1952).
 
     Returns:
         Sample quantile (linear interpolation) and limits.
     """
     ordered, n = np.sort(values), len(values)
+    m = n if units is None else max(round(min(units, n)), 1)
     tail = (1 - confidence) / 2
-    rank = np.arange(n + 1)
-    below = special.bdtr(rank, n, q)  # P(at most `rank` values lie below the quantile)
-    lower = int(np.searchsorted(below, tail, side="right"))  # largest r with P(X <= r - 1) <= tail
+    below = special.bdtr(np.arange(m + 1), m, q)  # P(at most r values lie below the quantile)
+    lower = int(np.searchsorted(below, tail, side="right"))  # largest r: P(X <= r - 1) <= tail
     upper = int(np.searchsorted(below, 1 - tail, side="left")) + 1
-    low = float(ordered[lower - 1]) if lower >= 1 else -math.inf
-    high = float(ordered[upper - 1]) if upper <= n else math.inf
+    low = float(ordered[math.ceil(lower * n / m) - 1]) if lower >= 1 else -math.inf
+    high = float(ordered[math.ceil(upper * n / m) - 1]) if upper <= m else math.inf
     return Interval(float(np.quantile(ordered, q)), low, high)
+
+
+def effective_rows(
+    share: float, influence: np.ndarray, clusters: np.ndarray, confidence: float = 0.95
+) -> float:
+    """Independent rows that would give a proportion the spread it has over clusters.
+
+    Korn & Graubard (1998), Survey Methodology 24: n_eff = p (1 - p) / variance, times the squared
+    ratio of normal to t quantile for few clusters.
+
+    Args:
+        share: The proportion.
+        influence: Of each row on it, shape (n,).
+        clusters: Cluster of each row, shape (n,).
+        confidence: Two-sided, in (0, 1).
+
+    Returns:
+        Between 0 and n; the number of clusters when the proportion is 0 or 1.
+    """
+    error, units = error_of(influence, clusters, 1)
+    if share <= 0 or share >= 1:
+        return float(units)
+    if not math.isfinite(error):
+        return 0.0
+    ratio = special.ndtri(0.5 + confidence / 2) / t_quantile(units - 1, confidence)
+    rows = len(influence)
+    return min(share * (1 - share) / error**2 * ratio**2, rows) if error else float(rows)
 
 
 def quantile_needs(q: float, confidence: float = 0.95) -> int:

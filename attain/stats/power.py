@@ -275,7 +275,7 @@ def _rates(count: np.ndarray, n: np.ndarray, power: float) -> np.ndarray:
     """Proportion at which n rows show at least `count` with this power; NaN where none does."""
     inside = np.clip(count, 1, n)
     value = special.betaincinv(inside, n - inside + 1, power)  # P(X >= k) = I_p(k, n - k + 1)
-    return cast(np.ndarray, np.where(count <= n, value, np.nan))
+    return np.where(count <= n, value, np.nan)
 
 
 def _reach(n: float, power: float, confidence: float, sides: int) -> float:
