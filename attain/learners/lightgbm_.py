@@ -1,0 +1,261 @@
+"""Gradient boosted trees by LightGBM, grown round by round in an own loop."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attain.core.errors import ArtifactError, NotApplicable
+from attain.core.files import inside, plain_errors
+from attain.core.protocols import Report
+from attain.core.space import Categorical, Config, Float, Int, Parameter, Space
+from attain.core.types import Dataset, Signal
+from attain.learners._prepare import Plan
+from attain.learners._shared import row_weights, two_columns, weight_parameters
+from attain.learners._steps import Patience, fixed_rounds
+from attain.learners._store import read_json, write_json
+from attain.learners._table import Core, Sample, TableLearner
+
+MOST_ROUNDS = 5_000
+_FEW_ROWS = 256
+"""Up to so many rows one thread is faster than waking the others."""
+_TABREPO = "TabRepo (Salinas & Erickson 2023, arXiv 2311.02971), LightGBM space and defaults"
+_OPTUNA = "Optuna LightGBMTuner: 1e-8 to 10 log; default: LightGBM's 0"
+
+
+@dataclass(frozen=True, eq=False)
+class Booster:
+    """A trained booster, kept as the text that LightGBM itself writes.
+
+    Predictions always come from a booster read back from this text, so a model predicts the same
+    before and after it was saved.
+
+    Attributes:
+        text: LightGBM's model format.
+        seen: Number of seen classes; 0 for values.
+    """
+
+    text: str
+    seen: int
+
+    @cached_property
+    def booster(self) -> Any:
+        """LightGBM's own object."""
+        import lightgbm
+
+        return lightgbm.Booster(model_str=self.text)
+
+    def predict(self, matrix: np.ndarray) -> np.ndarray:
+        """Probabilities of shape (n, seen), or values of shape (n,).
+
+        Args:
+            matrix: Shape (n, width).
+
+        Returns:
+            See above.
+        """
+        threads = {"num_threads": 1} if len(matrix) <= _FEW_ROWS else {}
+        found = np.asarray(self.booster.predict(matrix, raw_score=self.seen == 2, **threads))
+        return two_columns(found) if self.seen == 2 else found
+
+    def save(self, folder: Path) -> None:
+        """Write ``booster.txt`` and ``booster.json``.
+
+        Args:
+            folder: An existing folder.
+        """
+        path = inside(folder, "booster.txt")
+        with plain_errors(path):
+            path.write_bytes(self.text.encode())
+        write_json(folder, "booster.json", {"seen": self.seen})
+
+
+class LightGBM(TableLearner):
+    """Usually the strongest single learner on tables with more than a thousand rows."""
+
+    name = "lightgbm"
+    stops_early = True
+
+    def space(self, dataset: Dataset) -> Space:
+        """Step size, size of trees, randomness and penalties.
+
+        Args:
+            dataset: Its rows limit leaves; categorical columns add their own parameter.
+
+        Returns:
+            The space.
+
+        Raises:
+            NotApplicable: When LightGBM is not installed.
+        """
+        if importlib.util.find_spec("lightgbm") is None:
+            raise NotApplicable("the package lightgbm is missing: pip install 'attain[boost]'")
+        categorical = any(c.kind == "categorical" for c in dataset.features)
+        return Space(
+            (
+                *_capacity(dataset),
+                *_randomness(),
+                *_penalties(),
+                *((_cat_smooth(),) if categorical else ()),
+                *weight_parameters(dataset),
+            )
+        )
+
+    def _plan(self, config: Config, dataset: Dataset) -> Plan:
+        return Plan(numeric="keep", codes=True, cyclic=False)
+
+    def _fit(self, config: Config, sample: Sample, report: Report) -> tuple[Core, dict[str, Any]]:
+        booster, stop = _boosters(config, sample)
+        rate = float(config["learning_rate"])
+        fixed = fixed_rounds(sample.hints, MOST_ROUNDS)
+        if fixed is None and not stop:  # nothing says when to stop: a length that suits the rate
+            fixed = int(np.clip(round(8 / rate), 50, 1000))
+        patience = Patience(int(np.clip(round(5 / rate), 20, 300)))
+        for rounds in range(1, (fixed or MOST_ROUNDS) + 1):
+            exhausted = booster.update()
+            losses = _losses(booster, stop)
+            if stop:
+                patience.improved(rounds, losses["stop"])
+            if report(rounds, losses) is Signal.STOP or exhausted:
+                break
+            if fixed is None and patience.over:
+                break
+        best = rounds if fixed is not None else max(1, patience.at)
+        text = booster.model_to_string(num_iteration=best)
+        return Booster(text, sample.seen), {"rounds": best, "trees": best * max(1, _width(sample))}
+
+    def _load(self, folder: Path) -> Core:
+        seen = int(read_json(folder, "booster.json")["seen"])
+        try:
+            text = inside(folder, "booster.txt").read_bytes().decode()
+            core = Booster(text, seen)
+            core.booster.num_trees()
+        except (
+            Exception
+        ) as error:  # LightGBM's own error class cannot be named without importing it
+            raise ArtifactError(
+                f"booster.txt of the model cannot be read ({error}) — get the model anew"
+            ) from error
+        return core
+
+
+def _capacity(dataset: Dataset) -> tuple[Parameter, ...]:
+    rows = dataset.rows
+    leaves = int(np.clip(rows // 10, 15, 255))
+    child = int(np.clip(rows // 40, 3, 20))
+    return (
+        Float(
+            name="learning_rate", low=0.005, high=0.3, default=0.05, scale="log",
+            limits=(0.001, 1.0), effect="capacity",
+            source=f"{_TABREPO}: 5e-3 to 0.1, default 0.05; upper end: Grinsztajn et al. 2022",
+        ),
+        Int(
+            name="num_leaves", low=4, high=leaves, default=min(31, leaves), scale="log",
+            limits=(2, max(leaves, min(4095, rows // 2))), effect="capacity",
+            source=f"{_TABREPO}: 16 to 255, default 31; fewer where rows are few",
+        ),
+        Int(
+            name="min_child", low=1, high=max(3 * child, 10), default=child, scale="log",
+            limits=(1, max(100, rows // 10)), unit="rows", effect="regularisation",
+            source=f"{_TABREPO}: 2 to 60, default 20; fewer where rows are few",
+        ),
+    )  # fmt: skip
+
+
+def _randomness() -> tuple[Parameter, ...]:
+    return (
+        Float(
+            name="feature_fraction", low=0.4, high=1.0, default=1.0, limits=(0.05, 1.0),
+            effect="capacity", source=f"{_TABREPO}: 0.4 to 1, default 1",
+        ),
+        Float(
+            name="bagging_fraction", low=0.5, high=1.0, default=1.0, limits=(0.1, 1.0),
+            effect="capacity", priority=2,
+            source="Grinsztajn et al. 2022: subsample 0.5 to 1; default: LightGBM",
+        ),
+        Categorical(
+            name="extra_trees", choices=(False, True), default=False, priority=2,
+            source=f"{_TABREPO}: random thresholds, AutoGluon's LightGBMXT",
+        ),
+    )  # fmt: skip
+
+
+def _penalties() -> tuple[Parameter, ...]:
+    return tuple(
+        Float(
+            name=name, low=1e-8, high=10.0, default=1e-8, scale="log", limits=(1e-8, 1000.0),
+            effect="regularisation", priority=priority, source=_OPTUNA,
+        )
+        for name, priority in (("lambda_l2", 2), ("lambda_l1", 3))
+    )  # fmt: skip
+
+
+def _cat_smooth() -> Parameter:
+    return Float(
+        name="cat_smooth", low=1.0, high=100.0, default=10.0, scale="log", limits=(0.01, 1000.0),
+        effect="regularisation", priority=3,
+        source="LightGBM parameters: default 10, against noise of rare categories; range: a decade"
+        " either way",
+    )  # fmt: skip
+
+
+def _width(sample: Sample) -> int:
+    """Trees in one round."""
+    return sample.seen if sample.seen > 2 else 1
+
+
+_OBJECTIVES = {
+    0: ("regression", "rmse"),
+    2: ("binary", "binary_logloss"),
+    3: ("multiclass", "multi_logloss"),
+}
+"""By number of seen classes, 3 standing for more."""
+
+
+def _arguments(config: Config, sample: Sample) -> dict[str, Any]:
+    objective, metric = _OBJECTIVES[min(sample.seen, 3)]
+    bagging = float(config["bagging_fraction"])
+    arguments = {
+        "objective": objective,
+        "metric": metric,
+        "min_data_in_leaf": int(config["min_child"]),
+        "bagging_freq": int(bagging < 1),
+        "seed": sample.seed,
+        "num_threads": sample.threads,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+        **{k: v for k, v in config.items() if k not in ("min_child", "class_weight")},
+    }
+    return arguments | ({"num_class": sample.seen} if objective == "multiclass" else {})
+
+
+def _boosters(config: Config, sample: Sample) -> tuple[Any, bool]:
+    import lightgbm
+
+    arguments = _arguments(config, sample)
+    train = lightgbm.Dataset(
+        sample.matrix,
+        label=sample.y,
+        weight=row_weights(config, sample.y) if sample.seen else None,
+        categorical_feature=sample.prepared.coded,
+        params=arguments,
+        free_raw_data=False,
+    )
+    booster = lightgbm.Booster(params=arguments, train_set=train)
+    booster.set_train_data_name("train")
+    if sample.stop_matrix is None:
+        return booster, False
+    stop = train.create_valid(sample.stop_matrix, label=sample.stop_y)
+    booster.add_valid(stop, "stop")
+    return booster, True
+
+
+def _losses(booster: Any, stop: bool) -> dict[str, float]:
+    found = booster.eval_train() + (booster.eval_valid() if stop else [])
+    return {name: float(value) for name, _, value, _ in found}
