@@ -278,5 +278,5 @@ def effective_rows(
 
 
 def quantile_needs(q: float, confidence: float = 0.95) -> int:
-    """Values needed before a quantile's upper limit is finite (367 for q = 0.99)."""
+    """Values needed before a quantile's upper limit is finite (368 for q = 0.99)."""
     return math.ceil(math.log((1 - confidence) / 2) / math.log(q))
