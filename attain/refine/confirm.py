@@ -1,0 +1,111 @@
+"""The end of step 6: the best few are validated afresh, so that luck does not win."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from attain.core.errors import AttainError
+from attain.core.types import Observed
+
+# The luckiest of a hundred equal trials lies about 2.5 standard errors below their mean, so trials
+# within two of the leader may well be as good.
+WITHIN = 2.0
+
+
+def finalists(history: Sequence[Observed], *, most: int = 3, noise: float) -> tuple[str, ...]:
+    """The trials that may truly be the best.
+
+    Args:
+        history: The trials of the search.
+        most: How many at most, at least 1.
+        noise: Standard error of the difference of two good trials, in units of the loss.
+
+    Returns:
+        Ids, best first: the leader and those whose loss is within two standard errors of it, no
+        configuration twice. Empty when no trial has a loss.
+    """
+    done = [(o.loss, o) for o in history if o.loss is not None and math.isfinite(o.loss)]
+    done.sort(key=lambda pair: (pair[0], pair[1].trial))
+    found: list[Observed] = []
+    for loss, trial in done:
+        if found and loss > done[0][0] + WITHIN * noise:
+            break
+        if all(trial.config != other.config for other in found):
+            found.append(trial)
+        if len(found) >= most:
+            break
+    return tuple(trial.trial for trial in found)
+
+
+def choose(
+    naive: Mapping[str, tuple[float, float]],
+    confirmed: Mapping[str, tuple[float, float]],
+    *,
+    cost: Mapping[str, float],
+) -> tuple[str, str]:
+    """The trial to build the final model from: the cheapest within one standard error of the best.
+
+    The one-standard-error rule of Breiman, Friedman, Olshen & Stone 1984, Classification and
+    Regression Trees, section 3.4.3, applied to fresh scores only: the old ones are what made these
+    trials finalists, so the best of them is too good.
+
+    Args:
+        naive: Loss and standard error of each finalist during the search.
+        confirmed: The same on fresh folds and seeds; finalists that failed there are absent.
+        cost: What using each one costs, in any one unit; may be empty, then the best is chosen.
+
+    Returns:
+        The trial, and why, with the price that was paid in loss.
+
+    Raises:
+        AttainError: When there is no finalist.
+    """
+    fresh = {name: pair for name, pair in confirmed.items() if math.isfinite(pair[0])}
+    scores = fresh or {name: pair for name, pair in naive.items() if math.isfinite(pair[0])}
+    if not scores:
+        raise AttainError("there is no finalist to choose from")
+    order = sorted(scores, key=lambda name: (scores[name][0], name))
+    best = order[0]
+    loss, error = scores[best]
+    limit = loss + (error if math.isfinite(error) else 0.0)
+    near = [name for name in order if scores[name][0] <= limit]
+    chosen = min(near, key=lambda name: (cost.get(name, math.inf), order.index(name)))
+    return chosen, _why(chosen, best, near, scores, cost) + _luck(naive, fresh, chosen)
+
+
+def _why(
+    chosen: str,
+    best: str,
+    near: Sequence[str],
+    scores: Mapping[str, tuple[float, float]],
+    cost: Mapping[str, float],
+) -> str:
+    loss, error = scores[best]
+    if len(scores) == 1:
+        return f"{chosen} is the only finalist"
+    if len(near) == 1:
+        return f"{chosen} is best by more than its standard error of {error:.2g}"
+    others = f"{len(near)} finalists lie within one standard error ({error:.2g}) of the best"
+    if chosen == best and best not in cost:
+        return f"{others}; what they cost is not known, so the best, {chosen}, is taken"
+    if chosen == best:
+        return f"{others}, and the best, {chosen}, costs no more than any of them"
+    price = scores[chosen][0] - loss
+    saved = f"{cost[chosen]:.3g} instead of {best}'s {cost[best]:.3g}" if best in cost else "less"
+    return f"{others}, and {chosen} costs {saved}; the price is a loss higher by {price:.2g}"
+
+
+def _luck(
+    naive: Mapping[str, tuple[float, float]],
+    fresh: Mapping[str, tuple[float, float]],
+    chosen: str,
+) -> str:
+    """How much of the search's score did not survive fresh folds."""
+    if not fresh:
+        return "; none was confirmed on fresh folds, so luck is not ruled out"
+    if chosen not in naive:
+        return ""
+    lost = fresh[chosen][0] - naive[chosen][0]
+    way = "higher" if lost >= 0 else "lower"
+    return f"; on fresh folds its loss is {abs(lost):.2g} {way} than in the search"

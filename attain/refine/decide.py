@@ -1,0 +1,200 @@
+"""Step 6: what a round has shown, and what to do next. The only way back to step 2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from attain.core.space import Space
+from attain.core.types import Decision, Diagnosis, Direction, Move, Objective, Score
+from attain.refine import moves
+from attain.refine.progress import Progress, Step, expected_gain
+
+__all__ = ["Progress", "decide"]
+
+PATIENCE = 2  # rounds without gain before the end is considered
+MOST_PATIENCE = 4  # rounds without gain that end the search whatever else could be tried
+FEWEST_TRIALS = 10  # finished trials before the end is considered for want of gain
+NEGLIGIBLE = 0.01  # of what the search has gained over a typical trial
+
+
+@dataclass(frozen=True)
+class _Stop:
+    """Why the search ends."""
+
+    code: str
+    reason: str
+
+
+def decide(progress: Progress) -> Decision:
+    """What to do after a round.
+
+    The search ends when all targets are reached with confidence and nothing else is to be improved
+    (``met``), when the budget is spent (``budget``), when every configuration has been tried
+    (``exhausted``), or when further gain is unlikely (``unlikely``). Else the space changes where a
+    rule of `moves` says so, or the search goes on as it is.
+
+    Args:
+        progress: The study at a check point.
+
+    Returns:
+        With the reason in one sentence, everything that was seen, the gain that is predicted for as
+        many trials again, and the measured effect of the previous decision: by how much the best
+        loss has fallen since (never negative).
+    """
+    gain = expected_gain(progress)
+    steps = moves.find(progress)
+    effective = tuple(step for step in steps if step.changed)
+    seen = tuple(step.diagnosis for step in steps)
+    codes = {d.code for d in seen}
+    seen += tuple(d for d in progress.diagnoses if d.code not in codes)
+    for find in _STOPS:
+        stop = find(progress, effective, gain)
+        if stop is not None:
+            return Decision(
+                kind=Move.STOP,
+                reason=stop.reason,
+                diagnoses=(Diagnosis(stop.code, stop.reason), *seen),
+                predicted=gain,
+                measured=_measured(progress),
+                stop=stop.code,
+            )
+    return Decision(
+        kind=effective[0].kind if effective else Move.CONTINUE,
+        reason=_reason(progress, effective, gain),
+        diagnoses=seen,
+        space=_changed_space(progress, effective),
+        changes=moves.words(progress, effective),
+        predicted=gain,
+        measured=_measured(progress),
+    )
+
+
+def _met(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
+    """Every objective has a target, and every interval clears its own."""
+    del steps, gain
+    if not progress.objectives or any(o.target is None for o in progress.objectives):
+        return None
+    if not all(_certain(o, progress.best_scores.get(o.metric)) for o in progress.objectives):
+        return None
+    return _Stop("met", f"all targets are reached with confidence: {_standing(progress)}")
+
+
+def _budget(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
+    del steps, gain
+    what = "trials" if progress.trials_left <= 0 else "time"
+    if progress.trials_left > 0 and progress.seconds_left > 0:
+        return None
+    return _Stop("budget", f"no {what} left after {_count(progress)}{_tail(progress)}")
+
+
+def _exhausted(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
+    del gain
+    if not progress.exhausted or any(s.kind in (Move.WIDEN, Move.CLIMB) for s in steps):
+        return None
+    return _Stop(
+        "exhausted",
+        f"every configuration of the space has been tried, {_count(progress)}{_tail(progress)}",
+    )
+
+
+def _unlikely(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
+    """No round has gained, no more than noise is to be expected, and nothing is left to widen."""
+    rounds, tried = progress.rounds_without_gain, len(progress.done) + len(progress.failed)
+    if rounds < PATIENCE or tried < FEWEST_TRIALS:
+        return None
+    if not progress.done:
+        return _Stop("unlikely", f"none of {tried} trials succeeded in {progress.round} rounds")
+    threshold = max(progress.noise, NEGLIGIBLE * _gained(progress))
+    small = gain is None or gain <= threshold
+    opening = any(step.kind in (Move.WIDEN, Move.CLIMB) for step in steps)
+    if rounds < MOST_PATIENCE and (not small or opening):
+        return None
+    expected = "" if gain is None else f", and as many trials again would gain about {gain:.2g}"
+    return _Stop(
+        "unlikely",
+        f"further gain is unlikely: {rounds} rounds brought no more than the noise of "
+        f"{threshold:.2g}{expected}{_tail(progress)}",
+    )
+
+
+# In this order: a target reached with the last trial is reached, not out of budget.
+_STOPS: tuple[Callable[[Progress, tuple[Step, ...], float | None], _Stop | None], ...] = (
+    _met,
+    _budget,
+    _exhausted,
+    _unlikely,
+)
+
+
+def _gained(progress: Progress) -> float:
+    """What the search has gained over a typical trial."""
+    losses = np.array([o.loss for o in progress.done], float)
+    return float(np.median(losses) - losses.min())
+
+
+def _certain(objective: Objective, score: Score | None) -> bool:
+    """Whether the end of the interval that faces the target clears it."""
+    if score is None:
+        return False
+    end = score.low if objective.direction is Direction.MAXIMIZE else score.high
+    return math.isfinite(end) and objective.reached(end)
+
+
+def _reason(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> str:
+    if steps:
+        return "; ".join(dict.fromkeys(step.diagnosis.explanation for step in steps))
+    if not progress.done:
+        return f"no trial has succeeded yet, {_count(progress)}; the search goes on"
+    parts = [f"the search goes on as it is after {_count(progress)}"]
+    if progress.rounds_without_gain:
+        parts.append(f"{progress.rounds_without_gain} of them in a row without gain")
+    else:
+        parts.append(f"the best loss fell to {progress.best_loss:.4g}")
+    if gain is not None:
+        parts.append(f"as many trials again are expected to gain {gain:.2g}")
+    return ", ".join(parts) + _tail(progress)
+
+
+def _count(progress: Progress) -> str:
+    rounds = f"{progress.round} round{'s' if progress.round != 1 else ''}"
+    failed = len(progress.failed)
+    tail = f", {failed} of them failed" if failed else ""
+    return f"{rounds} and {len(progress.done) + failed} trials{tail}"
+
+
+def _tail(progress: Progress) -> str:
+    standing = _standing(progress)
+    return f"; best so far: {standing}" if standing else ""
+
+
+def _standing(progress: Progress) -> str:
+    """Where each objective stands, with interval and target."""
+    return ", ".join(_one_standing(progress))
+
+
+def _one_standing(progress: Progress) -> Iterator[str]:
+    for objective in progress.objectives:
+        score = progress.best_scores.get(objective.metric)
+        if score is None:
+            continue
+        text = f"{objective.metric} {score.estimate:.4g} [{score.low:.4g}, {score.high:.4g}]"
+        if objective.target is not None:
+            sign = ">=" if objective.direction is Direction.MAXIMIZE else "<="
+            text += f" for {sign} {objective.target:g}"
+        yield text
+
+
+def _changed_space(progress: Progress, steps: tuple[Step, ...]) -> Space | None:
+    changed = [p for step in steps for p in step.changed]
+    return progress.space.replacing(*changed) if changed else None
+
+
+def _measured(progress: Progress) -> float | None:
+    if progress.previous is None:
+        return None
+    before, now = progress.previous[1], progress.best_loss
+    return None if before is None or now is None else max(0.0, before - now)

@@ -1,0 +1,201 @@
+"""Wider and narrower forms of a parameter. Pure; every result is valid or None."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+from attain.core.space import Categorical, Float, Int, Ordinal, Parameter, Scalar, Space, snap
+
+Number = Float | Int
+Side = Literal["low", "high"]
+
+LEAST_FACTOR, MOST_FACTOR = 2.0, 10.0  # of one widening on a log scale
+LEAST_CHANGE = 0.05  # of the range; less is not worth a new version of the space
+
+
+def position(parameter: Number, value: Scalar | None) -> float:
+    """Where a value lies between the ends of a range, on its scale.
+
+    Args:
+        parameter: A numeric parameter.
+        value: Of that parameter, possibly from an earlier, wider range.
+
+    Returns:
+        0 at the low end, 1 at the high end, beyond these outside; NaN for what is no such number.
+    """
+    if isinstance(value, bool | str | None):
+        return math.nan
+    if parameter.scale == "log":
+        if value <= 0:
+            return math.nan
+        span = math.log(parameter.high / parameter.low)
+        return math.log(value / parameter.low) / span
+    return (value - parameter.low) / (parameter.high - parameter.low)
+
+
+def at(parameter: Number, place: float) -> float:
+    """The value at a position; the inverse of `position`.
+
+    Args:
+        parameter: A numeric parameter.
+        place: 0 for the low end, 1 for the high end.
+
+    Returns:
+        A value on no particular grid.
+    """
+    if parameter.scale == "log":
+        return parameter.low * (parameter.high / parameter.low) ** place
+    return parameter.low + place * (parameter.high - parameter.low)
+
+
+def widened(parameter: Number, side: Side) -> Number | None:
+    """The parameter with more room on one side, never past its limits.
+
+    Half the range is added: on a log scale by a factor between 2 and 10. A parameter that states no
+    limits is not widened, for nobody knows which values beyond its range are legal.
+
+    Args:
+        parameter: A numeric parameter.
+        side: Which end to move.
+
+    Returns:
+        None when there is no room.
+    """
+    if parameter.limits is None:
+        return None
+    low, high = parameter.low, parameter.high
+    least, most = parameter.limits
+    if parameter.scale == "log":
+        factor = min(max(math.sqrt(high / low), LEAST_FACTOR), MOST_FACTOR)
+        low, high = (low / factor, high) if side == "low" else (low, high * factor)
+    else:
+        half = (high - low) / 2
+        half = max(half, 1.0) if isinstance(parameter, Int) else half
+        low, high = (low - half, high) if side == "low" else (low, high + half)
+    if side == "low":
+        return _formed(parameter, max(_rounded(parameter, low, "low"), least), parameter.high)
+    return _formed(parameter, parameter.low, min(_rounded(parameter, high, "high"), most))
+
+
+def narrowed(parameter: Number, low: float, high: float, keep: Scalar) -> Number | None:
+    """The parameter with a smaller range that still holds one value.
+
+    Args:
+        parameter: A numeric parameter.
+        low: Position of the new low end, in [0, 1].
+        high: Position of the new high end, in [0, 1].
+        keep: A value that must stay in range.
+
+    Returns:
+        None when the value is not in range, or hardly anything would change.
+    """
+    where = position(parameter, keep)
+    if not 0 <= where <= 1:
+        return None
+    kept = float(keep)
+    low, high = max(0.0, min(low, where)), min(1.0, max(high, where))
+    new_low = parameter.low if low <= 0 else _rounded(parameter, at(parameter, low), "low")
+    new_high = parameter.high if high >= 1 else _rounded(parameter, at(parameter, high), "high")
+    new_low = min(max(new_low, parameter.low), kept)
+    new_high = max(min(new_high, parameter.high), kept)
+    made = _formed(parameter, new_low, new_high)
+    if made is None or not made.contains(keep):
+        return None
+    moved = position(parameter, made.low) + 1 - position(parameter, made.high)
+    return made if moved >= LEAST_CHANGE else None
+
+
+def without(parameter: Categorical, choices: tuple[Scalar, ...]) -> Categorical | None:
+    """The parameter without some of its choices.
+
+    Args:
+        parameter: A categorical parameter.
+        choices: To leave out.
+
+    Returns:
+        None when nothing would be left or nothing would change.
+    """
+    left = tuple(c for c in parameter.choices if c not in choices)
+    if not left or left == parameter.choices:
+        return None
+    default = parameter.default if parameter.default in left else None
+    return replace(parameter, choices=left, default=default)
+
+
+def in_words(old: Parameter, new: Parameter) -> str:
+    """A change, such as ``lightgbm.learning_rate: 0.01..0.3 -> 0.003..0.3``."""
+    return f"{old.name}: {_range(old)} -> {_range(new)}"
+
+
+def fits(space: Space, new: Parameter) -> bool:
+    """Whether a space stays sound with this form of one of its parameters.
+
+    A range or choice that another parameter's condition needs must not disappear.
+
+    Args:
+        space: The present space.
+        new: Another form of one of its parameters.
+
+    Returns:
+        False if a condition would lose one of its values.
+    """
+    old = space[new.name]
+    needed = [v for p in space for c in p.when if c.parent == new.name for v in c.values]
+    return all(new.contains(v) for v in needed if old.contains(v))
+
+
+def _range(parameter: Parameter) -> str:
+    if isinstance(parameter, Categorical | Ordinal):
+        return ", ".join(map(str, parameter.choices))
+    return f"{parameter.low:g}..{parameter.high:g}"
+
+
+def _formed(parameter: Number, low: float, high: float) -> Number | None:
+    """With these ends: on the grid of the old range, in limits, default inside; None if unsound."""
+    low, high = _on_grid(parameter, low, high)
+    if isinstance(parameter, Int):
+        low, high = math.ceil(low - 1e-9), math.floor(high + 1e-9)
+        if high <= low:  # a range needs two values; the second is a neighbour within the old range
+            low, high = (low, low + 1) if low + 1 <= parameter.high else (low - 1, low)
+    if not low < high or (low, high) == (parameter.low, parameter.high):
+        return None
+    if parameter.step is not None and parameter.step > high - low:
+        return None
+    if parameter.scale == "log" and low <= 0:
+        return None
+    made = _with_ends(parameter, low, high)
+    if parameter.default is None:
+        return made
+    if isinstance(made, Int):
+        return replace(made, default=int(snap(made, parameter.default)))
+    return replace(made, default=snap(made, parameter.default))
+
+
+def _with_ends(parameter: Number, low: float, high: float) -> Number:
+    if isinstance(parameter, Int):
+        return replace(parameter, low=int(low), high=int(high), default=None)
+    return replace(parameter, low=float(low), high=float(high), default=None)
+
+
+def _on_grid(parameter: Number, low: float, high: float) -> tuple[float, float]:
+    """Ends moved inwards, except the old ones, so that old grid points stay grid points."""
+    step = parameter.step
+    if step is None:
+        return low, high
+    start = parameter.low
+    if low != parameter.low:
+        low = start + math.ceil((low - start) / step - 1e-9) * step
+    if high != parameter.high:
+        high = start + math.floor((high - start) / step + 1e-9) * step
+    return round(low, 12), round(high, 12)
+
+
+def _rounded(parameter: Number, value: float, side: Side) -> float:
+    """Two significant digits of value (log) or range (linear), outwards, for people to read."""
+    size = abs(value) if parameter.scale == "log" else parameter.high - parameter.low
+    unit = 10.0 ** (math.floor(math.log10(size)) - 1)
+    steps = value / unit
+    whole = math.floor(steps + 1e-9) if side == "low" else math.ceil(steps - 1e-9)
+    return float(f"{whole * unit:.12g}")
