@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from attain.stats import influence as _influence
@@ -23,6 +25,26 @@ def paired_folds(
         Mean difference and limits (Nadeau & Bengio 2003).
     """
     return corrected_t(np.asarray(a) - np.asarray(b), test_over_train, confidence)
+
+
+def corrected_difference(a: np.ndarray, b: np.ndarray, test_over_train: float = 0.25) -> float:
+    """Standard error of the difference of two models over the same folds.
+
+    Args:
+        a: Values of one model on each fold of each repeat, shape (J,); NaN where undefined.
+        b: Values of the other, shape (J,).
+        test_over_train: Rows of a validation fold over rows of its training set; 1/4 for 5 folds.
+
+    Returns:
+        Root of s^2 (1/J + n_test / n_train) (Nadeau & Bengio 2003), in metric units; infinite when
+        fewer than two folds are defined for both.
+    """
+    difference = np.asarray(a, float) - np.asarray(b, float)
+    difference = difference[np.isfinite(difference)]
+    if len(difference) < 2:
+        return math.inf
+    variance = float(np.var(difference, ddof=1)) * (1 / len(difference) + test_over_train)
+    return math.sqrt(variance)
 
 
 def paired_rows(
