@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,3 +121,22 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     """Names for a sentence, the rest counted."""
     shown = ", ".join(repr(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def ignoring(names: Sequence[str]) -> str:
+    """The line of a study file that leaves columns out.
+
+    Args:
+        names: Column names, whatever they hold.
+
+    Returns:
+        ``ignore: [...]`` in YAML, names quoted where they must be.
+    """
+    quoted = [
+        name if _PLAIN.fullmatch(name) else json.dumps(name, ensure_ascii=False) for name in names
+    ]
+    return f"ignore: [{', '.join(quoted)}]"
+
+
+# Words that YAML reads as text without quotes; true, null, 1 and the like are none.
+_PLAIN = re.compile(r"(?!(?i:true|false|yes|no|on|off|null|y|n)$)[A-Za-z_][\w-]*")

@@ -115,7 +115,7 @@ def date_format(levels: np.ndarray) -> str:
         strptime pattern, ``ISO8601``, or empty. Whole numbers are never taken for dates.
     """
     tried = levels[:: max(1, len(levels) // _TRIED)]
-    if not all(any(ch.isdigit() for ch in str(level)) for level in tried):
+    if not all(words.MAYBE_DATE.search(str(level)) for level in tried):
         return ""
     iso = all(words.ISO_DATE.fullmatch(str(level)) for level in tried)
     for form in words.DATE_FORMATS:

@@ -176,7 +176,7 @@ def _choose(
                 f"whole groups of {dataset.groups}, the last to begin by {dataset.time}, {share}"
             )
         rule = f"whole groups of {dataset.groups}, by a hash of their name and the seed, {share}"
-    elif _repeats_by_chance(rows.X):
+    elif repeats_by_chance(rows.X):
         content = combine(row_hash(rows.X), target_hash(frame, dataset))
         units = combine(content, occurrence(content).astype("uint64"))
         rule = (
@@ -194,7 +194,7 @@ def _choose(
     return by_hash(units, strata, test, seed), rule
 
 
-def _repeats_by_chance(X: pd.DataFrame) -> bool:
+def repeats_by_chance(X: pd.DataFrame) -> bool:
     """Whether there are fewer combinations of values than rows: then equal rows are no copies."""
     combinations = 0.0
     for name in X.columns:

@@ -61,6 +61,8 @@ DATE_FORMATS = (
     "ISO8601",
     *(f"{day}{clock}" for day in _DAYS for clock in ("", " %H:%M", " %H:%M:%S", " %I:%M %p")),
 )
+# Two groups of digits at least, apart: cheaper than trying every format on every category.
+MAYBE_DATE = re.compile(r"\d[^\d].*\d{2}")
 ISO_DATE = re.compile(r"\s*\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}.*)?)?\s*")
 TWIN_FORMATS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y"}
 

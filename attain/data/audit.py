@@ -1,0 +1,126 @@
+"""Ask every check; each one answers, also when it does not apply or was silenced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attain.core import registry
+from attain.core.errors import NotApplicable, PluginError, Problem, SpecError, did_you_mean
+from attain.core.protocols import Check, Subject
+from attain.core.types import Finding, FindingState
+from attain.data import checks_columns, checks_leaks, checks_rows, checks_size
+from attain.data.infer import describe
+from attain.data.sketch import Sketch
+from attain.data.table import to_rows, usable
+
+CHECKS: tuple[type[Check], ...] = (
+    checks_size.TooFewRows,
+    checks_size.UnusableTarget,
+    checks_size.RowsWithoutTarget,
+    checks_size.SmallClasses,
+    checks_size.Imbalance,
+    checks_size.ClippedTarget,
+    checks_size.NoFeatures,
+    checks_columns.Missing,
+    checks_columns.Constant,
+    checks_columns.Identifiers,
+    checks_columns.MixedTypes,
+    checks_columns.Spellings,
+    checks_columns.MissingWords,
+    checks_columns.ManyLevels,
+    checks_columns.RareLevels,
+    checks_columns.Outliers,
+    checks_columns.Copies,
+    checks_rows.Duplicates,
+    checks_rows.Conflicts,
+    checks_rows.Overlap,
+    checks_rows.UndeclaredGroups,
+    checks_rows.UndeclaredTime,
+    checks_leaks.Leak,
+    checks_leaks.GapLeak,
+    checks_leaks.SumLeak,
+)
+
+
+def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
+    """Ask the built-in checks, then the registered ones.
+
+    Args:
+        subject: The unsealed rows.
+        ignore: Codes of checks to skip; each still answers, with SKIPPED.
+
+    Returns:
+        One finding for each check, in the order of their codes.
+
+    Raises:
+        SpecError: A code to skip does not exist.
+        PluginError: A registered check fails or uses a code twice; names it.
+    """
+    checks = [kind() for kind in CHECKS] + [
+        registry.find("check", name)() for name in registry.names("check")
+    ]
+    codes = [check.code for check in checks]
+    repeated = sorted({code for code in codes if codes.count(code) > 1})
+    if repeated:
+        raise PluginError(f"check {repeated[0]} exists twice — give your check a code of its own")
+    unknown = [code for code in ignore if code not in codes]
+    if unknown:
+        raise SpecError(
+            Problem(
+                "a check to skip must exist", repr(code), "audit_ignore", did_you_mean(code, codes)
+            )
+            for code in unknown
+        )
+    return tuple(_skipped(c) if c.code in ignore else _asked(c, subject) for c in checks)
+
+
+def _skipped(check: Check) -> Finding:
+    title = getattr(check, "title", type(check).__name__)
+    return Finding(
+        check.code,
+        title,
+        FindingState.SKIPPED,
+        explanation=f"silenced by audit_ignore: [{check.code}]",
+    )
+
+
+def _asked(check: Check, subject: Subject) -> Finding:
+    """The check's answer; a foreign check that fails is named."""
+    try:
+        return check.run(subject)
+    except NotApplicable as reason:
+        title = getattr(check, "title", type(check).__name__)
+        return Finding(check.code, title, FindingState.NOT_APPLICABLE, explanation=str(reason))
+    except Exception as error:
+        if type(check) in CHECKS:
+            raise
+        raise PluginError(
+            f"check {check.code} ({type(check).__qualname__}).run failed with "
+            f"{type(error).__name__}: {error} — mend it, or skip it: audit_ignore: [{check.code}]"
+        ) from error
+
+
+def suspects(frame: Any, target: str, **roles: Any) -> tuple[tuple[str, str], ...]:
+    """Columns that surely hold the answer, for a study file's ``ignore:``.
+
+    Only certain leaks are named: copies of the target under another name or unit, and columns that
+    add up or multiply to it in every row.
+
+    Args:
+        frame: As `load_frame` gives it.
+        target: Column to predict.
+        **roles: ``groups``, ``time``, ``task`` and ``ignore`` as `describe` takes them.
+
+    Returns:
+        Pairs of column and reason.
+    """
+    dataset = describe(frame, target=target, **roles)
+    frame = frame.loc[usable(frame, dataset)].reset_index(drop=True)
+    seen = Sketch(Subject(dataset, frame, to_rows(frame, dataset)))
+    found = dict.fromkeys(checks_leaks.copies_of_target(seen), f"it holds {target!r} itself")
+    parts = None if seen.classes else checks_leaks.parts_of_target(seen)
+    if parts and not found:
+        names, formula = parts
+        found |= dict.fromkeys(names, f"{target!r} is {formula} in every row")
+    return tuple(found.items())
