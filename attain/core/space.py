@@ -213,7 +213,9 @@ def holds(condition: Condition, config: Config) -> bool:
         False also when the parent has no value.
     """
     value = config.get(condition.parent)
-    return any(value == v and isinstance(value, bool) == isinstance(v, bool) for v in condition.values)
+    return any(
+        value == v and isinstance(value, bool) == isinstance(v, bool) for v in condition.values
+    )
 
 
 @dataclass(frozen=True)

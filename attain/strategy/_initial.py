@@ -16,7 +16,7 @@ from attain.strategy._encode import Cube, Key
 from attain.strategy._tree import Tree, is_finite
 
 ROOT = "learner"  # the categorical parameter that chooses between known-good defaults
-_TRIES = 200  # draws without anything new before the remaining points are listed
+_TRIES = 25  # draws without anything new before the remaining points are listed
 _LONG = 100_000  # the same where listing is impossible; practically never reached
 _LISTED = 1_000  # how many remaining points a random choice is made among
 

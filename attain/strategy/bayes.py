@@ -29,6 +29,7 @@ _FAILED = {Status.FAILED, Status.DIVERGED, Status.TIMEOUT, Status.MEMORY, Status
 _FIT_MOST = 120  # hyperparameters are fitted to at most so many trials
 _ANCHORS = 10
 _APART = 1e-4  # proposals closer than this in every parameter are the same one
+_HUGE = 1e100  # a larger loss is a failure, and its square would overflow
 _LISTED = 1024  # a finite space up to this size is scored completely
 
 
@@ -66,12 +67,13 @@ class Bayes(Unjudging):
         fresh = Fresh.after(cube, history)
         found = [p for p in pending_defaults(cube, history) if fresh.accept(dict(p.config))][:n]
         evidence = read(cube, history, self.most)
+        blind = len(evidence.losses) < 2
         spread = len(defaults(space)) + self.spread_starts - len(history) - len(found)
-        wanted = n - len(found) if len(evidence.losses) < 2 else min(max(spread, 0), n - len(found))
+        wanted = n - len(found) if blind else min(max(spread, 0), n - len(found))
         if wanted > 0:
             draws = sobol_draws(cube, len(history) + len(found), seed)
             found += fresh.take(draws, wanted, seed)
-        if len(found) == n or not len(cube):
+        if blind or len(found) == n:
             return tuple(found)
         model = Model.fit(cube, evidence)
         rows = [row for p in found if (row := cube.encode(p.config)) is not None]
@@ -99,6 +101,8 @@ class Bayes(Unjudging):
 
     def _candidates(self, model: Model, seed: int) -> np.ndarray:
         cube = model.cube
+        if not len(cube):
+            return np.empty((0, 0))
         if is_finite(cube.space) and (tree := Tree(cube.space)).size <= _LISTED:
             rows = np.array([cube.encode(config) for config in tree], dtype=float)
             return rows[np.argsort(-model.score(rows), kind="stable")]
@@ -138,7 +142,7 @@ def read(cube: Cube, history: Sequence[Observed], most: int) -> Evidence:
     """
     done, failed, running = [], [], []
     for trial in history:
-        if trial.loss is not None and np.isfinite(trial.loss):
+        if trial.loss is not None and abs(trial.loss) < _HUGE:  # not NaN either
             done.append(trial)
         elif trial.status == "running":
             running.append(trial)
