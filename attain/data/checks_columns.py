@@ -126,7 +126,7 @@ class MixedTypes(SketchCheck):
         for column in texts:
             if column.kind is ColumnKind.NUMERIC and column.format == MIXED:
                 _, bad = cells.numbers(cells.plain(subject.frame[column.name]))
-                where = np.flatnonzero(bad) if bad is not None else []
+                where = np.flatnonzero(np.zeros(seen.n) if bad is None else bad)
                 spoiled[column.name] = len(where)
                 rows += [int(row) for row in where[:5]]
             elif column.kind is ColumnKind.CATEGORICAL:

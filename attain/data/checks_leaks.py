@@ -93,7 +93,7 @@ class GapLeak(SketchCheck):
                 Severity.ISSUE,
                 f"missing cells alone predict the target: {shown} "
                 f"({_MEASURES[min(seen.classes, 3)]})",
-                f"such cells are often filled after the outcome is known; if so: {ignoring(strong)}",
+                f"often such cells are filled once the outcome is known; if so: {ignoring(strong)}",
                 columns=strong,
                 strengths=strengths,
             )

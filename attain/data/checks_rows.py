@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,7 +106,7 @@ class Overlap(SketchCheck):
         rule = str(subject.sealed.get("rule", ""))
         warned = rule.partition("; ")[2] if rule.startswith("the user's own") else ""
         share = overlap / sealed
-        numbers = {"overlap": overlap, "sealed": sealed, "share": share}
+        numbers: dict[str, Any] = {"overlap": overlap, "sealed": sealed, "share": share}
         if warned:
             return found(
                 Severity.ISSUE,

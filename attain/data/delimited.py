@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -46,7 +47,7 @@ def read_delimited(content: bytes, place: str, delimiter: str | None = None) -> 
     """
     text = as_text(content, place)
     delimiter = delimiter or _sniff(text)
-    header = next(_records(text, delimiter), [])
+    header: list[str] = next(_records(text, delimiter), [])
     _check_header(header, text, delimiter, place)
     names = [name if name.strip() else f"Unnamed: {i}" for i, name in enumerate(header)]
     try:
@@ -113,7 +114,7 @@ def _encoding(place: str, name: str, found: str) -> Problem:
     )
 
 
-def _records(text: str, delimiter: str) -> Any:
+def _records(text: str, delimiter: str) -> Iterator[list[str]]:
     csv.field_size_limit(_LONGEST_FIELD)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     return (record for record in reader if record)
