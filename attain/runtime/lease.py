@@ -143,7 +143,11 @@ def acquire(db: sqlite3.Connection, path: Path, owner: str, clock: Clock) -> int
         LedgerError: When somebody else is writing.
     """
     holder = _try(db, owner, clock, watched=None)
-    if isinstance(holder, Holder) and not holder.local and -holder.silent(clock.now()) > BEAT_SECONDS:
+    if (
+        isinstance(holder, Holder)
+        and not holder.local
+        and -holder.silent(clock.now()) > BEAT_SECONDS
+    ):
         clock.sleep(SILENT_SECONDS)
         holder = _try(db, owner, clock, watched=(holder.epoch, holder.beats))
     if isinstance(holder, int):

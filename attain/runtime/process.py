@@ -146,10 +146,13 @@ class WorkerProcess:
         self._children, self._children_at = [], now
 
     def memory(self, now: float) -> Memory:
-        """What it and its children occupy now; zeros once it is gone.
+        """What it and its children occupy now.
 
         Args:
             now: Monotonic seconds; children are looked up once a second.
+
+        Returns:
+            Zeros once it is gone.
         """
         if now - self._children_at >= CHILDREN_SECONDS:
             self._children_at = now

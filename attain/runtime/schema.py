@@ -100,7 +100,9 @@ def plain_errors(path: Path, doing: str) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", None) or ""
         fits = [key for key in _MEANINGS if name.startswith(key)]
-        what, remedy = _MEANINGS[max(fits, key=len)] if fits else (str(error), "see `attain doctor`")
+        what, remedy = (
+            _MEANINGS[max(fits, key=len)] if fits else (str(error), "see `attain doctor`")
+        )
         raise LedgerError(f"{doing} the ledger {path}: {what} ({error}) — {remedy}") from error
 
 

@@ -55,7 +55,7 @@ class Supervisor:
         self._mailbox = mailbox
         self._start = start
         self._pid = os.getpid()
-        self._commands: deque[Callable[[], None]] = deque()
+        self._commands: deque[Callable[[], object]] = deque()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
         self._woken.setblocking(False)

@@ -93,7 +93,9 @@ def say(payload: Payload, progress: Tell) -> None:
 
 def spawn(payload: Payload, progress: Tell) -> int:
     """Start a process that would live for ``seconds``, tell its id, then wait just as long."""
-    child = subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({payload['seconds']})"])
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"import time; time.sleep({payload['seconds']})"]
+    )
     progress(child.pid)
     time.sleep(payload["seconds"])
     return child.pid
@@ -108,3 +110,8 @@ def where(payload: Payload, progress: Tell) -> dict[str, Any]:
         "heavy": sorted(heavy & set(sys.modules)),
         "interrupt": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
     }
+
+
+def hold_the_lock(payload: Payload, progress: Tell) -> None:
+    """Stay inside of compiled code that never lets another Python thread run."""
+    ctypes.PyDLL(None).sleep(int(payload["seconds"]))
