@@ -65,7 +65,7 @@ def _adapter(kind: Any) -> Any:
 
 def _float(value: float) -> float | str:
     if math.isfinite(value):
-        return value
+        return float(value)  # NumPy's float64 is a float, too
     if math.isnan(value):
         return "NaN"
     return "Infinity" if value > 0 else "-Infinity"

@@ -7,7 +7,7 @@ import inspect
 from importlib import metadata
 from typing import Any
 
-from attain.core.errors import PluginError, did_you_mean
+from attain.core.errors import EnvironmentProblem, PluginError, did_you_mean
 from attain.core.protocols import Check, Executor, Learner, Strategy
 
 _KINDS: dict[str, type] = {
@@ -112,14 +112,21 @@ def load(address: str) -> Any:
 
     Raises:
         PluginError: When module or attribute does not exist.
+        EnvironmentProblem: When the module needs a package that is not installed.
     """
-    module, _, attribute = address.partition(":")
+    name, _, attribute = address.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
-    except AttributeError as error:
-        raise PluginError(
-            f"{module} has no {attribute!r} — check the address {address!r}"
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or name
+        if name == missing or name.startswith(f"{missing}."):
+            raise PluginError(f"no module {missing!r} — check the address {address!r}") from error
+        raise EnvironmentProblem(
+            f"{name} needs the package {missing!r} — install it, then try again"
         ) from error
+    if not hasattr(module, attribute):
+        raise PluginError(f"{name} has no {attribute!r} — check the address {address!r}")
+    return getattr(module, attribute)
 
 
 def _check_kind(kind: str) -> None:

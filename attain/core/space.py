@@ -91,7 +91,8 @@ class _Number(_Described):
         if self.step is None:
             return True
         steps = (value - self.low) / self.step
-        return abs(steps - round(steps)) < 1e-6
+        blur = 4 * math.ulp(max(abs(self.low), abs(self.high))) / self.step
+        return abs(steps - round(steps)) < 1e-6 + blur
 
     def _problems(self) -> Iterable[Problem]:
         bounds = f"[{self.low}, {self.high}]"

@@ -125,7 +125,9 @@ class Evidence:
     def unpack(self, vector: np.ndarray) -> Hyper:
         """Hyperparameters from their logarithms; the inverse of `pack`."""
         values = np.exp(vector)
-        single = dict(zip(self.names[self._n_groups :], map(float, values[self._n_groups :])))
+        single = dict(
+            zip(self.names[self._n_groups :], map(float, values[self._n_groups :]), strict=True)
+        )
         return Hyper(values[: self._n_groups], **single)
 
     def likelihood(self, vector: np.ndarray) -> tuple[float, np.ndarray]:

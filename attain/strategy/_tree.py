@@ -6,6 +6,7 @@ parents that later parameters still depend on, so trees of any size cost next to
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -201,7 +202,7 @@ def _runs(values: Values, decisive: Sequence[Scalar]) -> list[tuple[int, int]]:
         if isinstance(value, int | float):
             marks |= {i + d for i in _indices(values, value) for d in (0, 1)}
     edges = sorted(marks)
-    return [(a, b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(a, b - a) for a, b in itertools.pairwise(edges)]
 
 
 def _indices(values: Values, wanted: float) -> list[int]:
