@@ -1,0 +1,34 @@
+"""``attain audit``: every data check's answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from attain.cli.call import Call, file_of, shared, study_file_argument
+from attain.core.errors import Exit
+
+
+@click.command()
+@study_file_argument
+@click.option("--all", "everything", is_flag=True, help="Show also what passed or does not apply.")
+@shared
+def command(call: Call, study_file: Path, everything: bool) -> Exit:
+    """Check the data for what would spoil the result. Nothing is changed.
+
+    Exits with 5 when a finding would stop the run.
+    """
+    from attain.cli import tables
+    from attain.cli.output import emit
+    from attain.core.types import FindingState, Severity
+    from attain.pipeline import api
+
+    spec = api.load_spec(file_of(study_file))
+    dataset, findings = api.audit(spec)
+    blocked = any(
+        f.state is FindingState.FOUND and f.severity is Severity.BLOCKER for f in findings
+    )
+    text = tables.audit(dataset, findings, everything=everything)
+    payload = {"dataset": dataset, "findings": findings}
+    return emit(call, text, payload, Exit.AUDIT if blocked else Exit.MET)
