@@ -41,7 +41,7 @@ def test_needed_agrees_with_a_simulated_table(n: int, needed: float):
 
 @pytest.mark.parametrize("n", [150, 600])
 def test_a_model_at_the_needed_value_passes_four_times_in_five(n: int):
-    """Simulated test sets at the needed accuracy clear the target with Wilson's interval in 80 %."""
+    """Simulated test sets at the needed accuracy clear the target in 80 %."""
     found = ask("accuracy >= 0.85", n)
     assert found.needed is not None
     right = np.random.default_rng(3).binomial(n, found.needed, 4000)

@@ -51,7 +51,7 @@ def test_every_alias_is_found():
 
 
 def test_directions_agree_with_scikit_learn():
-    """scikit-learn's own scorer table negates exactly the metrics that we call better when lower."""
+    """scikit-learn's own scorer table negates the metrics that we call better when lower."""
     from sklearn.metrics import get_scorer_names
 
     names = set(get_scorer_names())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -224,12 +225,8 @@ def test_what_an_objective_says_is_read_back(objective: Objective):
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_parser(text: str):
     """Any text either parses or is refused as an input error."""
-    try:
-        parsed = parse(text)
-    except SpecError as error:
-        assert error.problems
-    else:
-        assert all(o.direction in Direction for o in parsed)
+    with contextlib.suppress(SpecError):
+        assert all(o.direction in Direction for o in parse(text))
 
 
 def test_the_examples_of_the_guide_hold():

@@ -94,7 +94,7 @@ def test_an_unreached_target_costs_more_than_any_gain(case):
 
 @given(cases(), st.integers(0, 5), st.floats(0.001, 0.5))
 def test_nothing_gets_better_by_getting_worse(case, index: int, amount: float):
-    """Making any one metric worse never lowers the loss, and raises it for a goal without target."""
+    """Making one metric worse never lowers the loss, and raises it for a goal without target."""
     objectives, values = case
     objective = objectives[index % len(objectives)]
     spoilt = values | {objective.metric: worse_by(objective, values[objective.metric], amount)}
