@@ -170,7 +170,7 @@ def _waiting(executor: Executor) -> None:
 
 
 def _cancelled(executor: Executor) -> None:
-    jobs = [_job(f"queued {i}", "sleep", seconds=0.2) for i in range(8)]
+    jobs = [_job(f"queued {i}", "sleep", seconds=0.05) for i in range(8)]
     for job in jobs:
         executor.submit(job)
     executor.cancel("queued 7")

@@ -22,7 +22,9 @@ from attain.core.protocols import FitData, Report
 from attain.core.space import Categorical, Config, Float, Int, Space
 from attain.core.types import ColumnKind, Dataset, Rows, Signal
 
+_SOURCE = "attain.testing"
 _MOST_CATEGORIES = 20
+_NEVER = -50.0  # a score that softmax turns into 2e-22
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class FakeModel:
 class FakeLearner:
     """Linear model; keeps `core.protocols.Learner`. Obeys a ``fault`` in its configuration."""
 
+    stops_early = True
+
     def space(self, dataset: Dataset) -> Space:
         """Penalty, step size and rounds.
 
@@ -68,17 +72,16 @@ class FakeLearner:
         Returns:
             Three parameters.
         """
-        source = "attain.testing"
         return Space(
             (
                 Float(
                     name="penalty", low=1e-4, high=10.0, default=0.01, scale="log",
-                    effect="regularisation", source=source,
+                    effect="regularisation", source=_SOURCE,
                 ),
-                Float(name="rate", low=0.05, high=1.0, default=0.5, scale="log", source=source),
+                Float(name="rate", low=0.05, high=1.0, default=0.5, scale="log", source=_SOURCE),
                 Int(
                     name="rounds", low=5, high=80, default=40,
-                    effect="capacity", source=source, priority=2,
+                    effect="capacity", source=_SOURCE, priority=2,
                 ),
             )
         )  # fmt: skip
@@ -92,7 +95,7 @@ class FakeLearner:
             report: Told the losses after every round; STOP ends the fit.
 
         Returns:
-            The model after the last round.
+            The model after the last round, or with stop rows after the round that was best on them.
         """
         fault = str(config.get("fault", "none"))
         FAULTS[fault]()
@@ -110,7 +113,7 @@ class FakeLearner:
         step = float(config["rate"]) / float(np.linalg.eigvalsh(x.T @ x / len(x))[-1])
         shrink = np.full((x.shape[1], 1), 1.0 / (1.0 + step * float(config["penalty"])))
         shrink[-1] = 1.0  # the intercept is not penalised
-        done = 0
+        done, best, kept = 0, (float("inf"), 0), weights
         for done in range(1, int(data.hints.get("rounds", config["rounds"])) + 1):
             slope = x.T @ (_output(x @ weights, classes) - target) / len(x)
             weights = (weights - step * slope) * shrink
@@ -119,8 +122,12 @@ class FakeLearner:
             losses = {"train": _loss(x @ weights, target, classes)}
             if held is not None:
                 losses["stop"] = _loss(held @ weights, held_target, classes)
+                if losses["stop"] < best[0]:
+                    best, kept = (losses["stop"], done), weights
             if report(done, losses) is Signal.STOP:
                 break
+        if best[1]:
+            done, weights = best[1], kept
         return FakeModel(columns, mean, scale, weights, classes, {"rounds": done})
 
     def predict(self, model: Any, rows: Rows) -> np.ndarray:
@@ -171,7 +178,7 @@ class FaultyLearner(FakeLearner):
         Returns:
             Four parameters; by default there is no fault.
         """
-        fault = Categorical(name="fault", choices=tuple(FAULTS), default="none")
+        fault = Categorical(name="fault", choices=tuple(FAULTS), default="none", source=_SOURCE)
         return Space((*super().space(dataset).parameters, fault))
 
 
@@ -263,8 +270,8 @@ def _moments(design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _start(x: np.ndarray, target: np.ndarray, classes: int) -> np.ndarray:
     weights = np.zeros((x.shape[1], target.shape[1]))
-    if not classes:
-        weights[-1] = target.mean(axis=0)
+    absent = np.where(target.any(axis=0), 0.0, _NEVER)  # classes that these rows do not have
+    weights[-1] = absent if classes else target.mean(axis=0)
     return weights
 
 

@@ -13,15 +13,16 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from attain.core.errors import EnvironmentProblem, Exit, LedgerError
 from attain.core.types import Draft
-from attain.runtime import ledger as ledger_module
 from attain.runtime import lease, schema
+from attain.runtime import ledger as ledger_module
 from attain.runtime.ledger import SqliteLedger, state
 from attain.testing.fakes import SimulatedClock
 from attain.testing.ledger_suite import check_ledger
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 ROOT = Path(lease.__file__).parents[2]
 
@@ -201,7 +202,9 @@ def test_other_host_is_replaced_after_thirty_seconds_of_silence(path):
     clock = SimulatedClock()
     SqliteLedger(path, clock=clock).close()
     steal(path, beat=clock.now() - 29)
-    with pytest.raises(LedgerError, match=r"pid 4711 on elsewhere, heartbeat 29 s ago.*or wait 30 s"):
+    with pytest.raises(
+        LedgerError, match=r"pid 4711 on elsewhere, heartbeat 29 s ago.*or wait 30 s"
+    ):
         SqliteLedger(path, clock=clock)
     clock.sleep(1.0)
     SqliteLedger(path, clock=clock).close()
@@ -307,7 +310,7 @@ def test_append_only_in_the_file_itself(path):
 
 
 def test_full_disk_is_said_and_leaves_the_log(path):
-    """SQLite's own 'database or disk is full' becomes a remedy; the log goes on once there is room."""
+    """SQLite's own 'disk is full' becomes a remedy; the log goes on once there is room."""
     ledger = SqliteLedger(path)
     ledger.append([draft("before")])
     pages = ledger._db.execute("PRAGMA page_count").fetchone()[0]
@@ -493,7 +496,7 @@ def test_empty_file_becomes_a_ledger(path):
 
 
 def test_removed_file_is_noticed(path):
-    """When the study folder vanishes under a running study, appends refuse to write into nothing."""
+    """When the file vanishes under a running study, appends refuse to write into nothing."""
     ledger = SqliteLedger(path)
     ledger.append([draft()])
     path.rename(path.with_name("moved.db"))
@@ -540,7 +543,7 @@ def test_names_with_special_characters(tmp_path):
 def test_state_of_a_missing_ledger(path):
     """The doctor and readers say that there is no ledger, and make none."""
     assert "there is no ledger" in state(path).problems[0]
-    with pytest.raises(LedgerError, match="there is no ledger at .* begin one with `attain run`"):
+    with pytest.raises(LedgerError, match=r"there is no ledger at .* begin one with `attain run`"):
         SqliteLedger(path, read_only=True)
     assert not path.exists()
 
