@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from attain.core.errors import ArtifactError, LedgerError
+from attain.core.errors import ArtifactError
 from attain.core.registry import find, names
 from attain.pipeline import saved
 from attain.pipeline.jobs import folder_bytes
+from attain.runtime.ledger import state
 
 LEAST_FREE_BYTES = 500e6
 LEAST_MEMORY_BYTES = 1e9
@@ -90,14 +91,11 @@ def _boosting() -> Diagnostic:
 
 
 def _study(folder: Path) -> Iterator[Diagnostic]:
-    from attain.runtime.ledger import state
-
-    try:
-        found = state(folder / "ledger.db")
-    except LedgerError as error:
-        yield Diagnostic("ledger", False, str(error), "see the message")
-        return
-    yield Diagnostic("ledger", found.ok, found.text, found.remedy)
+    found = state(folder / "ledger.db")
+    holder = f", {found.holder}" if found.holder else ""
+    sound = f"{found.records} records, schema {found.schema}{holder}"
+    text = "; ".join(found.problems) or sound
+    yield Diagnostic("ledger", not found.problems, text, "see docs/cli.md, exit code 8")
     size = folder_bytes(folder)
     yield Diagnostic("study folder", True, f"{size / 1e6:.1f} MB")
     if not (folder / "model").exists():

@@ -151,7 +151,8 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
-            ``split``, ``metric``, ``direction``, ``beats_baseline``.
+            ``split``, ``predictions`` (files of its folds), ``metric``, ``direction``,
+            ``beats_baseline``.
         progress: Not used.
 
     Returns:
@@ -182,15 +183,27 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     return explain_model(
         lambda part: learner.predict(trained.model, part),
-        rows.take(fold.valid),
+        rows,
         dataset=dataset,
-        positions=fold.valid,
+        y_prediction=_out_of_fold(payload, dataset, rows),
+        held_out=fold.valid,
         metric=metric,
         loss=loss,
         seed=payload["seed"],
         seconds=EXPLAIN_SECONDS,
         beats_baseline=payload["beats_baseline"],
     )
+
+
+def _out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.ndarray:
+    """Predictions of each row by a model that has not seen it; NaN where there is none."""
+    width = (len(dataset.classes),) if dataset.task.classifies else ()
+    found = np.full((len(rows), *width), np.nan)
+    folds = all_folds(payload["folder"], payload["split"], dataset)
+    for fold, name in zip(folds, payload["predictions"], strict=True):
+        with np.load(Path(payload["folder"]) / name, allow_pickle=False) as saved_file:
+            found[fold.valid] = saved_file["valid"]
+    return found
 
 
 def _frozen(folder: Path, digest: str) -> saved.SavedModel:
@@ -223,6 +236,7 @@ def _scores(
     name: str, prediction: np.ndarray, rows: Rows, metrics: list[str], confidence: float
 ) -> list[Score]:
     """Every metric that is defined on these rows; one that is not is left out, not made up."""
+    assert rows.y is not None
     found = []
     for metric in metrics:
         try:

@@ -18,6 +18,7 @@ from attain.core.seeds import derive
 from attain.core.types import Score, Status, Trial, Verdict
 from attain.data.seal import load_work
 from attain.data.table import to_rows
+from attain.objectives.metrics import lookup
 from attain.pipeline.final_jobs import measured_scores
 from attain.pipeline.loop import drain, heed_stop, paired_noise
 from attain.pipeline.prepare import Prepared
@@ -26,7 +27,7 @@ from attain.pipeline.scoring import FULL, Scored
 from attain.pipeline.spec import StudySpec
 from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials, best
-from attain.refine import confirm
+from attain.refine.confirm import choose, finalists
 from attain.report import card, evidence, html, hyper, text
 from attain.sealed.verdict import confidence_for, judge
 from attain.validate.resample import plan
@@ -120,7 +121,7 @@ class Ending:
     def _finalists(self) -> dict[str, Any]:
         done = [o for o in self.trials.history() if o.loss is not None and o.trial[0] == "t"]
         noise = paired_noise(self.trials)
-        names = confirm.finalists(done, most=3, noise=noise)
+        names = finalists(done, most=3, noise=noise)
         reason = f"the best and those within its noise (a loss of {noise:.3g})"
         return {"trials": list(names), "reason": reason}
 
@@ -153,7 +154,7 @@ class Ending:
         naive = {n: self.trials.scored[n] for n in names}
         fresh = {n: self.trials.scored[f"c{k:03d}"] for k, n in enumerate(names, start=1)}
         done = {n: s for n, s in fresh.items() if s.loss is not None} or naive
-        name, reason = confirm.choose(
+        name, reason = choose(
             {n: _loss_and_error(naive[n]) for n in done},
             {n: _loss_and_error(s) for n, s in done.items()},
             cost={n: s.seconds for n, s in done.items()},
@@ -210,16 +211,12 @@ class Ending:
             ask = {
                 **self._job_payload(choice),
                 "split": encode(confirmation.split),
+                "predictions": self.trials.predictions(confirmation.id),
                 "metric": judge_.lead_metric,
                 "direction": self._direction(judge_.lead_metric),
                 "beats_baseline": self._beats_baseline(choice),
             }
-            tried = [
-                {"trial": trial, "scored": self.trials.scored[trial.id]}
-                for trial in self.trials.trials.values()
-                if trial.purpose == "search" and trial.id in self.trials.scored
-            ]
-            found = {"hyperparameters": hyper.importance(self.study.records)} if tried else {}
+            found = {"hyperparameters": hyper.importance(self.study.records)}
             try:
                 return {**found, **self._run("explain", ask, self.trials.executor).value}
             except EnvironmentProblem as error:
@@ -340,18 +337,16 @@ class Ending:
         }
 
     def _direction(self, metric: str) -> str:
-        from attain.objectives.metrics import lookup
-
         return lookup(metric).direction.value
 
     def _beats_baseline(self, choice: Mapping[str, Any]) -> bool:
         """Whether the finalist is better than always predicting the same, on the lead metric."""
         metric = self.trials.judge.lead_metric
         base = self.trials.baseline().get(metric)
-        mine = next(s for s in decode(tuple[Score, ...], choice["confirmed"]) if s.metric == metric)
         if base is None:
             return True
-        gain = mine.estimate - base.estimate
+        confirmed = decode(tuple[Score, ...], choice["confirmed"])
+        gain = next(s.estimate for s in confirmed if s.metric == metric) - base.estimate
         return (gain if self._direction(metric) == "maximize" else -gain) > 0
 
     def _in_fresh_process(self, name: str, payload: Mapping[str, Any]) -> Any:

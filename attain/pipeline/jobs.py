@@ -26,6 +26,7 @@ from attain.validate.resample import Fold, carve_stop, folds
 Progress = Callable[[Any], None]
 TRAIN_SAMPLE = 5_000
 LATENCY_SECONDS = 0.3
+LATENCY_FOLDS = 2  # the shape of a model, and so its latency, hardly depends on the fold
 LATENCY_METRICS = frozenset(
     {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "throughput_rows_per_s"}
 )
@@ -120,8 +121,12 @@ def _save_predictions(
     path: Path, valid: np.ndarray, on_train: np.ndarray, sample: np.ndarray
 ) -> None:
     buffer = io.BytesIO()
-    arrays = {"valid": valid.astype(np.float32), "train": on_train.astype(np.float32)}
-    np.savez(buffer, **arrays, train_rows=sample.astype(np.int64))
+    np.savez(
+        buffer,
+        valid=valid.astype(np.float32),
+        train=on_train.astype(np.float32),
+        train_rows=sample.astype(np.int64),
+    )
     write_atomic(path, buffer.getvalue())
 
 
@@ -131,7 +136,7 @@ def _measurements(
     """What efficiency objectives need; nothing is measured that nobody asked for."""
     found: dict[str, Any] = {}
     metrics = set(payload["metrics"])
-    if metrics & LATENCY_METRICS:
+    if metrics & LATENCY_METRICS and payload["fold"] < LATENCY_FOLDS:
         frame = load_work(Path(payload["folder"])).head(1_000)
         times = latency(learner, model, frame, dataset, LATENCY_SECONDS)
         found["latency_ms"] = times.tolist()

@@ -19,7 +19,7 @@ from attain.core.types import Decision, Move, Observed, Role, Score, Trial
 from attain.parameters import screen
 from attain.parameters.select import unprefix
 from attain.pipeline.prepare import Prepared
-from attain.pipeline.scoring import Scored
+from attain.pipeline.scoring import Z95, Scored
 from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials, best
 from attain.refine.decide import Progress, decide
@@ -226,7 +226,7 @@ class Search:
 
     def _decide(self) -> Decision:
         left = self._trials_left()
-        decision = decide(self._progress(left if self.proposing else 0))
+        decision = decide(self._progress(left))
         self.study.write("refine", "decision", {"decision": encode(decision), "round": self.round})
         self._obey(decision)
         return decision
@@ -257,6 +257,7 @@ class Search:
             rounds_without_gain=self._rounds_without_gain(history),
             noise=paired_noise(self.trials),
             previous=before[-1] if before else None,
+            exhausted=not self.proposing,
         )
 
     def _decisions(self) -> list[tuple[Decision, float | None]]:
@@ -334,5 +335,5 @@ def _loss_scale(trials: Trials, leaders: list[Scored], metric: str) -> float:
     for scored in leaders:
         found = scored.score(metric)
         if found is not None and scored.noise and found.high > found.low:
-            spread.append(scored.noise / ((found.high - found.low) / (2 * 1.96)))
+            spread.append(scored.noise * 2 * Z95 / (found.high - found.low))
     return float(np.median(spread)) if spread else 1.0

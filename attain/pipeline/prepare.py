@@ -6,13 +6,13 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
 from attain._version import __version__
 from attain.core.codec import decode, encode
-from attain.core.errors import BlockedByAudit, NotApplicable, Problem, SpecError
+from attain.core.errors import BlockedByAudit, NotApplicable, Problem, SpecError, did_you_mean
 from attain.core.protocols import Subject
 from attain.core.registry import find, names
 from attain.core.seal import Seal
@@ -24,6 +24,7 @@ from attain.core.types import (
     Objective,
     Severity,
     Split,
+    Task,
 )
 from attain.data import infer
 from attain.data.audit import audit
@@ -119,6 +120,7 @@ def describe_data(study: Study, spec: StudySpec) -> None:
         ignore=spec.ignore,
         address=spec.data if isinstance(spec.data, str) else "(in memory)",
     )
+    described = _with_positive(described, spec.positive)
     stated = study.once("objectives", "objectives", lambda: _objectives(spec, described))
     objectives = decode(tuple[Objective, ...], stated.payload["objectives"])
     test_frame = load_frame(spec.base / spec.test) if isinstance(spec.test, str) else None
@@ -127,13 +129,31 @@ def describe_data(study: Study, spec: StudySpec) -> None:
         frame,
         described,
         study.folder,
-        test=spec.test_share,
+        test=spec.test if isinstance(spec.test, float) else 0.0,
         test_frame=test_frame,
         seed=spec.seed,
         objectives=[str(o) for o in objectives],
     )
     study.once("data", "dataset", lambda: {"dataset": dataset}, stated.id)
     study.once("data", "seal", lambda: {"seal": seal}, stated.id)
+
+
+def _with_positive(dataset: Dataset, positive: str | None) -> Dataset:
+    """Put the class that precision and recall are about last, where code 1 is."""
+    if positive is None:
+        return dataset
+    if dataset.task is not Task.BINARY:
+        rule = "a positive class is for binary targets"
+        raise SpecError(Problem(rule, f"{dataset.task}", "positive", "leave it out"))
+    if positive not in dataset.classes:
+        remedy = did_you_mean(positive, dataset.classes)
+        raise SpecError(
+            Problem("the positive class must occur", repr(positive), "positive", remedy)
+        )
+    if dataset.classes[1] == positive:
+        return dataset
+    counts = dataset.class_counts[::-1]
+    return replace(dataset, classes=dataset.classes[::-1], class_counts=counts)
 
 
 def check_data(study: Study, spec: StudySpec) -> None:

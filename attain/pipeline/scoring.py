@@ -31,6 +31,7 @@ from attain.validate.diagnose import diagnose_fit
 from attain.validate.metrics import compute
 from attain.validate.score import measured, score
 
+Z95 = 1.959964  # half-width of a two-sided 95 % interval, in standard errors
 STANDARD: Mapping[Task, tuple[str, ...]] = {
     Task.BINARY: ("roc_auc", "log_loss", "accuracy"),
     Task.MULTICLASS: ("accuracy", "f1_macro", "log_loss"),
@@ -147,14 +148,15 @@ class Judge:
             return Scored(trial.id, Status.FAILED, search, str(error), seconds=seconds)
         by_metric = {s.metric: s for s in scores}
         values = {name: s.estimate for name, s in by_metric.items()}
-        stated = {o.metric: by_metric[o.metric] for o in self.objectives}
+        errors = {name: (s.high - s.low) / (2 * Z95) for name, s in by_metric.items()}
+        reference = {name: s.estimate for name, s in baseline.items()} or None
         return Scored(
             trial=trial.id,
             status=Status.DONE,
             search=search,
             scores=tuple(scores),
-            loss=utility.loss(self.objectives, values),
-            noise=self._noise(stated, values),
+            loss=utility.loss(self.objectives, values, reference),
+            noise=utility.loss_noise(self.objectives, values, errors, reference),
             seconds=seconds,
             reached={o.metric: o.reached(values[o.metric]) for o in self.objectives},
             diagnoses=diagnose_fit(self.objectives, by_metric, baseline) if baseline else (),
@@ -196,17 +198,6 @@ class Judge:
         unit = lookup(metric).unit
         return measured(
             metric, np.asarray(found), trial=trial, unit=unit, confidence=self.confidence
-        )
-
-    def _noise(self, stated: Mapping[str, Score], values: Mapping[str, float]) -> float:
-        """How much the loss moves when the lead metric moves by one standard error."""
-        lead = stated[self.lead.metric]
-        error = (lead.high - lead.low) / (2 * 1.96)
-        if not np.isfinite(error):
-            return 0.0
-        moved = {**values, lead.metric: lead.estimate + error}
-        return abs(
-            utility.loss(self.objectives, moved) - utility.loss(self.objectives, dict(values))
         )
 
 

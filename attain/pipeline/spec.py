@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.registry import names
@@ -46,6 +46,8 @@ class StudySpec:
         data: Path of the data, or a frame in memory.
         target: Column to predict.
         task: ``binary``, ``multiclass``, ``regression``, or None to infer it.
+        positive: Of two classes, the one that precision and recall are about; None for the one that
+            sorts last.
         objectives: Statements such as ``roc_auc >= 0.93``; empty for a sensible default.
         test: Share of rows to seal, in (0, 0.5], or the path of a test file.
         groups: Column whose values must stay together, if any.
@@ -69,6 +71,7 @@ class StudySpec:
     data: Any
     target: str
     task: Task | None = None
+    positive: str | None = None
     objectives: tuple[Any, ...] = ()
     test: float | str = 0.2
     groups: str | None = None
@@ -77,10 +80,10 @@ class StudySpec:
     learners: tuple[str, ...] = ()
     strategy: str = AUTO
     budget: Budget = field(default_factory=Budget)
-    folds: int | str = AUTO
-    repeats: int | str = AUTO
+    folds: int | Literal["auto"] = "auto"
+    repeats: int | Literal["auto"] = "auto"
     confidence: float = 0.95
-    workers: int | str = AUTO
+    workers: int | Literal["auto"] = "auto"
     trial_minutes: float | None = None
     trial_memory_gb: float | None = None
     seed: int = 0
@@ -97,11 +100,6 @@ class StudySpec:
     def source(self) -> Any:
         """The data as `data.load` takes them: an absolute path, or the frame."""
         return self.base / self.data if isinstance(self.data, str) else self.data
-
-    @property
-    def test_share(self) -> float | None:
-        """Share of rows to seal, None when a test file is given."""
-        return self.test if isinstance(self.test, float) else None
 
     def public(self) -> dict[str, Any]:
         """The study as plain JSON values, without the rows."""
@@ -384,6 +382,7 @@ def _codes(value: Any) -> tuple[str, ...]:
 _READERS: Mapping[str, Any] = {
     "target": _text,
     "task": _task,
+    "positive": lambda value: str(value),
     "objectives": _statements,
     "test": _test,
     "groups": _column,

@@ -142,7 +142,7 @@ class Study:
 
     def say(self, text: str, step: str = "") -> None:
         """Tell the listener what a long step without records is doing."""
-        self.tell("progress", text=text, **({"step": step} if step else {}))
+        self.tell("progress", text=text, step=step or self._step)
 
     @property
     def searched(self) -> int:

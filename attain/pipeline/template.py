@@ -10,7 +10,7 @@ from typing import Any
 
 from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.files import write_atomic
-from attain.core.types import Dataset
+from attain.core.types import Dataset, Task
 from attain.data import infer
 from attain.data.audit import suspects
 from attain.data.load import load_frame
@@ -24,8 +24,8 @@ data: {data}
 target: {target}
 task: {task}                  # {task_reason}
 
-# What good means: `metric >= number`, `metric <= number`, `maximize metric`, `minimize metric`.
-# Add targets and limits, such as:{examples}
+{positive}# What good means: `metric >= number`, `metric <= number`, `maximize metric` or
+# `minimize metric`. Add targets and limits, such as:{examples}
 objectives:{objectives}
 
 # Rows that nobody sees until the model is final: a share, or a file.
@@ -136,6 +136,7 @@ def _fill(
         task=dataset.task.value,
         task_reason=dataset.task_reason,
         examples=examples,
+        positive=_positive(dataset),
         objectives="".join(f"\n  - {text}" for text in stated),
         groups=_with_reason(*found.groups),
         time=_with_reason(*found.time),
@@ -143,6 +144,13 @@ def _fill(
         trials=DEFAULT_TRIALS,
         minutes=DEFAULT_MINUTES,
     )
+
+
+def _positive(dataset: Dataset) -> str:
+    if dataset.task is not Task.BINARY:
+        return ""
+    line = f"positive: {_quoted(dataset.classes[1])}"
+    return f"{line}    # the class that precision, recall and F1 are about\n\n"
 
 
 def _with_reason(name: str | None, reason: str) -> str:

@@ -95,6 +95,11 @@ class Trials:
                 return {s.metric: s for s in self.scored[trial.id].scores}
         return {}
 
+    def predictions(self, trial: str) -> list[str]:
+        """Files of a finished trial's validation predictions, in order of folds."""
+        outcomes = self._outcomes[trial]
+        return [outcomes[fold].predictions for fold in sorted(outcomes)]
+
     def asked(self, purpose: str) -> int:
         """Number of trials asked for a purpose."""
         return sum(1 for t in self.trials.values() if t.purpose == purpose)
