@@ -185,17 +185,21 @@ def _on_grid(parameter: Number, low: float, high: float) -> tuple[float, float]:
     if step is None:
         return low, high
     start = parameter.low
-    if low != parameter.low:
-        low = start + math.ceil((low - start) / step - 1e-9) * step
+    down = math.ceil((low - start) / step - 1e-9)
+    up = math.floor((high - start) / step + 1e-9)
+    new_low = max(round(start + down * step, 12), low) if down else start
+    new_high = parameter.high
     if high != parameter.high:
-        high = start + math.floor((high - start) / step + 1e-9) * step
-    return round(low, 12), round(high, 12)
+        new_high = min(round(start + up * step, 12), high)
+    # a widening by less than one step is none
+    return new_low, max(new_high, parameter.high) if high > parameter.high else new_high
 
 
 def _rounded(parameter: Number, value: float, side: Side) -> float:
     """Two significant digits of value (log) or range (linear), outwards, for people to read."""
     size = abs(value) if parameter.scale == "log" else parameter.high - parameter.low
     unit = 10.0 ** (math.floor(math.log10(size)) - 1)
+    unit = max(unit, 1.0) if isinstance(parameter, Int) else unit
     steps = value / unit
     whole = math.floor(steps + 1e-9) if side == "low" else math.ceil(steps - 1e-9)
     return float(f"{whole * unit:.12g}")
