@@ -282,8 +282,7 @@ def suggest_groups(frame: Any, target: str) -> tuple[str | None, str]:
         The column and why, or None and why not.
     """
     for name in frame.columns:
-        parts = words.name_words(str(name))
-        if name == target or not _names_entity(parts):
+        if name == target or not words.names_entity(words.name_words(str(name))):
             continue
         column = cells.plain(frame[name])
         present = int(column.notna().sum())
@@ -297,14 +296,6 @@ def suggest_groups(frame: Any, target: str) -> tuple[str | None, str]:
                 f"{len(counts)} values repeat in {present} rows, and the name says whose they are"
             )
     return None, "no column is named like a person, session or other entity whose rows repeat"
-
-
-def _names_entity(parts: tuple[str, ...]) -> bool:
-    """Whether a column name is that of an entity and nothing else."""
-    rest = [part for part in parts if part not in words.COUNTER_WORDS and part != "code"]
-    if len(rest) != 1:
-        return False
-    return rest[0] in (words.ENTITY_WORDS if len(parts) == 1 else words.ENTITY_WITH_ID_WORDS)
 
 
 def suggest_time(frame: Any, target: str) -> tuple[str | None, str]:

@@ -165,12 +165,12 @@ def useless(name: str, column: pd.Series, seen: Look) -> str:
     present = len(column) - seen.missing
     if present < ENOUGH:
         return ""
-    parts = set(words.name_words(name))
+    named = words.names_identifier(words.name_words(name))
     if seen.kind is ColumnKind.NUMERIC and not cells.is_text(column):
-        return _counter(parts, column, seen)
+        return _counter(named, column, seen)
     if seen.kind is ColumnKind.CATEGORICAL and seen.distinct >= NEAR_UNIQUE * present:
         return f"nearly every row has its own value ({seen.distinct} in {present}): an identifier"
-    if seen.kind is ColumnKind.CATEGORICAL and parts & words.ID_WORDS:
+    if seen.kind is ColumnKind.CATEGORICAL and named:
         if seen.distinct >= 0.9 * present:
             return f"an identifier by its name, {seen.distinct} values in {present} rows"
         some = list(seen.levels[:100])
@@ -179,15 +179,13 @@ def useless(name: str, column: pd.Series, seen: Look) -> str:
     return ""
 
 
-def _counter(parts: set[str], column: pd.Series, seen: Look) -> str:
+def _counter(named: bool, column: pd.Series, seen: Look) -> str:
     """Why whole numbers are a row counter or an identifier."""
-    values = column.to_numpy(dtype="float64")
-    if seen.missing or seen.distinct < len(values) or not np.array_equal(values, np.floor(values)):
+    if column.dtype.kind not in "iu" or seen.distinct < len(column):
         return ""
-    steps = np.diff(values)
-    counts_rows = values[0] in (0, 1) and bool((steps == 1).all())
-    if counts_rows and column.dtype.kind in "iu":
+    values = column.to_numpy()
+    if values[0] in (0, 1) and bool((np.diff(values) == 1).all()):
         return "it counts the rows"
-    if parts & words.COUNTER_WORDS:
+    if named:
         return "a whole number of its own in every row, and named like an identifier"
     return ""

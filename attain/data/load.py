@@ -287,10 +287,6 @@ def _arrow(content: bytes, path: Path) -> pd.DataFrame:
     def read() -> pa.Table:
         if content.startswith(b"ARROW1"):
             return pa.ipc.open_file(content).read_all()
-        if content.startswith(b"FEA1"):
-            import pyarrow.feather as feather
-
-            return feather.read_table(io.BytesIO(content))
         return pa.ipc.open_stream(content).read_all()
 
     return _columnar(read, "Arrow", path)

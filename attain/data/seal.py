@@ -195,13 +195,29 @@ def _choose(
 
 
 def repeats_by_chance(X: pd.DataFrame) -> bool:
-    """Whether there are fewer combinations of values than rows: then equal rows are no copies."""
+    """Whether rows are equal by chance, because few combinations of values exist.
+
+    Args:
+        X: Typed features, shape (n, m).
+
+    Returns:
+        True when no column is continuous (fractions, more than 20 values) and the numbers of
+        distinct values multiply to n at most. Else equal rows are taken for copies.
+    """
     combinations = 0.0
     for name in X.columns:
-        combinations += math.log(max(1, X[name].nunique(dropna=False)))
-        if combinations > math.log(len(X)):
+        distinct = X[name].nunique(dropna=False)
+        combinations += math.log(max(1, distinct))
+        if combinations > math.log(max(1, len(X))) or (distinct > 20 and _fractions(X[name])):
             return False
     return True
+
+
+def _fractions(column: pd.Series) -> bool:
+    if column.dtype.kind != "f":
+        return False
+    values = column.to_numpy()
+    return bool((np.isfinite(values) & (values != np.floor(values))).any())
 
 
 def by_hash(units: np.ndarray, strata: np.ndarray, test: float, seed: int) -> np.ndarray:
@@ -245,11 +261,13 @@ def by_hash(units: np.ndarray, strata: np.ndarray, test: float, seed: int) -> np
 
 def _majority(inverse: np.ndarray, strata: np.ndarray, units: int) -> np.ndarray:
     """Most frequent stratum of each unit, the smallest of equals."""
-    pairs, counts = np.unique(np.stack([inverse, strata]), axis=1, return_counts=True)
-    order = np.lexsort((pairs[1], -counts, pairs[0]))
-    first = np.r_[True, np.diff(pairs[0][order]) > 0]
+    span = int(strata.max()) + 1
+    pairs, counts = np.unique(inverse * span + strata, return_counts=True)
+    unit, stratum = pairs // span, pairs % span
+    order = np.lexsort((stratum, -counts, unit))
+    first = np.r_[True, np.diff(unit[order]) > 0]
     home = np.zeros(units, dtype="int64")
-    home[pairs[0][order][first]] = pairs[1][order][first]
+    home[unit[order][first]] = stratum[order][first]
     return home
 
 

@@ -67,10 +67,9 @@ ISO_DATE = re.compile(r"\s*\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}.*)?)?\s*")
 TWIN_FORMATS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y"}
 
 # Column names, split into lower-case words.
-ID_WORDS = frozenset(
-    ["id", "ids", "uuid", "guid", "key", "index", "idx", "rowid", "rownum", "identifier"]
-)
-COUNTER_WORDS = ID_WORDS | {"no", "nr", "num", "number", "row", "unnamed", "record", "instant"}
+ID_WORDS = frozenset(["id", "ids", "uuid", "guid", "rowid", "identifier", "unnamed", "instant"])
+NUMBER_WORDS = frozenset(["no", "nr", "num", "number"])  # "order_no", but not "num_rooms"
+INDEX_WORDS = frozenset(["index", "idx", "key", "row", "rownum", "record"])  # not "price_index"
 UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 # Whose rows belong together: the same entity in training and validation makes scores too good.
@@ -99,3 +98,21 @@ def name_words(name: str) -> tuple[str, ...]:
         Such as ``("passenger", "id")``; ``#`` counts as ``id``.
     """
     return tuple("id" if part == "#" else part.lower() for part in _PARTS.findall(name))
+
+
+def names_identifier(parts: tuple[str, ...]) -> bool:
+    """Whether the words of a column name say that it identifies rows."""
+    if not parts:
+        return False
+    if ID_WORDS & set(parts) or (len(parts) > 1 and parts[-1] in NUMBER_WORDS):
+        return True
+    return set(parts) <= INDEX_WORDS | NUMBER_WORDS and bool(INDEX_WORDS & set(parts))
+
+
+def names_entity(parts: tuple[str, ...]) -> bool:
+    """Whether the words of a column name are those of an entity and nothing else."""
+    marks = ID_WORDS | NUMBER_WORDS | {"code", "key"}
+    rest = [part for part in parts if part not in marks]
+    if len(rest) != 1:
+        return False
+    return rest[0] in (ENTITY_WORDS if len(parts) == 1 else ENTITY_WITH_ID_WORDS)
