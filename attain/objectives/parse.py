@@ -13,7 +13,6 @@ the keys ``metric``, ``target``, ``direction`` and ``confidence`` says the same.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,14 +22,13 @@ from typing import Any
 from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.types import Direction, Objective, Role, Task
 from attain.objectives.metrics import Metric, lookup, stand_in
+from attain.objectives.quantity import read_confidence, read_target
 
-_NUMBER = r"[-+]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _STATEMENT = re.compile(
     r"^(?:(?P<verb>\w+)\s+)?(?P<metric>[A-Za-z][\w-]*(?:@[^\s<>=≤≥]*)?)"
     r"(?:\s*(?P<sign>[<>]=?|=[<>]|==?|≤|≥)\s*(?P<target>.*))?$",
     re.DOTALL,
 )
-_TARGET = re.compile(rf"^(?P<number>{_NUMBER})\s*(?P<unit>[^\d\s.,][^\s]*)?$")
 _CONFIDENCE = re.compile(r"^(?P<rest>.*?)\s+with\s+(?P<value>\S+?)\s*%\s+confidence$", re.DOTALL)
 _COMMA_NUMBER = re.compile(r"\d,\d")
 _KEYS = ("metric", "target", "direction", "confidence")
@@ -48,16 +46,6 @@ _SIGNS: Mapping[str, Direction] = MappingProxyType(
         "≥": Direction.MAXIMIZE,
         "<=": Direction.MINIMIZE, "<": Direction.MINIMIZE, "=<": Direction.MINIMIZE,
         "≤": Direction.MINIMIZE,
-    }
-)  # fmt: skip
-# Factors that turn what a user writes into the unit of the metric.
-_UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(
-    {
-        "ms": {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3},
-        "s": {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "min": 60.0, "minutes": 60.0,
-              "h": 3600.0, "hours": 3600.0},
-        "MB": {"MB": 1.0, "kB": 1e-3, "KB": 1e-3, "GB": 1e3, "MiB": 1.048576, "GiB": 1073.741824},
-        "rows/s": {"rows/s": 1.0, "/s": 1.0},
     }
 )  # fmt: skip
 
@@ -178,9 +166,13 @@ def _objective(place: str, item: Any, task: Task | None, confidence: float) -> O
     except SpecError as error:
         raise SpecError([replace(p, place=place) for p in error.problems]) from error
     problems = [*_task_problems(statement, metric, task)]
-    target = _collect(problems, lambda: _target(statement, metric))
+    written, certain = statement.target, statement.confidence
+    target = stated = None
+    if written is not None:
+        target = _collect(problems, lambda: read_target(written, metric, place))
     problems += _direction_problems(statement, metric, target)
-    stated = _collect(problems, lambda: _confidence(statement, confidence))
+    if certain is not None:
+        stated = _collect(problems, lambda: read_confidence(certain, place))
     if target is not None:
         problems += _range_problems(statement, metric, target)
     if problems:
@@ -273,58 +265,6 @@ def _from_mapping(place: str, item: Mapping[Any, Any]) -> _Statement:
         None if target is None else str(target),
         None if item.get("confidence") is None else str(item["confidence"]),
     )
-
-
-def _target(statement: _Statement, metric: Metric) -> float | None:
-    """The target in the metric's unit."""
-    if statement.target is None:
-        return None
-    match = _TARGET.match(statement.target)
-    value = float(match["number"].replace("_", "")) if match else math.nan
-    if match is None or not math.isfinite(value):
-        rule = "a target must be a finite number"
-        shown = statement.target or "nothing"
-        raise SpecError(
-            Problem(rule, shown, statement.place, f"write for example {_example(metric)}")
-        )
-    unit = match["unit"]
-    if unit is None:
-        return value
-    if unit == "%" and metric.percent:
-        return float(f"{value / 100:.15g}")  # 93.3 / 100 is not 0.933 in binary; its text is
-    factors = _UNITS.get(metric.unit, {})
-    if unit in factors:
-        return value * factors[unit]
-    known = " or ".join([*factors] or (["%"] if metric.percent else []))
-    remedy = f"use {known}, or leave the unit out" if known else "leave the unit out"
-    rule = (
-        f"{metric.name} is measured in {metric.unit}"
-        if metric.unit
-        else (f"a target for {metric.name} is a plain number")
-    )
-    raise SpecError(Problem(rule, f"{statement.target}", statement.place, remedy))
-
-
-def _example(metric: Metric) -> str:
-    sign = ">=" if metric.direction is Direction.MAXIMIZE else "<="
-    unit = f" {metric.unit}" if metric.unit else ""
-    middle = 0.9 if metric.high == 1 and metric.direction is Direction.MAXIMIZE else 0.1
-    return f"{metric.name} {sign} {5 if metric.unit else middle:g}{unit}"
-
-
-def _confidence(statement: _Statement, fallback: float) -> float:
-    if statement.confidence is None:
-        return fallback
-    text = statement.confidence
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = math.nan
-    if not 0.5 <= value < 1:
-        rule = "a confidence must lie between 50 % and 100 %"
-        remedy = "write for example with 95% confidence"
-        raise SpecError(Problem(rule, text, statement.place, remedy))
-    return float(f"{value:.15g}")
 
 
 def _task_problems(statement: _Statement, metric: Metric, task: Task | None) -> Iterator[Problem]:

@@ -308,14 +308,14 @@ def _shifted(progress: Progress, code: str, *, more: str, less: str) -> Iterator
 
 
 def _moved(parameter: Number, value: float, towards: Side) -> Number | None:
-    """Room beyond the best value on one side, half the room before it taken away."""
+    """Half the room before the best value taken away; more room beyond it if it is near the end."""
     where = position(parameter, value)
     if towards == "high":
         cut = narrowed(parameter, where / 2, 1.0, value)
-        wide = where >= 0.5
+        wide = where >= 1 - OUTER
     else:
         cut = narrowed(parameter, 0.0, (1 + where) / 2, value)
-        wide = where <= 0.5
+        wide = where <= OUTER
     current = cut or parameter
     return (widened(current, towards) if wide else None) or cut
 

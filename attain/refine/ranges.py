@@ -187,10 +187,10 @@ def _on_grid(parameter: Number, low: float, high: float) -> tuple[float, float]:
     start = parameter.low
     down = math.ceil((low - start) / step - 1e-9)
     up = math.floor((high - start) / step + 1e-9)
-    new_low = max(round(start + down * step, 12), low) if down else start
+    new_low = max(_tidy(start + down * step), low) if down else start
     new_high = parameter.high
     if high != parameter.high:
-        new_high = min(round(start + up * step, 12), high)
+        new_high = min(_tidy(start + up * step), high)
     # a widening by less than one step is none
     return new_low, max(new_high, parameter.high) if high > parameter.high else new_high
 
@@ -202,4 +202,9 @@ def _rounded(parameter: Number, value: float, side: Side) -> float:
     unit = max(unit, 1.0) if isinstance(parameter, Int) else unit
     steps = value / unit
     whole = math.floor(steps + 1e-9) if side == "low" else math.ceil(steps - 1e-9)
-    return float(f"{whole * unit:.12g}")
+    return _tidy(whole * unit)
+
+
+def _tidy(value: float) -> float:
+    """0.30000000000000004 as people write it."""
+    return float(f"{value:.14g}")
