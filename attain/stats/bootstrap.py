@@ -46,7 +46,9 @@ def of_counts(
     The counts, not the rows, are drawn again: Dirichlet with half a row added to each cell of two
     classes and 1 / (2 (K - 1)) to each cell of K, Jeffreys's prior for two. The plain multinomial
     draws an empty cell as empty for ever, and so calls a perfect result on ten rows certain.
-    Classes without a row stay without one.
+    Classes without a row stay without one. With more than two classes the draws are shifted so that
+    their mean is the estimate: macro metrics of rare classes are biased, and resampling doubles it
+    (in our simulations of F1 over 2, 4 and 10 classes this choice came nearest to 95 %).
 
     Args:
         value: Maps counts of shape (..., K, K) to values of shape (...,).
@@ -57,7 +59,8 @@ def of_counts(
         seed: Of the draws.
 
     Returns:
-        Value and limits.
+        Value and limits; with more than two classes the limits may lie outside of the range of
+        the metric.
     """
     k, total = counts.shape[0], float(counts.sum())
     scale = 1.0 if rows is None else rows / total
@@ -68,7 +71,10 @@ def of_counts(
     shape = (counts * scale + prior).ravel()
     drawn = rng.standard_gamma(shape, size=(draws, k * k))
     drawn *= total / drawn.sum(axis=1, keepdims=True)
-    return percentile(float(value(counts)), value(drawn.reshape(-1, k, k)), confidence)
+    estimate, values = float(value(counts)), value(drawn.reshape(-1, k, k))
+    if k > 2:
+        values = values - (values.mean() - estimate)
+    return percentile(estimate, values, confidence)
 
 
 def resample(

@@ -180,6 +180,29 @@ def error_of(
     return math.sqrt(float(sums @ sums) * units / (units - 1)), units
 
 
+def freedom_of_classes(influence: np.ndarray, classes: np.ndarray, repeats: float = 1) -> float:
+    """Degrees of freedom of a variance that is a sum over classes (Satterthwaite 1946).
+
+    A few positive rows among many negatives make a variance that is known as badly as from those
+    few alone.
+
+    Args:
+        influence: Of each row, shape (n,).
+        classes: Class code of each row, from 0, shape (n,).
+        repeats: How often each row appears.
+
+    Returns:
+        Between that of the smallest class and that of all rows; at least 1.
+    """
+    part = np.bincount(classes, weights=influence**2)
+    rows = np.bincount(classes) / repeats
+    kept = part > 0
+    if not kept.any():
+        return max(float(rows[rows > 0].min()) - 1, 1.0)
+    below = np.sum(part[kept] ** 2 / np.maximum(rows[kept] - 1, 1))
+    return max(float(part.sum() ** 2 / below), 1.0)
+
+
 def linear(
     estimate: float,
     influence: np.ndarray,
@@ -188,6 +211,7 @@ def linear(
     repeats: float = 1,
     scale: Scale = "identity",
     confidence: float = 0.95,
+    freedom: float | None = None,
 ) -> Interval:
     """Interval of an estimate from the influence of each row (delta method).
 
@@ -197,21 +221,23 @@ def linear(
         clusters: Cluster of each row, or None when rows are independent.
         repeats: How often each row appears among the n (repeated cross-validation).
         scale: On which the interval is symmetric; ``logit`` also treats an estimate of exactly 0
-            or 1 without variance as that many successes in a row (Wilson), since no sample proves
-            perfection.
+            or 1 without variance as `freedom` + 1 successes or failures in a row (Wilson), since no
+            sample proves perfection.
         confidence: Two-sided, in (0, 1).
+        freedom: Degrees of freedom; None for one less than the independent units.
 
     Returns:
         Estimate and limits on the scale of the estimate.
     """
     error, units = error_of(influence, clusters, repeats)
-    half = t_quantile(units - 1, confidence) * error if error > 0 else 0.0
+    freedom = units - 1 if freedom is None else min(freedom, units - 1)
+    half = t_quantile(freedom, confidence) * error if error > 0 else 0.0
     if scale == "log" and estimate > 0:
         factor = math.exp(half / estimate) if half / estimate < 700 else math.inf
         return Interval(estimate, estimate / factor, estimate * factor)
     if scale == "logit":
         if error == 0 and estimate in (0.0, 1.0):
-            return wilson(estimate * units, units, confidence)
+            return wilson(estimate * (freedom + 1), freedom + 1, confidence)
         if 0 < estimate < 1:
             centre, width = special.logit(estimate), half / (estimate * (1 - estimate))
             low, high = special.expit([centre - width, centre + width])

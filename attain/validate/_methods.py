@@ -163,32 +163,28 @@ def _confusion(case: Case) -> Made:
 
 
 def _ranking(case: Case) -> Made:
-    """Averaged over the folds on which it is defined, weighted by rows; pooled without folds."""
-    name = "jackknife" if case.base.startswith("average_precision") else "DeLong"
-    words = f"{name} on the logit scale"
+    """Mean over the folds on which it is defined, weighted by rows; pooled if there are none."""
     defined = [f for f in case.folds if _defined(case, f)]
-    if len(defined) < 2:
-        return _linear(case, "logit", words)
-    rows = sum(f.stop - f.start for f in defined)
-    estimate, parts = 0.0, []
-    for fold in defined:
-        weight = (fold.stop - fold.start) / rows
-        value, u = LINEAR[case.base](case.y[fold], case.p[fold], case.argument)
-        estimate += weight * value
-        parts.append(weight * u)
-    kept = np.concatenate([np.arange(f.start, f.stop) for f in defined])
+    folds = defined if len(defined) > 1 else [slice(0, len(case.y))]
+    sizes = np.array([f.stop - f.start for f in folds])
+    each = [LINEAR[case.base](case.y[f], case.p[f], case.argument) for f in folds]
+    u = np.concatenate([e[1] * size for e, size in zip(each, sizes, strict=True)]) / sizes.sum()
+    kept = np.concatenate([np.arange(f.start, f.stop) for f in folds])
+    grouped = case.clusters is not None
     made = interval.linear(
-        min(estimate, 1.0),  # the weights may sum to a rounding error above 1
-        np.concatenate(parts),
-        clusters=None if case.clusters is None else case.clusters[kept],
+        float(np.average([e[0] for e in each], weights=sizes)),
+        u,
+        clusters=case.clusters[kept] if case.clusters is not None else None,
         repeats=case.repeats,
         scale="logit",
         confidence=case.confidence,
+        freedom=None if grouped else interval.freedom_of_classes(u, case.y[kept], case.repeats),
     )
+    name = "jackknife" if case.base.startswith("average_precision") else "DeLong"
     of = f" of {len(case.folds)}" if len(defined) < len(case.folds) else ""
-    group = ", clustered by group" if case.clusters is not None else ""
-    method = f"{words}, mean over {len(defined)}{of} folds weighted by rows{group}"
-    return made, case.units(), method
+    where = f"mean over {len(defined)}{of} folds weighted by rows" if len(folds) > 1 else "all rows"
+    group = ", clustered by group" if grouped else ""
+    return made, case.units(), f"{name} on the logit scale, {where}{group}"
 
 
 def _defined(case: Case, fold: slice) -> bool:
