@@ -99,9 +99,9 @@ def _proof(item: Mapping[str, Any]) -> str:
         text = "The estimate clears the target, its interval does not. Test on more rows."
     else:
         text = (
-            f"The estimate clears the target, its interval does not. About {needed:,} test rows would "
-            f"settle it if the estimate holds; there were {n:,}. A second look at the same rows "
-            "would not: collect new ones."
+            f"The estimate clears the target, its interval does not. About {needed:,} test rows "
+            f"would settle it if the estimate holds; there were {n:,}. A second look at the same "
+            "rows would not: collect new ones."
         )
     return f"{text} {item['advice']}".strip()
 

@@ -154,7 +154,7 @@ def _findings(book: Book) -> list[dict[str, Any]]:
 
 
 _MODEL_PARTS = (
-    "metric", "rows", "notes", "withheld", "importance", "partial_dependence", "errors",
+    "metric", "rows", "notes", "withheld", "failed", "importance", "partial_dependence", "errors",
     "confusion", "per_class", "calibration", "curves", "residuals",
 )  # fmt: skip
 
@@ -165,7 +165,14 @@ def _model(book: Book) -> dict[str, Any] | None:
     if record is None:
         return None
     empty: dict[str, Any] = dict.fromkeys(_MODEL_PARTS)
-    empty |= {"notes": [], "withheld": "", "importance": [], "partial_dependence": [], "errors": []}
+    empty |= {
+        "notes": [],
+        "withheld": "",
+        "failed": "",
+        "importance": [],
+        "partial_dependence": [],
+        "errors": [],
+    }
     known = {k: v for k, v in record.payload.items() if k in _MODEL_PARTS and v is not None}
     return {**empty, **plain(known), "record": record.id}
 

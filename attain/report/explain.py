@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from attain.core.types import Dataset, Rows
-from attain.report import effects, hyper, mistakes
+from attain.report import effects, mistakes
 from attain.report.importance import Loss, Predict, permutation_importance
 
 __all__ = ["explain", "permutation_importance"]
@@ -32,12 +31,11 @@ def explain(
     held_out: np.ndarray | None = None,
     positions: np.ndarray | None = None,
     beats_baseline: bool = True,
-    trials: Sequence[Mapping[str, Any]] = (),
     repeats: int = 5,
     seconds: float = 20.0,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The payload of the record ``explanation``.
+    """The payload of the record ``explanation``, but for hyperparameters.
 
     Mistakes are read from `y_prediction`. Importance, effects and the columns behind single
     mistakes ask `predict`; they are withheld when the model does not beat the baseline, because
@@ -56,7 +54,6 @@ def explain(
         positions: Position of each of `rows` among all unsealed rows, for naming mistakes; None
             for 0, 1, 2, ...
         beats_baseline: Whether the confirmed score beats the baseline's.
-        trials: Mappings with ``learner``, ``config`` and ``loss``, for hyperparameter importance.
         repeats: Shuffles of each group of columns.
         seconds: Wall time to spend; when it is short, less is looked at, and ``notes`` says what.
         seed: Of all sampling.
@@ -64,15 +61,15 @@ def explain(
     Returns:
         JSON values: ``metric``, ``rows``, ``seconds``, ``notes`` (sentences: what was sampled or
         left out), ``withheld`` (a reason, or empty), ``importance``, ``partial_dependence``,
-        ``hyperparameters``, ``errors``, ``confusion``, ``per_class``, ``calibration``, ``curves``
-        and ``residuals`` (None where they do not apply). See the functions that make them.
+        ``errors``, ``confusion``, ``per_class``, ``calibration``, ``curves`` and ``residuals``
+        (None where they do not apply); the functions that make them say what is inside. Hyperparameter
+        importance, which rests on trials and not on the model, comes from `hyper.importance`.
     """
     began = time.perf_counter()
     unseen = np.arange(len(rows)) if held_out is None else np.asarray(held_out)
     asked = _Asked(predict, rows, dataset, loss, unseen, seed)
     prediction = predict(rows) if y_prediction is None else y_prediction
     payload, notes = _from_predictions(rows, dataset, prediction, seed)
-    payload["hyperparameters"] = hyper.importance(trials)
     payload |= {"importance": [], "partial_dependence": [], "withheld": ""}
     if beats_baseline:
         payload |= _from_model(asked, payload["errors"], repeats, began + seconds, notes)
@@ -181,7 +178,7 @@ def _effects(
 ) -> tuple[list[dict[str, Any]], int]:
     """Effects of the most important columns, and how many of them time did not allow."""
     wanted = [entry["columns"][0] for entry in importance if entry["mean"] > 0][:MOST_EFFECTS]
-    found = []
+    found: list[dict[str, Any]] = []
     for position, column in enumerate(wanted):
         if time.perf_counter() > deadline:
             return found, len(wanted) - position

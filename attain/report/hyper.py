@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
+from attain.core.types import Record
 from attain.report.numbers import finite
 from attain.stats.importance import ped_anova
 
 FEWEST_TRIALS = 8  # below, the best fraction holds too few trials to compare distributions
 
 
-def importance(
-    trials: Sequence[Mapping[str, Any]], *, fewest: int = FEWEST_TRIALS
-) -> list[dict[str, Any]]:
-    """Share of the variation among good trials that each hyperparameter explains.
+def importance(records: Iterable[Record], *, fewest: int = FEWEST_TRIALS) -> list[dict[str, Any]]:
+    """Share of what makes good trials good that each hyperparameter explains, per learner.
 
     Args:
-        trials: Mappings with ``learner``, ``config`` (parameter to value) and ``loss`` (a number,
-            or None for a trial that failed, which is left out).
-        fewest: Trials that a learner needs before its parameters are judged.
+        records: The ledger's records; those of kind ``trial`` and ``scored`` are read.
+        fewest: Successful search trials that a learner needs before its parameters are judged.
 
     Returns:
         Mappings with ``learner``, ``parameter``, ``share`` in [0, 1] and ``trials``; learners with
-        the lowest loss first, within a learner the largest share first. PED-ANOVA (Watanabe et
-        al. 2023) is computed by `attain.stats.importance.ped_anova`.
+        the lowest loss first, within a learner the largest share first. Computed with PED-ANOVA by
+        `attain.stats.importance.ped_anova`.
     """
-    by_learner: dict[str, list[tuple[Mapping[str, Any], float]]] = {}
-    for trial in trials:
-        loss = finite(trial.get("loss"))
-        if loss is not None:
-            by_learner.setdefault(str(trial["learner"]), []).append((trial["config"], loss))
+    asked: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    runs: dict[str, list[tuple[Mapping[str, Any], float]]] = {}
+    for record in records:
+        if record.kind == "trial" and record.payload["trial"].get("purpose") == "search":
+            trial = record.payload["trial"]
+            asked[trial["id"]] = (trial["learner"], trial["config"])
+        elif record.kind == "scored" and record.payload["trial"] in asked:
+            learner, config = asked[record.payload["trial"]]
+            loss = finite(record.payload.get("loss"))
+            if loss is not None:
+                runs.setdefault(learner, []).append((config, loss))
     found = []
-    for learner in sorted(by_learner, key=lambda name: min(loss for _, loss in by_learner[name])):
-        runs = by_learner[learner]
-        shares = _shares(runs) if len(runs) >= fewest else {}
-        ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    for learner in sorted(runs, key=lambda name: min(loss for _, loss in runs[name])):
+        shares = _shares(runs[learner]) if len(runs[learner]) >= fewest else {}
         found += [
-            {"learner": learner, "parameter": name, "share": value, "trials": len(runs)}
-            for name, value in ordered
+            {"learner": learner, "parameter": name, "share": value, "trials": len(runs[learner])}
+            for name, value in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
         ]
     return found
 

@@ -1,4 +1,4 @@
-"""How much the loss rises when a column is shuffled, for groups of columns that stand in for each other."""
+"""How much the loss rises when a column is shuffled, together with its near-copies."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def permutation_importance(
     most_rows: int = 5_000,
     seconds: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Rise of the loss when a group of columns is shuffled (Breiman 2001; Fisher et al. 2019, eq. 3).
+    """Rise of the loss when a group of columns is shuffled (Fisher et al. 2019, eq. 3).
 
     Columns with an association of at least 0.9 are shuffled together: shuffled alone, each would
     look useless while its twin still carries the information. The 95 % interval adds the variance
@@ -174,7 +174,7 @@ def _ranked(
     fewest = min(len(values) for _, values, _ in measured)
     table = np.array([values[:fewest] for _, values, _ in measured])  # groups x repeats
     ranks = np.argsort(np.argsort(-table, axis=0, kind="stable"), axis=0, kind="stable") + 1
-    found = []
+    found: list[dict[str, Any]] = []
     for (columns, values, row_error), rank in zip(measured, ranks, strict=True):
         mean = float(np.mean(values))
         half = _half_width(values, row_error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -117,9 +116,9 @@ def curves(dataset: Dataset, y: np.ndarray, probability: np.ndarray) -> dict[str
         probability: Shape (n, classes).
 
     Returns:
-        ``roc`` and ``pr``: lists of ``label``, ``x``, ``y`` (at most 100 points each), ``area`` and,
-        for ``pr``, ``prevalence``. Two classes give one curve (of the second class); of more, the
-        five most frequent are drawn.
+        ``roc`` and ``pr``: lists of ``label``, ``x``, ``y`` (at most 100 points each), ``area``
+        and, for ``pr``, ``prevalence``. Two classes give one curve (of the second class); of more,
+        the five most frequent are drawn.
     """
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_curve
 
@@ -166,10 +165,10 @@ def residuals(y: np.ndarray, prediction: np.ndarray, *, seed: int = 0) -> dict[s
         seed: Of choosing which dots to show.
 
     Returns:
-        ``mean``, ``spread`` (standard deviation), ``quantiles`` (5, 25, 50, 75, 95 %), ``histogram``
-        (``edges``, ``counts``), ``by_prediction`` (tenths of the predicted values: ``predicted``,
-        ``median``, ``low`` and ``high`` quartile, ``n``) and ``dots`` (at most 300 pairs of
-        ``actual`` and ``predicted``).
+        ``mean``, ``spread`` (standard deviation), ``quantiles`` (5, 25, 50, 75, 95 %),
+        ``histogram`` (``edges``, ``counts``), ``by_prediction`` (tenths of the predicted values:
+        ``predicted``, ``median``, ``low`` and ``high`` quartile, ``n``) and ``dots`` (at most 300
+        pairs of ``actual`` and ``predicted``).
     """
     left = np.asarray(y, dtype=float) - prediction
     tails = np.quantile(left, [0.005, 0.995])
@@ -220,10 +219,11 @@ def worst(
         ]
     codes, guess = y.astype(np.int64), np.argmax(prediction, axis=1)
     chance = prediction[np.arange(len(codes)), codes]
-    order = [i for i in np.argsort(chance, kind="stable") if guess[i] != codes[i]][:most]
-    names: Sequence[str] = dataset.classes
+    doubted = np.argsort(chance, kind="stable")
+    mistaken = doubted[guess[doubted] != codes[doubted]][:most]
+    names = dataset.classes
     return [
         {"row": int(i), "actual": names[codes[i]], "predicted": names[guess[i]]}
         | {"badness": float(1 - chance[i])}
-        for i in order
+        for i in mistaken
     ]

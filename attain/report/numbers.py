@@ -71,10 +71,7 @@ def number(value: Any, places: int | None = None, digits: int = 3) -> str:
     known = finite(value)
     if known is None:
         return MISSING
-    if places is None:
-        text = _significant(known, digits)
-    else:
-        text = f"{known:,.{places}f}"
+    text = _significant(known, digits) if places is None else f"{known:,.{places}f}"
     if text.startswith("-"):
         bare = text[1:]
         return bare if not bare.strip("0.,") else MINUS + bare
@@ -169,8 +166,9 @@ def share(value: Any) -> str:
     if known is None:
         return MISSING
     percent = 100 * known
-    fine = 0 < percent < 10 or 90 < percent < 100
-    return f"{percent:.{1 if fine else 0}f}\u00a0%"
+    near_an_end = 0 < percent < 10 or 90 < percent < 100
+    text = f"{percent:.{1 if near_an_end else 0}f}"
+    return f"{text.removesuffix('.0')}\u00a0%"
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
@@ -184,6 +182,11 @@ def words(metric: str) -> str:
     spelled = " ".join(_ACRONYMS.get(part, part) for part in base.split("_"))
     text = _NAMES.get(base, spelled)
     return f"{text} at {parameter}" if at else text
+
+
+def capital(text: str) -> str:
+    """The text with its first letter a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def goal(objective: dict[str, Any]) -> str:

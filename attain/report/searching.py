@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from attain.core.types import Direction, Objective, Record, Role, Status, Trial
+from attain.core.types import Objective, Record, Role, Status, Trial
 from attain.report import hyper
 from attain.report.book import Book, listing, newest, plain, scores
 from attain.report.numbers import finite
@@ -93,9 +93,9 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "split": _split(book),
         "incumbent": incumbent(searched, objective),
         "learners": learners(book, searched, objective),
-        "rounds": rounds(book, searched),
+        "rounds": rounds(book, searched, objective),
         "failures": failures(tried),
-        "hyperparameters": _hyperparameters(book, searched),
+        "hyperparameters": _hyperparameters(book),
         "finalists": _payload(book, "finalists"),
         "choice": choice(book, tried),
         "curve": _curve(book),
@@ -220,7 +220,9 @@ def _by_name(choices: Any) -> dict[str, dict[str, Any]]:
     return {str(c["name"]): dict(c) for c in listing(choices)}
 
 
-def rounds(book: Book, searched: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def rounds(
+    book: Book, searched: Sequence[dict[str, Any]], objective: Objective | None
+) -> list[dict[str, Any]]:
     """The chain of refinement: what was seen, what was done, what was hoped for, what came of it.
 
     A decision knows the effect of the one before it, so each gets the next one's measurement.
@@ -228,11 +230,12 @@ def rounds(book: Book, searched: Sequence[dict[str, Any]]) -> list[dict[str, Any
     Args:
         book: The records.
         searched: Trials of the search.
+        objective: Whose score goes with the best trial.
 
     Returns:
         ``round``, ``move``, ``reason``, ``diagnoses``, ``changes``, ``predicted``, ``measured``
-        (None for the last), ``stop``, ``trials`` (scored in that round), ``loss`` (the best so far),
-        ``best`` (its trial) and ``record``.
+        (None for the last), ``stop``, ``trials`` (scored in that round), ``loss`` (best so
+        far), ``best`` (its trial), ``score`` (of the objective) and ``record``.
     """
     found: list[dict[str, Any]] = []
     for position, (record, decision) in enumerate(book.decisions):
@@ -251,6 +254,7 @@ def rounds(book: Book, searched: Sequence[dict[str, Any]]) -> list[dict[str, Any
                 "trials": sum(t["round"] == number for t in before),
                 "loss": best["loss"] if best else None,
                 "best": best["id"] if best else None,
+                "score": best["scores"].get(objective.metric) if best and objective else None,
                 "record": record.id,
             }
         )
@@ -284,13 +288,13 @@ def failures(tried: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda entry: -len(entry["trials"]))
 
 
-def _hyperparameters(book: Book, searched: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _hyperparameters(book: Book) -> list[dict[str, Any]]:
     """From the explanation; before there is one, from the trials so far."""
     record = book.last("explanation")
     shares = listing(record.payload.get("hyperparameters")) if record else []
     if not shares:
         record = book.last("scored")
-        shares = hyper.importance(searched)
+        shares = hyper.importance(book.records)
     return [{**plain(entry), "record": record.id} for entry in shares] if record else []
 
 
@@ -339,8 +343,3 @@ def _curve(book: Book) -> dict[str, Any] | None:
         entry = [{"step": p.step, "values": plain(p.values)} for p in keep]
         found.append({"fold": outcome.fold, "points": entry, "record": source.id})
     return {"trial": wanted, "folds": found}
-
-
-def better(objective: Objective, a: float, b: float) -> bool:
-    """Whether the first value beats the second in the objective's direction."""
-    return a > b if objective.direction is Direction.MAXIMIZE else a < b

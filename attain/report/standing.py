@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from attain.core.errors import Exit
-from attain.core.types import FindingState, Record, Score, Severity, VerdictState
+from attain.core.types import FindingState, Record, Role, Score, Severity, VerdictState
 from attain.report.book import Book, newest, plain, score_entry, scores
 from attain.report.numbers import finite, plural
 from attain.report.searching import FAILURES
@@ -216,7 +216,8 @@ def comparison(book: Book, tried: Sequence[dict[str, Any]]) -> list[dict[str, An
     _, objectives = newest(book.objectives)
     found = []
     for objective in objectives or ():
-        points = _points(book, tried, objective.metric)
+        sealed = objective.role is Role.GOAL
+        points = _points(book, tried, objective.metric, sealed=sealed)
         if len(points) > 1:
             statement = plain(objective)
             keys = ("metric", "direction", "target", "unit", "low", "high")
@@ -224,7 +225,9 @@ def comparison(book: Book, tried: Sequence[dict[str, Any]]) -> list[dict[str, An
     return found
 
 
-def _points(book: Book, tried: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+def _points(
+    book: Book, tried: Sequence[dict[str, Any]], metric: str, *, sealed: bool
+) -> list[dict[str, Any]]:
     points = [
         {"label": f"{_called(t)}, validation", "kind": "baseline", **t["scores"][metric]}
         | {"record": t["record"]}
@@ -241,7 +244,8 @@ def _points(book: Book, tried: Sequence[dict[str, Any]], metric: str) -> list[di
         points.append(_point(label, "baseline sealed", score, record))
     final = [s for s in scores(record.payload) if s.metric == metric]
     final = final or [v.score for v in found.objectives if v.objective.metric == metric]
-    return points + [_point("Final model, sealed test", "sealed", s, record) for s in final[:1]]
+    label = "Final model, sealed test" if sealed else "Final model, measured"
+    return points + [_point(label, "sealed", s, record) for s in final[:1]]
 
 
 def _choice_points(

@@ -1,0 +1,38 @@
+"use strict";
+// The page is complete without this script; it sorts tables and opens what a link points at.
+
+function sortTable(header, column) {
+  const table = header.closest("table"), body = table.tBodies[0];
+  const down = header.getAttribute("aria-sort") === "ascending";
+  for (const other of table.tHead.querySelectorAll("th")) other.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", down ? "descending" : "ascending");
+  const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+  const compare = (a, b) => {
+    const x = key(a), y = key(b);
+    if (x === "" || y === "") return (x === "") - (y === "");  // unknown values stay last
+    const order = isNaN(x) || isNaN(y) ? x.localeCompare(y, undefined, {numeric: true}) : x - y;
+    return down ? -order : order;
+  };
+  body.append(...[...body.rows].sort(compare));
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  [...table.tHead.rows[0].cells].forEach((header, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...header.childNodes);
+    button.addEventListener("click", () => sortTable(header, column));
+    header.append(button);
+  });
+}
+
+function reveal() {
+  const wanted = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let at = wanted; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+  if (wanted) wanted.scrollIntoView();
+}
+addEventListener("hashchange", reveal);
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details:not(.long)")) details.open = true;
+});
+if (location.hash) reveal();
