@@ -80,7 +80,7 @@ def find(kind: str, name: str) -> Any:
 
     Args:
         kind: ``strategy``, ``learner``, ``executor`` or ``check``.
-        name: A name or an alias of one.
+        name: A name, an alias of one, or the address ``package.module:Class`` of one's own.
 
     Returns:
         The class, imported now.
@@ -94,6 +94,9 @@ def find(kind: str, name: str) -> Any:
         return _added[kind][name]
     if name in _BUILT_IN[kind]:
         return load(_BUILT_IN[kind][name])
+    if ":" in name:
+        register(kind, name, load(name))
+        return _added[kind][name]
     for entry in metadata.entry_points(group=f"attain.{kind}"):
         if entry.name == name:
             register(kind, name, entry.load())

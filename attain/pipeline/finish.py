@@ -33,7 +33,6 @@ from attain.sealed.verdict import confidence_for, judge
 from attain.validate.resample import plan
 
 HINTS = ("rounds",)
-ExecutorMaker = Callable[[int], Executor]
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Ending:
     spec: StudySpec
     ready: Prepared
     trials: Trials
-    fresh: ExecutorMaker
+    fresh: Callable[[], Executor]
 
     def finish(self, stop: str) -> None:
         """Do, or read back, everything from the last decision to the end.
@@ -350,7 +349,7 @@ class Ending:
         return (gain if self._direction(metric) == "maximize" else -gain) > 0
 
     def _in_fresh_process(self, name: str, payload: Mapping[str, Any]) -> Any:
-        executor = self.fresh(1)
+        executor = self.fresh()
         try:
             return self._run(name, payload, executor).value
         finally:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,18 @@ from attain.runtime.local import LocalExecutor
 LEDGER = "ledger.db"
 MOST_WORKERS = 8
 HANG_SECONDS = 3_600.0
+Executors = Callable[[int, int, Path], Executor]
 
 
-def run(spec: StudySpec, *, listen: Listener | None = None) -> Result:
+def run(
+    spec: StudySpec, *, listen: Listener | None = None, executors: Executors | None = None
+) -> Result:
     """Run a study, or go on with one that was stopped.
 
     Args:
         spec: What the user stated.
         listen: Told of everything that happens.
+        executors: Makes the places where jobs run; local worker processes otherwise.
 
     Returns:
         The verdict, the model and where the report is.
@@ -49,7 +54,7 @@ def run(spec: StudySpec, *, listen: Listener | None = None) -> Result:
     try:
         ended = study.last("ended")
         if ended is None:
-            _seven_steps(study, spec)
+            _seven_steps(study, spec, executors or local_executor)
         return write_reports(study)
     except Interrupted as stop:
         study.write("study", "interrupted", {"reason": str(stop)})
@@ -58,11 +63,11 @@ def run(spec: StudySpec, *, listen: Listener | None = None) -> Result:
         study.close()
 
 
-def _seven_steps(study: Study, spec: StudySpec) -> None:
+def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
     with stop_on_signal(study):
         ready = prepare(study, spec)
         workers, threads = resources(spec)
-        executor = make_executor(study, workers, threads)
+        executor = executors(workers, threads, study.folder / "logs")
         try:
             trials = Trials(
                 study,
@@ -73,18 +78,24 @@ def _seven_steps(study: Study, spec: StudySpec) -> None:
             )
             baselines(study, ready, trials)
             decision = Search.resume(study, ready, trials).run()
-            _ending(study, spec, ready, trials, threads).finish(decision.stop)
+            _ending(study, spec, ready, trials, executors).finish(decision.stop)
         finally:
             executor.close()
 
 
-def look_again(spec: StudySpec, reason: str, listen: Listener | None = None) -> Result:
+def look_again(
+    spec: StudySpec,
+    reason: str,
+    listen: Listener | None = None,
+    executors: Executors | None = None,
+) -> Result:
     """Open the seal of a finished study once more.
 
     Args:
         spec: The study.
         reason: Why; recorded and shown in every report.
         listen: Told of everything that happens.
+        executors: As for `run`.
 
     Returns:
         With the new verdict.
@@ -96,22 +107,26 @@ def look_again(spec: StudySpec, reason: str, listen: Listener | None = None) -> 
         raise SealError(f"{spec.folder} holds no study — run it first with: attain run")
     study = open_study(spec, listen)
     try:
+        if study.last("verdict") is None:
+            raise SealError("the seal has not been opened yet — go on with: attain run")
         with stop_on_signal(study):
-            if study.last("verdict") is None:
-                raise SealError("the seal has not been opened yet — go on with: attain run")
-            ready = prepare(study, spec)
-            workers, threads = resources(spec)
-            executor = make_executor(study, 1, threads)
-            try:
-                judge = Judge(study.folder, ready.dataset, ready.objectives, spec.confidence)
-                limits = _limits(spec, workers, threads)
-                trials = Trials(study, judge, executor, workers=1, limits=limits)
-                _ending(study, spec, ready, trials, threads).look_again(reason)
-            finally:
-                executor.close()
+            _look_again(study, spec, reason, executors or local_executor)
         return write_reports(study)
     finally:
         study.close()
+
+
+def _look_again(study: Study, spec: StudySpec, reason: str, executors: Executors) -> None:
+    ready = prepare(study, spec)
+    threads = resources(spec)[1]
+    executor = executors(1, threads, study.folder / "logs")
+    try:
+        judge = Judge(study.folder, ready.dataset, ready.objectives, spec.confidence)
+        limits = _limits(spec, 1, threads)
+        trials = Trials(study, judge, executor, workers=1, limits=limits)
+        _ending(study, spec, ready, trials, executors).look_again(reason)
+    finally:
+        executor.close()
 
 
 def open_study(spec: StudySpec, listen: Listener | None) -> Study:
@@ -210,21 +225,28 @@ def _limits(spec: StudySpec, workers: int, threads: int) -> Limits:
     return Limits(seconds=seconds, bytes=memory, threads=threads)
 
 
-def make_executor(study: Study, workers: int, threads: int) -> Executor:
-    """Local worker processes that have imported what trials need."""
-    executor = LocalExecutor(workers=workers, threads=threads, logs=study.folder / "logs")
+def local_executor(workers: int, threads: int, logs: Path) -> Executor:
+    """Worker processes on this machine that import early what trials need.
+
+    Args:
+        workers: How many.
+        threads: CPU threads of each.
+        logs: Folder for what jobs print.
+
+    Returns:
+        An executor, to be closed by the caller.
+    """
+    executor = LocalExecutor(workers=workers, threads=threads, logs=logs)
     executor.warm("attain.pipeline.jobs")
     return executor
 
 
-def _ending(study: Study, spec: StudySpec, ready: Prepared, trials: Trials, threads: int) -> Ending:
-    return Ending(
-        study=study,
-        spec=spec,
-        ready=ready,
-        trials=trials,
-        fresh=lambda n: LocalExecutor(workers=n, threads=threads, logs=study.folder / "logs"),
-    )
+def _ending(
+    study: Study, spec: StudySpec, ready: Prepared, trials: Trials, executors: Executors
+) -> Ending:
+    threads = trials.limits.threads
+    fresh = partial(executors, 1, threads, study.folder / "logs")
+    return Ending(study=study, spec=spec, ready=ready, trials=trials, fresh=fresh)
 
 
 @contextmanager

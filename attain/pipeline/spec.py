@@ -321,7 +321,7 @@ def _named(kind: str) -> Any:
     def read(value: Any) -> tuple[str, ...]:
         known = [*names(kind), *(("logistic", "ridge") if kind == "learner" else ())]
         for name in (stated := _texts(value)):
-            if name not in known:
+            if name not in known and ":" not in name:
                 raise _Broken(f"{name!r} is not a known {kind}", did_you_mean(name, known))
         return stated
 
