@@ -75,6 +75,24 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted({*_BUILT_IN[kind], *_added[kind], *offered}))
 
 
+def canonical(kind: str, name: str) -> str:
+    """The name that a name or alias stands for.
+
+    Args:
+        kind: ``strategy``, ``learner``, ``executor`` or ``check``.
+        name: Any name.
+
+    Returns:
+        ``linear`` for ``logistic``; the name itself when it is no alias.
+    """
+    return _ALIASES.get(kind, {}).get(name, name)
+
+
+def aliases(kind: str) -> tuple[str, ...]:
+    """Other names by which built-in plugins of a kind are known."""
+    return tuple(_ALIASES.get(kind, {}))
+
+
 def find(kind: str, name: str) -> Any:
     """The class behind a name.
 
@@ -89,7 +107,7 @@ def find(kind: str, name: str) -> Any:
         PluginError: When no plugin has this name, or it breaks its contract.
     """
     _check_kind(kind)
-    name = _ALIASES.get(kind, {}).get(name, name)
+    name = canonical(kind, name)
     if name in _added[kind]:
         return _added[kind][name]
     if name in _BUILT_IN[kind]:

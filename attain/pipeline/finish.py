@@ -153,10 +153,11 @@ class Ending:
         naive = {n: self.trials.scored[n] for n in names}
         fresh = {n: self.trials.scored[f"c{k:03d}"] for k, n in enumerate(names, start=1)}
         done = {n: s for n, s in fresh.items() if s.loss is not None} or naive
+        error = paired_noise(self.trials)  # finalists share folds, so their common luck cancels
         name, reason = choose(
-            {n: _loss_and_error(naive[n]) for n in done},
-            {n: _loss_and_error(s) for n, s in done.items()},
-            cost={n: s.seconds for n, s in done.items()},
+            {n: (_loss(naive[n]), error) for n in done},
+            {n: (_loss(s), error) for n, s in done.items()},
+            cost={n: self.trials.cost(s.trial) for n, s in done.items()},
         )
         confirmed = fresh[name] if fresh[name].loss is not None else naive[name]
         return {
@@ -387,9 +388,9 @@ def _why(name: str, event: Event) -> str:
     return f"the {name.replace('_', ' ')} ended {event.status}: {event.message}{log}"
 
 
-def _loss_and_error(scored: Scored) -> tuple[float, float]:
+def _loss(scored: Scored) -> float:
     assert scored.loss is not None
-    return scored.loss, scored.noise or 0.0
+    return scored.loss
 
 
 def write_reports(study: Study) -> Result:

@@ -227,9 +227,19 @@ class Search:
     def _decide(self) -> Decision:
         left = self._trials_left()
         decision = decide(self._progress(left))
+        decision = replace(decision, evidence=self._evidence())
         self.study.write("refine", "decision", {"decision": encode(decision), "round": self.round})
         self._obey(decision)
         return decision
+
+    def _evidence(self) -> tuple[int, ...]:
+        """Records of the trials scored since the last decision."""
+        last = self.study.last("decision")
+        return tuple(
+            r.id
+            for r in self.study.records[last.id if last else 0 :]
+            if r.kind == "scored" and r.payload["search"]
+        )
 
     def _obey(self, decision: Decision) -> None:
         self.since = 0

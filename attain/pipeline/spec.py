@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attain.core.errors import Problem, SpecError, did_you_mean
-from attain.core.registry import names
+from attain.core.registry import aliases, canonical, names
 from attain.core.types import Task
 
 AUTO = "auto"
@@ -319,11 +319,11 @@ def _positive(value: Any) -> float:
 
 def _named(kind: str) -> Any:
     def read(value: Any) -> tuple[str, ...]:
-        known = [*names(kind), *(("logistic", "ridge") if kind == "learner" else ())]
+        known = [*names(kind), *aliases(kind)]
         for name in (stated := _texts(value)):
             if name not in known and ":" not in name:
                 raise _Broken(f"{name!r} is not a known {kind}", did_you_mean(name, known))
-        return stated
+        return tuple(dict.fromkeys(canonical(kind, name) for name in stated))
 
     return read
 

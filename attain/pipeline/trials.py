@@ -100,6 +100,11 @@ class Trials:
         outcomes = self._outcomes[trial]
         return [outcomes[fold].predictions for fold in sorted(outcomes)]
 
+    def cost(self, trial: str) -> float:
+        """Seconds that fitting and predicting took, over all folds."""
+        outcomes = self._outcomes[trial].values()
+        return sum(o.fit_seconds + o.predict_seconds for o in outcomes)
+
     def asked(self, purpose: str) -> int:
         """Number of trials asked for a purpose."""
         return sum(1 for t in self.trials.values() if t.purpose == purpose)

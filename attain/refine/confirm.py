@@ -13,6 +13,9 @@ from attain.core.types import Observed
 WITHIN = 2.0
 
 
+WORTHWHILE = 0.75  # a smaller difference in cost than a quarter is within what timings vary by
+
+
 def finalists(history: Sequence[Observed], *, most: int = 3, noise: float) -> tuple[str, ...]:
     """The trials that may truly be the best.
 
@@ -48,7 +51,8 @@ def choose(
 
     The one-standard-error rule of Breiman, Friedman, Olshen & Stone 1984, Classification and
     Regression Trees, section 3.4.3, applied to fresh scores only: the old ones are what made these
-    trials finalists, so the best of them is too good.
+    trials finalists, so the best of them is too good. A cheaper one must cost at least a quarter
+    less: nobody should give up quality for what may be an accident of timing.
 
     Args:
         naive: Loss and standard error of each finalist during the search.
@@ -70,7 +74,9 @@ def choose(
     loss, error = scores[best]
     limit = loss + (error if math.isfinite(error) else 0.0)
     near = [name for name in order if scores[name][0] <= limit]
-    chosen = min(near, key=lambda name: (cost.get(name, math.inf), order.index(name)))
+    cheapest = min(near, key=lambda name: (cost.get(name, math.inf), order.index(name)))
+    saves = cost.get(cheapest, math.inf) <= WORTHWHILE * cost.get(best, math.inf)
+    chosen = cheapest if saves else best
     return chosen, _why(chosen, best, near, scores, cost) + _luck(naive, fresh, chosen)
 
 
@@ -90,7 +96,7 @@ def _why(
     if chosen == best and best not in cost:
         return f"{others}; what they cost is not known, so the best, {chosen}, is taken"
     if chosen == best:
-        return f"{others}, and the best, {chosen}, costs no more than any of them"
+        return f"{others}, and none costs clearly less than the best, {chosen}"
     price = scores[chosen][0] - loss
     saved = f"{cost[chosen]:.3g} instead of {best}'s {cost[best]:.3g}" if best in cost else "less"
     return f"{others}, and {chosen} costs {saved}; the price is a loss higher by {price:.2g}"

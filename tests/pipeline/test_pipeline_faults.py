@@ -22,7 +22,7 @@ Make = Callable[..., StudySpec]
 
 
 def test_trials_that_fail_are_recorded_and_the_study_goes_on(spec: Make) -> None:
-    """Raising, hanging, exiting, crashing, NaN, hoarding memory: a status and a message for each."""
+    """Raising, hanging, exiting, NaN, hoarding memory: a status and a message for each."""
     stated = spec(
         learners=[FAULTY],
         budget="16 trials",
