@@ -15,7 +15,7 @@ import click
 
 from attain._version import __version__
 from attain.cli import messages
-from attain.cli.call import Call
+from attain.cli.call import VERBS, Call
 from attain.core.errors import AttainError, Exit, Interrupted, Problem
 
 _MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE}
@@ -123,8 +123,6 @@ def _usage(error: click.ClickException) -> Problem:
     if isinstance(error, click.UsageError) and error.ctx is not None:
         path = error.ctx.command_path
     if isinstance(error, click.exceptions.NoSuchCommand):
-        from attain.cli.main import VERBS
-
         return messages.unknown_command(error.command_name, VERBS)
     if isinstance(error, click.NoSuchOption):
         return messages.unknown_option(error.option_name, error.possibilities or (), path)

@@ -12,9 +12,7 @@ from collections.abc import Sequence
 import click
 
 from attain._version import __version__
-from attain.cli.call import HELP_OPTIONS, Call
-
-VERBS = ("init", "plan", "audit", "run", "report", "test", "predict", "export", "doctor")
+from attain.cli.call import HELP_OPTIONS, VERBS, Call
 
 
 class Verbs(click.Group):

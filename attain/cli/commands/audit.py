@@ -10,7 +10,7 @@ from attain.cli.call import Call, file_of, shared, study_file_argument
 from attain.core.errors import Exit
 
 
-@click.command()
+@click.command("audit")
 @study_file_argument
 @click.option("--all", "everything", is_flag=True, help="Show also what passed or does not apply.")
 @shared

@@ -10,7 +10,7 @@ from attain.cli.call import Call, shared, study_argument
 from attain.core.errors import Exit
 
 
-@click.command(short_help="Check this machine and, if one is given, a study.")
+@click.command("doctor", short_help="Check this machine and, if one is given, a study.")
 @study_argument
 @shared
 def command(call: Call, study: Path | None) -> Exit:

@@ -10,7 +10,7 @@ from attain.cli.call import Call, shared
 from attain.core.errors import Exit
 
 
-@click.command()
+@click.command("export")
 @click.argument("study", type=click.Path(path_type=Path), metavar="STUDY")
 @click.option(
     "--format",

@@ -10,7 +10,7 @@ from attain.cli.call import STUDY_FILE, Call, shared
 from attain.core.errors import Exit
 
 
-@click.command()
+@click.command("init")
 @click.argument("data", metavar="DATA")
 @click.option("--target", required=True, metavar="COLUMN", help="Column to predict.")
 @click.option(

@@ -10,7 +10,7 @@ from attain.cli.call import Call, file_of, shared, study_file_argument
 from attain.core.errors import Exit
 
 
-@click.command()
+@click.command("plan")
 @study_file_argument
 @shared
 def command(call: Call, study_file: Path) -> Exit:

@@ -10,7 +10,7 @@ from attain.cli.call import Call, shared
 from attain.core.errors import Exit
 
 
-@click.command()
+@click.command("predict")
 @click.argument("model", type=click.Path(path_type=Path), metavar="MODEL")
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
 @click.option(

@@ -10,7 +10,7 @@ from attain.cli.call import Call, shared, study_argument
 from attain.core.errors import Exit
 
 
-@click.command(short_help="Show the report of a study and write its files anew.")
+@click.command("report", short_help="Show the report of a study and write its files anew.")
 @study_argument
 @shared
 def command(call: Call, study: Path | None) -> Exit:

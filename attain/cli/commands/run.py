@@ -10,7 +10,7 @@ from attain.cli.call import Call, file_of, shared, study_file_argument
 from attain.core.errors import Exit
 
 
-@click.command()
+@click.command("run")
 @study_file_argument
 @click.option("--trials", type=click.IntRange(min=1), help="Search this many configurations.")
 @click.option(

@@ -10,7 +10,7 @@ from attain.cli.call import Call, shared, study_argument
 from attain.core.errors import Exit
 
 
-@click.command()
+@click.command("test")
 @study_argument
 @click.option(
     "--reason", default="", metavar="TEXT", help="Why; needed, and shown in every report."
