@@ -305,25 +305,25 @@ class Process:
         mean_slope = self.alpha @ jacobian
         return float(cross @ self.alpha), sd, mean_slope, -(solved @ jacobian) / sd
 
-    def believing(self, x: np.ndarray, blocks: np.ndarray) -> Process:
-        """The process had these rows been observed at their posterior means.
+    def observing(self, x: np.ndarray, blocks: np.ndarray, y: np.ndarray) -> Process:
+        """The process had these rows been observed, too, without any known noise.
 
-        The mean stays, the uncertainty around the rows goes: what trials under way will tell
-        (kriging believer; Ginsbourger et al. 2010).
+        With y the posterior mean, the mean stays and the uncertainty around the rows goes: what
+        trials under way will tell (kriging believer; Ginsbourger et al. 2010).
 
         Args:
             x: Features, shape (m, f).
             blocks: Block of each row, shape (m,).
+            y: Values, shape (m,).
 
         Returns:
-            A new process with m more observations.
+            A new process with m more observations and the same hyperparameters.
         """
         sample = self.sample
-        mean, _ = self.predict(x, blocks)
         grown = replace(
             sample,
             x=np.vstack([sample.x, x]),
-            y=np.concatenate([sample.y, mean]),
+            y=np.concatenate([sample.y, y]),
             blocks=np.concatenate([sample.blocks, blocks]),
             known=np.concatenate([sample.known, np.zeros(len(x))]),
         )

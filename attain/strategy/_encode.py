@@ -193,8 +193,9 @@ class Cube:
             name = one.parameter.name
             if name in full:
                 row[i] = one.position(full[name])
-                if row[i] < 0 and one.listed and name in self.parents:
-                    return None
+                gone = row[i] < 0 and one.listed
+                if gone and name in self.parents and not one.parameter.when:
+                    return None  # a learner that is no longer offered
         return row
 
     def key(self, config: Config) -> Key | None:
@@ -262,8 +263,9 @@ class Cube:
 
 
 def _is_number(value: Scalar) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
 
 
 def _is_active(parameter: Parameter, config: Config) -> bool:

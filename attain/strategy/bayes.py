@@ -9,12 +9,12 @@ where not to look.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from attain.core.seeds import derive
-from attain.core.space import Space
+from attain.core.space import Config, Scalar, Space
 from attain.core.types import Observed, Proposal, Status
 from attain.stats import acquisition, gp
 from attain.stats.warp import Warp, fit_warp
@@ -23,6 +23,7 @@ from attain.strategy._encode import Cube
 from attain.strategy._features import Features
 from attain.strategy._initial import Fresh, defaults, pending_defaults, sobol_draws
 from attain.strategy._optimise import Effort, maximise
+from attain.strategy._threads import single_threaded
 from attain.strategy._tree import Tree, is_finite
 
 _FAILED = {Status.FAILED, Status.DIVERGED, Status.TIMEOUT, Status.MEMORY, Status.KILLED}
@@ -75,19 +76,15 @@ class Bayes(Unjudging):
             found += fresh.take(draws, wanted, seed)
         if blind or len(found) == n:
             return tuple(found)
-        model = Model.fit(cube, evidence)
-        rows = [row for p in found if (row := cube.encode(p.config)) is not None]
-        model = model.believing(np.array(rows)) if rows else model
-        while len(found) < n:
-            place = derive(seed, "bayes", len(history) + len(found))
-            proposal = self._next(model, fresh, place)
-            if proposal is None:
-                break
-            found.append(proposal)
-            if len(found) < n:
-                row = cube.encode(proposal.config)
-                assert row is not None, "a proposal lies in its space"
-                model = model.believing(row[None, :])
+        with single_threaded():
+            model = Model.fit(cube, evidence).believing(_rows(cube, [p.config for p in found]))
+            while len(found) < n:
+                place = derive(seed, "bayes", len(history) + len(found))
+                proposal = self._next(model, fresh, place)
+                if proposal is None:
+                    break
+                found.append(proposal)
+                model = model.believing(_rows(cube, [proposal.config]))
         return tuple(found)
 
     def _next(self, model: Model, fresh: Fresh, seed: int) -> Proposal | None:
@@ -156,14 +153,18 @@ def read(cube: Cube, history: Sequence[Observed], most: int) -> Evidence:
         _stack(cube, [row for row, _ in kept]),
         np.array([t.loss for _, t in kept], dtype=float),
         np.array(errors, dtype=float),
-        _stack(cube, [cube.encode(t.config) for t in failed[-most:]]),
-        _stack(cube, [cube.encode(t.config) for t in running]),
+        _rows(cube, [t.config for t in failed[-most:]]),
+        _rows(cube, [t.config for t in running]),
     )
 
 
-def _stack(cube: Cube, rows: list[np.ndarray | None]) -> np.ndarray:
-    known = [row for row in rows if row is not None]
-    return np.array(known, dtype=float).reshape(len(known), len(cube))
+def _rows(cube: Cube, configs: Sequence[Config]) -> np.ndarray:
+    """Points of those configurations that say something about the space, shape (m, d)."""
+    return _stack(cube, [row for config in configs if (row := cube.encode(config)) is not None])
+
+
+def _stack(cube: Cube, rows: Sequence[np.ndarray]) -> np.ndarray:
+    return np.array(rows, dtype=float).reshape(len(rows), len(cube))
 
 
 def _active_set(losses: np.ndarray, most: int) -> np.ndarray:
@@ -216,24 +217,27 @@ class Model:
             rows = np.vstack([evidence.rows, evidence.failed])
             labels = np.repeat([0.0, 1.0], [len(evidence.rows), len(evidence.failed)])
             failure = _fitted(features, rows, labels, np.zeros(len(rows)))
-        mean, _ = process.predict(process.sample.x, process.sample.blocks)
+            # nothing is left to be found there: as bad as predicted, and no better than average
+            x, blocks = features.embed(evidence.failed), features.blocks(evidence.failed)
+            mean, _ = process.predict(x, blocks)
+            process = process.observing(x, blocks, np.maximum(mean, 0.0))
+        mean, _ = process.predict(features.embed(evidence.rows), features.blocks(evidence.rows))
         taken = np.vstack([evidence.rows, evidence.failed])
         best = float(mean.min())
         model = cls(cube, features, warp, process, failure, evidence.rows, taken, best)
-        return model.believing(evidence.running) if len(evidence.running) else model
+        return model.believing(evidence.running)
 
     def believing(self, rows: np.ndarray) -> Model:
-        """The model as if these points had given what it predicts."""
+        """The model as if these points had given what it predicts, a new best value perhaps."""
+        if not len(rows):
+            return self
         x, blocks = self.features.embed(rows), self.features.blocks(rows)
-        return Model(
-            self.cube,
-            self.features,
-            self.warp,
-            self.process.believing(x, blocks),
-            self.failure,
-            self.rows,
-            np.vstack([self.taken, rows]),
-            self.best,
+        mean, _ = self.process.predict(x, blocks)
+        return replace(
+            self,
+            process=self.process.observing(x, blocks, mean),
+            taken=np.vstack([self.taken, rows]),
+            best=min(self.best, float(mean.min())),
         )
 
     def score(self, rows: np.ndarray) -> np.ndarray:
@@ -273,7 +277,7 @@ class Model:
         gap = np.where(both, 0.0, np.where(np.isnan(gap), 1.0, gap))
         return bool((gap.max(axis=1) > _APART).all())
 
-    def proposal(self, config: dict, row: np.ndarray) -> Proposal:
+    def proposal(self, config: dict[str, Scalar], row: np.ndarray) -> Proposal:
         """A proposal with its prediction and the reason in words."""
         x, blocks = self.features.embed(row[None, :]), self.features.blocks(row[None, :])
         mean, sd = (float(part[0]) for part in self.process.predict(x, blocks))

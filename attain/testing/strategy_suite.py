@@ -9,7 +9,7 @@ def test_mine_keeps_the_contract():
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from attain.core.errors import SpaceError
@@ -120,7 +120,7 @@ Make = Callable[[], Strategy]
 
 
 def _contract(make: Make) -> Iterator[str]:
-    strategy = make()
+    strategy: object = make()
     if not isinstance(strategy, Strategy):
         yield "it must have the methods `propose` and `judge`"
         return
@@ -226,7 +226,7 @@ _BAD = (Status.FAILED, Status.MEMORY, Status.TIMEOUT, Status.DIVERGED, Status.CA
 
 
 def _older(make: Make) -> Iterator[str]:
-    strange: Sequence[Config] = (
+    strange: tuple[Config, ...] = (
         {"learner": "trees", "trees.rate": 30.0, "trees.leaves": 9999, "trees.booster": "plain"},
         {"learner": "trees", "trees.rate": -1.0, "trees.leaves": 31, "trees.booster": "goss"},
         {"learner": "trees", "trees.leaves": 31},

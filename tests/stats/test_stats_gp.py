@@ -176,11 +176,11 @@ def test_prediction_gradients_match_finite_differences(seed):
     np.testing.assert_allclose([mean_slope, sd_slope], numeric, rtol=1e-5, atol=1e-6)
 
 
-def test_believing_keeps_the_mean_and_removes_doubt():
+def test_observing_the_mean_keeps_the_mean_and_removes_doubt():
     """A trial under way leaves all predictions where they are and makes its surroundings sure."""
     process = gp.condition(_sample(), _HYPER)
     new, none = np.array([[1.5, 1.5, 1.5]]), np.zeros(1, dtype=int)
-    grown = process.believing(new, none)
+    grown = process.observing(new, none, process.predict(new, none)[0])
     x = np.random.default_rng(2).random((9, 3)) * 2
     zeros = np.zeros(9, dtype=int)
     np.testing.assert_allclose(
