@@ -26,8 +26,9 @@ def measure(
 ) -> np.ndarray:
     """Time single calls.
 
-    Throughput in rows per second is ``1000 * batch / milliseconds``. Batches are cut beforehand, so that only `predict` is timed; each call gets other rows than
-    the one before. Garbage collection is held back meanwhile, as `timeit` does.
+    Batches are cut out beforehand, so that only `predict` is timed; each call gets other rows than
+    the one before. Garbage collection is held back meanwhile, as `timeit` does. Throughput in rows
+    per second is ``1000 * batch / milliseconds``.
 
     Args:
         predict: Called with a frame of `batch` rows.
