@@ -341,7 +341,7 @@ def _positions(
         places = [centre[numbers.setting(v)] for v in values]
         return places, [(at, label) for label, at in shown]
     on_log = log and min(numeric) > 0
-    scale = (logarithmic if on_log else linear)(numeric, start, end, count=4)
+    scale = (logarithmic if on_log else linear)(numeric, start, end, count=3)
     return [scale(v) for v in numeric], [(scale(v), text) for v, text in scale.labels()]
 
 

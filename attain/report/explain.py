@@ -62,8 +62,8 @@ def explain(
         JSON values: ``metric``, ``rows``, ``seconds``, ``notes`` (sentences: what was sampled or
         left out), ``withheld`` (a reason, or empty), ``importance``, ``partial_dependence``,
         ``errors``, ``confusion``, ``per_class``, ``calibration``, ``curves`` and ``residuals``
-        (None where they do not apply); the functions that make them say what is inside. Hyperparameter
-        importance, which rests on trials and not on the model, comes from `hyper.importance`.
+        (None where they do not apply); the functions that make them say what is inside. How much
+        hyperparameters mattered rests on trials, not on the model: see `hyper.importance`.
     """
     began = time.perf_counter()
     unseen = np.arange(len(rows)) if held_out is None else np.asarray(held_out)

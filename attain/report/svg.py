@@ -46,7 +46,7 @@ class Scale:
     def labels(self) -> list[tuple[float, str]]:
         """Each tick with its text; all with as many decimals as the step between them needs."""
         if self.log or len(self.ticks) < 2:
-            return [(t, number(t)) for t in self.ticks]
+            return [(t, number(t, digits=1)) for t in self.ticks]
         step = self.ticks[1] - self.ticks[0]
         if max(abs(t) for t in self.ticks) >= 1e6 or step < 1e-6:
             return [(t, number(t)) for t in self.ticks]

@@ -1,0 +1,100 @@
+"""The verdict and what to do next, for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from attain.report import numbers
+
+WIDTH = 100
+_MARKS = {"met": "✓", "met, unproven": "◐", "not met": "✗", "reported": "•"}
+
+
+def render(evidence: Mapping[str, Any]) -> str:
+    """A compact summary as plain text: no colours, no lines wider than 100 characters.
+
+    Args:
+        evidence: As `evidence.collect` gives it.
+
+    Returns:
+        Text that ends in a line end.
+    """
+    verdict = evidence["verdict"]
+    lines = list(_told(verdict, evidence) if verdict else _unfinished(evidence))
+    lines += _comparison(evidence)
+    lines += _next(evidence)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
+    """Lines of at most 100 characters; words longer than that are broken."""
+    clean = " ".join(numbers.printable(text).replace("\u00a0", " ").split())
+    return textwrap.wrap(clean, WIDTH, initial_indent=first, subsequent_indent=rest) or [first]
+
+
+def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[str]:
+    yield from _wrapped(f"{verdict['title']}: {evidence['study']['name']}")
+    yield ""
+    goals = [numbers.capital(numbers.goal(i["objective"])) for i in verdict["objectives"]]
+    state = max(len(i["state"]) for i in verdict["objectives"]) if goals else 0
+    goal = min(44, max(map(len, goals), default=0))
+    for item, said in zip(verdict["objectives"], goals, strict=True):
+        count = f", n = {item['n']:,}" if item["n"] else ""
+        head = f"  {_MARKS[item['state']]} {item['state']:<{state}}  {said:<{goal}}  "
+        yield from _wrapped_row(head, numbers.with_interval(dict(item)) + count, state + 6)
+    looks = verdict["looks"]
+    opened = "opened once" if looks == 1 else f"opened {looks} times"
+    seal = evidence["data"]["seal"]
+    rows = f"{seal['rows']:,} sealed rows" if seal else "the sealed rows"
+    share = numbers.share(verdict["confidence"])
+    yield ""
+    yield from _wrapped(f"Tested on {rows}, {opened}; intervals hold with {share} confidence.")
+    choice = evidence["search"]["choice"]
+    if choice:
+        by = f" ({choice['learner']})" if choice["learner"] else ""
+        yield from _wrapped(f"Final model: {choice['trial']}{by}.")
+
+
+def _wrapped_row(head: str, tail: str, indent: int) -> list[str]:
+    """A row of the table of objectives; its end goes to the next line when it is too long."""
+    tail = tail.replace("\u00a0", " ")
+    if len(head) + len(tail) <= WIDTH:
+        return [head + tail]
+    return [*_wrapped(head, "  ", " " * indent), *_wrapped(tail, " " * indent, " " * indent)]
+
+
+def _unfinished(evidence: Mapping[str, Any]) -> Iterable[str]:
+    progress = evidence["progress"]
+    yield from _wrapped(f"{progress['title']}: {evidence['study']['name']}")
+    yield ""
+    yield from _wrapped(progress["text"])
+    done = [step["title"].lower() for step in progress["steps"] if step["done"]]
+    if done:
+        yield from _wrapped(f"Done so far: {', '.join(done)}.")
+
+
+def _comparison(evidence: Mapping[str, Any]) -> list[str]:
+    """Baselines, search and sealed test of the first objective."""
+    if not evidence["comparison"]:
+        return []
+    found = evidence["comparison"][0]
+    labels = [point["label"] for point in found["points"]]
+    wide = min(50, max(map(len, labels)))
+    lines = ["", numbers.capital(numbers.words(found["metric"]))]
+    for point in found["points"]:
+        label = numbers.printable(point["label"])[:wide]
+        value = numbers.with_interval(dict(point)).replace("\u00a0", " ")
+        lines.append(f"  {label:<{wide}}  {value}"[:WIDTH])
+    return lines
+
+
+def _next(evidence: Mapping[str, Any]) -> list[str]:
+    if not evidence["next"]:
+        return []
+    lines = ["", "What to do next"]
+    for step in evidence["next"]:
+        lines += _wrapped(f"{step['title']}.", f"  {step['rank']}. ", "     ")
+        lines += _wrapped(step["text"].replace("`", ""), "     ", "     ")
+    return lines
