@@ -143,23 +143,24 @@ class Text:
     def _position(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.words)}
 
-    def transform(self, X: pd.DataFrame) -> np.ndarray:
+    def transform(self, X: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """The numbers that describe the texts.
 
         Args:
             X: Rows with at least this column.
 
         Returns:
-            Shape (n, 2 + k); a missing text is an empty one.
+            Logarithms of length and number of words, shape (n, 2), and topics, shape (n, k). A
+            missing text is an empty one. Topics of a row have at most length 1; they must not be
+            brought to one scale, or the faint ones, which are noise, would weigh as the main ones.
         """
         texts = _texts(X[self.name])
         tokens = [_WORD.findall(text) for text in texts]
         lengths = [[len(text), len(words)] for text, words in zip(texts, tokens, strict=True)]
         sizes = np.log1p(np.array(lengths, dtype=np.float64).reshape(-1, 2))
         if not self.directions.shape[1]:
-            return sizes
-        topics = _tf_idf(tokens, self._position, self.weights) @ self.directions
-        return np.concatenate([sizes, topics], axis=1)
+            return sizes, np.empty((len(X), 0))
+        return sizes, _tf_idf(tokens, self._position, self.weights) @ self.directions
 
 
 def fit_text(X: pd.DataFrame, name: str, topics: int, seed: int) -> Text:

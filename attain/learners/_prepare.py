@@ -64,7 +64,7 @@ class Prepared:
         codes: Whether categories stay codes.
         one_hot: Of the categorical columns with few labels.
         means: Of those with many.
-        numeric: Applied to all raw numeric columns: numbers, dates, texts, target means.
+        numeric: Applied to all raw numeric columns: numbers, target means, dates, sizes of texts.
     """
 
     numbers: tuple[str, ...]
@@ -83,18 +83,20 @@ class Prepared:
             X: Rows as learners see them.
 
         Returns:
-            Shape (n, width), float64: scaled numbers, gap flags, then 0/1 columns or codes.
+            Shape (n, width), float64: scaled numbers, gap flags, topics of texts, then 0/1 columns
+            or codes.
         """
         codes = self.categories.codes(X)
-        raw = self._raw(X, self.means.transform(codes))
-        return self._matrix(raw, codes)
+        raw, topics = self._raw(X, self.means.transform(codes))
+        return self._matrix(raw, topics, codes)
 
     @property
     def coded(self) -> list[int]:
         """Positions of the columns that hold codes."""
         if not self.codes:
             return []
-        first = len(self.numeric.used) + len(self.numeric.flags)
+        topics = sum(text.directions.shape[1] for text in self.texts)
+        first = len(self.numeric.used) + len(self.numeric.flags) + topics
         return list(range(first, first + len(self.categories.names)))
 
     def save(self, folder: Path) -> None:
@@ -110,20 +112,24 @@ class Prepared:
         write_json(folder, "prepare.json", plain)
         write_arrays(folder, "prepare.npz", arrays)
 
-    def _raw(self, X: pd.DataFrame, means: np.ndarray) -> np.ndarray:
-        blocks = [gather_numbers(X, self.numbers)]
+    def _raw(self, X: pd.DataFrame, means: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Columns still to be scaled, and the topics of each text column."""
+        blocks, topics = [gather_numbers(X, self.numbers), means], []
         if self.dates.names:
             blocks.append(self.dates.transform(X))
-        blocks += [text.transform(X) for text in self.texts]
-        blocks.append(means)
-        return np.concatenate(blocks, axis=1)
+        for text in self.texts:
+            sizes, found = text.transform(X)
+            blocks.append(sizes)
+            topics.append(found)
+        return np.concatenate(blocks, axis=1), topics
 
-    def _matrix(self, raw: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    def _matrix(self, raw: np.ndarray, topics: list[np.ndarray], codes: np.ndarray) -> np.ndarray:
         scaled = self.numeric.transform(raw)
         if self.codes:
-            labels = np.where((codes == 0) | (codes == self.categories.sizes - 1), np.nan, codes)
-            return np.concatenate([scaled, labels], axis=1)
-        return np.concatenate([scaled, self.one_hot.transform(codes)], axis=1)
+            last = np.where((codes == 0) | (codes == self.categories.sizes - 1), np.nan, codes)
+        else:
+            last = self.one_hot.transform(codes)
+        return np.concatenate([scaled, *topics, last], axis=1)
 
 
 _BLOCKS: dict[str, type] = {
@@ -162,9 +168,9 @@ def fit_prepare(plan: Plan, dataset: Dataset, rows: Rows, seed: int) -> tuple[Pr
     one_hot = fit_one_hot(codes, categories.sizes, few)
     nothing = fit_numeric("keep", np.empty((0, 0)))
     draft = Prepared(numbers, dates, texts, categories, plan.codes, one_hot, means, nothing)
-    raw = draft._raw(X, crossed)
+    raw, topics = draft._raw(X, crossed)
     prepared = replace(draft, numeric=fit_numeric(plan.numeric, raw))
-    return prepared, prepared._matrix(raw, codes)
+    return prepared, prepared._matrix(raw, topics, codes)
 
 
 def load_prepare(folder: Path) -> Prepared:

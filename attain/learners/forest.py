@@ -153,13 +153,12 @@ class ExtraTrees(_Forest):
 
 def _max_features(dataset: Dataset) -> Parameter:
     features = max(1, len(dataset.features))
-    root = math.sqrt(features) / features
-    default = min(1.0, max(0.05, root if dataset.task.classifies else max(root, 1 / 3)))
+    default = max(0.05, math.sqrt(features) / features) if dataset.task.classifies else 1.0
     return Float(
         name="max_features", low=0.05, high=1.0, default=round(default, 3), limits=(0.01, 1.0),
         effect="capacity", priority=1,
-        source=f"{_PROBST}: mtry 0 to p matters most; default sqrt(p)/p for classes, 1/3 for"
-        " values (Breiman 2001)",
+        source=f"{_PROBST}: mtry 0 to p matters most; default sqrt(p)/p for classes"
+        " (Breiman 2001), all for values (scikit-learn)",
     )  # fmt: skip
 
 

@@ -23,9 +23,10 @@ MOST_EPOCHS = 200
 _PATIENCE = 16
 """Epochs without improvement: Gorishniy et al. 2021, section 4.4."""
 _DEFAULT_EPOCHS = 60
-_TAU = 10
-"""Epochs before the learning rate starts to fall. It depends on the epoch alone, not on a loss, so
-that a refit without rows to stop on follows the same path."""
+_FULL_RATE_STEPS = 2_000
+_FULL_RATE_EPOCHS = 10
+"""Steps and epochs before the learning rate starts to fall (whichever is later). It depends on the
+epoch alone, not on a loss, so that a refit without rows to stop on follows the same path."""
 _LOOK_ROWS = 2_000
 """Training rows on which the training loss is measured after each epoch."""
 _GORISHNIY = "Gorishniy et al. 2021 (arXiv 2106.11959), table 14, MLP"
@@ -126,10 +127,10 @@ class Mlp(TableLearner):
                     source=f"{_GRINSZTAJN}: 16 to 1024",
                 ),
                 Float(
-                    name="alpha", low=1e-6, high=10.0, default=1e-2, scale="log", priority=2,
+                    name="alpha", low=1e-6, high=10.0, default=0.1, scale="log", priority=2,
                     limits=(1e-8, 1000.0), effect="regularisation",
                     source="scikit-learn user guide 1.17.5: 10^-1 to 10^-6; it is divided by the"
-                    " rows of a batch, so 1e-2 is a weight decay of about 1e-4",
+                    " rows of a batch, so 0.1 is a weight decay of about 1e-3",
                 ),
                 Ordinal(
                     name="batch", choices=batches, default=256 if large else 64, unit="rows",
@@ -144,8 +145,9 @@ class Mlp(TableLearner):
                     source=_SKLEARN,
                 ),
                 numeric_parameter(
-                    "standard", "quantile", "robust", default="quantile",
-                    source=f"{_GRINSZTAJN}: quantile to normal; robust: RealMLP (arXiv 2407.04491)",
+                    "standard", "quantile", "robust", default="standard",
+                    source=f"{_GRINSZTAJN}: quantile to normal; robust: RealMLP (arXiv 2407.04491);"
+                    " default: scikit-learn user guide 1.17.8",
                 ),
             )
         )  # fmt: skip
@@ -199,6 +201,8 @@ class _Training:
             # a generator and not a number, or every epoch would shuffle the rows alike
             random_state=np.random.RandomState(sample.seed),
         )
+        batches = math.ceil(len(sample.y) / self._network.batch_size)
+        self._tau = max(_FULL_RATE_EPOCHS, math.ceil(_FULL_RATE_STEPS / batches))
         self._matrix = sample.matrix.astype(np.float32)
         self._center = 0.0 if sample.seen else float(sample.y.mean())
         self._scale = 1.0 if sample.seen else float(sample.y.std()) or 1.0
@@ -216,7 +220,8 @@ class _Training:
             Whether loss and weights are still finite.
         """
         if number > 1 and self._decays:
-            self._network._optimizer.learning_rate_init = self._rate * _TAU / max(number - 1, _TAU)
+            rate = self._rate * self._tau / max(number - 1, self._tau)
+            self._network._optimizer.learning_rate_init = rate
         classes = {"classes": np.arange(self._sample.seen)} if self._sample.seen else {}
         try:
             with np.errstate(all="ignore"):  # overflow shows as a loss that is not finite

@@ -108,11 +108,12 @@ class Neighbors(TableLearner):
             The space.
         """
         high = max(5, min(100, dataset.rows // 4))
+        usual = 30 if dataset.task.classifies else 10
         neighbours = Int(
-            name="neighbors", low=1, high=high, default=min(15, high), scale="log",
+            name="neighbors", low=1, high=high, default=min(usual, high), scale="log",
             limits=(1, max(high, min(1000, dataset.rows // 2))), effect="regularisation",
             source="Probst et al. 2019 (arXiv 1802.09596), table 1: kknn k 1 to 30; TabZilla 2023:"
-            " 3 to 42; default: Probst's optimum is 30, scikit-learn's 5",
+            " 3 to 42; default: Probst's optimum 30 for classes, fewer for values",
         )  # fmt: skip
         weights = Categorical(
             name="weights", choices=("uniform", "distance"), default="distance", priority=2,

@@ -60,6 +60,7 @@ def synthetic(task: Task, rows: int = 120, seed: int = 0) -> tuple[Dataset, Rows
     color = rng.integers(0, 3, rows)
     signal = size + (color - 1.0) + 0.3 * rng.normal(size=rows)
     shop = np.array([f"shop {i}" for i in rng.integers(0, 30, rows)], dtype=object)
+    shop[rng.random(rows) < 0.1] = None
     start = np.datetime64("2023-02-01T08:00:00", "us")
     frame = pd.DataFrame(
         {
@@ -69,7 +70,7 @@ def synthetic(task: Task, rows: int = 120, seed: int = 0) -> tuple[Dataset, Rows
             "constant": np.full(rows, 7.0),
             "empty": np.full(rows, np.nan),
             "color": np.array(_COLORS, dtype=object)[color],
-            "shop": np.where(rng.random(rows) < 0.1, None, shop),
+            "shop": shop,
             "void": np.full(rows, None, dtype=object),
             "when": start + rng.integers(0, 10**6, rows) * np.timedelta64(60, "s"),
             "note": np.array(_TEXTS, dtype=object)[rng.integers(0, len(_TEXTS), rows)],
