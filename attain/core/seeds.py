@@ -18,5 +18,5 @@ def derive(seed: int, *names: str | int) -> int:
         An integer in [0, 2**31), the same on every machine.
     """
     text = "\x1f".join([str(seed), *map(str, names)])
-    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> (64 - SEED_BITS)

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import qmc
 
 from attain.core.seeds import derive
 from attain.core.space import Categorical, Scalar, Space
@@ -150,6 +149,8 @@ def sobol_rows(dimensions: int, seed: int, first: int = 0, chunk: int = 64) -> I
     Yields:
         Points in [0, 1), each of shape (dimensions,).
     """
+    from scipy.stats import qmc  # half a second to import, and a grid or a plan needs none of it
+
     engine = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
     if first:
         engine.fast_forward(first)
