@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 import os
 import sqlite3
 import threading
@@ -10,7 +11,6 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from attain.core.codec import encode
 from attain.core.errors import LedgerError
@@ -300,16 +300,17 @@ def _give_back(
 
 
 def _row(draft: Draft) -> tuple[str, str, str, tuple[int, ...]]:
-    return draft.step, draft.kind, _text(draft), tuple(int(p) for p in draft.parents)
-
-
-def _text(draft: Draft) -> str:
-    # ASCII with escapes: also a lone surrogate, which UTF-8 cannot hold, comes back as it was.
+    place = f"{draft.step}/{draft.kind}"
     try:
-        encoded: Any = encode(draft.payload)
-        return json.dumps(encoded, allow_nan=False, separators=(",", ":"))
+        parents = tuple(operator.index(parent) for parent in draft.parents)
+    except TypeError as error:
+        raise LedgerError(f"the parents of {place} must be record ids — {error}") from error
+    try:
+        # ASCII with escapes: also a lone surrogate, which UTF-8 cannot hold, comes back as it was.
+        payload = json.dumps(encode(draft.payload), allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise LedgerError(
-            f"the payload of {draft.step}/{draft.kind} has no JSON form ({error}) — give plain"
-            " values, mappings, sequences or records"
+            f"the payload of {place} has no JSON form ({error}) — give plain values, mappings,"
+            " sequences or records"
         ) from error
+    return draft.step, draft.kind, payload, parents

@@ -548,6 +548,15 @@ def test_state_of_a_missing_ledger(path):
     assert not path.exists()
 
 
+def test_parents_that_are_no_ids(path):
+    """A parent that is not a whole number is refused by name, and nothing is written."""
+    ledger = SqliteLedger(path)
+    with pytest.raises(LedgerError, match=r"the parents of train/outcome must be record ids"):
+        ledger.append([draft(), draft(1, "first")])
+    assert ledger.read() == ()
+    ledger.close()
+
+
 def test_appends_from_threads(path):
     """Threads of one process may append at the same time; nothing is lost or mixed."""
     ledger = SqliteLedger(path)

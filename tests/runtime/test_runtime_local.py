@@ -508,13 +508,14 @@ import os, signal, sys
 from attain.core.protocols import Job
 from attain.runtime.local import LocalExecutor
 executor = LocalExecutor(workers=1)
-executor.submit(Job("a", "attain.testing.jobs:sleep", {"seconds": 0.6}))
+executor.submit(Job("a", "attain.testing.jobs:sleep", {"seconds": 1.0}))
 while not any(event.kind == "started" for event in executor.events(5)):
     pass
-print("started", flush=True)
 interrupted = False
 while True:
     try:
+        if not interrupted:
+            print("started", flush=True)
         events = executor.events(5)
     except KeyboardInterrupt:
         interrupted = True
@@ -531,6 +532,7 @@ while True:
         start_new_session=True,
     )
     assert parent.stdout.readline() == "started\n"
+    time.sleep(0.2)  # until it waits
     os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to the whole foreground group
     assert parent.stdout.readline() == "True done\n"
     parent.wait()
