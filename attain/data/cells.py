@@ -66,7 +66,8 @@ def _objects(column: pd.Series) -> pd.Series:
     if kind in ("datetime64", "datetime", "date"):
         return plain(pd.to_datetime(column, errors="coerce"))
     if kind in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return plain(pd.to_numeric(column))
+        read = pd.to_numeric(column)  # stays objects for whole numbers beyond 64 bits
+        return plain(read) if read.dtype != object else column.astype("float64")
     if kind == "boolean":
         if len(present) == len(column):
             return column.astype(bool)

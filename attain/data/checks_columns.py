@@ -11,7 +11,7 @@ from attain.core.types import ColumnKind, ColumnRole, Severity
 from attain.data import cells
 from attain.data.check import Answer, SketchCheck, found, listed, not_applicable, passed
 from attain.data.kinds import MIXED
-from attain.data.sketch import Levels, Sketch
+from attain.data.sketch import Levels, Sketch, unit
 from attain.data.words import AMBIGUOUS
 
 MUCH_MISSING = 0.5
@@ -107,7 +107,7 @@ class Identifiers(SketchCheck):
         """A permutation of consecutive whole numbers; amounts are hardly ever that."""
         if len(values) < 50 or np.isnan(values).any():
             return False
-        if values.max() - values.min() != len(values) - 1:
+        if values.max() / 2 - values.min() / 2 != (len(values) - 1) / 2:  # halves do not overflow
             return False
         return len(np.unique(np.floor(values))) == len(values)
 
@@ -329,14 +329,14 @@ class Outliers(SketchCheck):
     @staticmethod
     def _far(values: np.ndarray) -> np.ndarray:
         """Rows beyond ten quartile distances, if they are no more than one in a thousand."""
-        present = values[~np.isnan(values)]
+        here = ~np.isnan(values)
+        present = unit(values[here])
         if len(present) < 50:
             return np.array([], dtype="int64")
         low, middle, high = np.quantile(present, [0.25, 0.5, 0.75])
         if high == low:
             return np.array([], dtype="int64")
-        with np.errstate(invalid="ignore"):
-            where = np.flatnonzero(np.abs(values - middle) > FAR * (high - low))
+        where = np.flatnonzero(here)[np.abs(present - middle) > FAR * (high - low)]
         return where if len(where) <= max(1, len(present) // 1000) else np.array([], dtype="int64")
 
 

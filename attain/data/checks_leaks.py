@@ -17,6 +17,7 @@ GAPS = 0.8  # strength of a column's missing cells alone
 EXACT = 1e-9  # relative error below which numbers are equal but for rounding
 MOST_PARTS = 5
 _FORMULA_ROWS = 5_000
+_LARGEST = 1e100  # beyond it squares overflow, and sums are no totals
 
 
 class Leak(SketchCheck):
@@ -164,8 +165,8 @@ def parts_of_target(seen: Sketch) -> tuple[list[str], str] | None:
     rows = seen.sample[:: max(1, len(seen.sample) // _FORMULA_ROWS)]
     y = seen.y[rows]
     table = {name: values[rows] for name, values in seen.numeric.items()}
-    table = {name: v for name, v in table.items() if not np.isnan(v).any() and np.ptp(v) > 0}
-    if len(table) < 2 or len(y) < 3 * MOST_PARTS or np.ptp(y) == 0:
+    table = {name: v for name, v in table.items() if _ordinary(v)}
+    if len(table) < 2 or len(y) < 3 * MOST_PARTS or not _ordinary(y):
         return None
     parts = _unit_parts(table, y, seen)
     if parts:
@@ -176,6 +177,13 @@ def parts_of_target(seen: Sketch) -> tuple[list[str], str] | None:
         if parts:
             return list(parts), _written(parts, " × ", " / ")
     return None
+
+
+def _ordinary(values: np.ndarray) -> bool:
+    """Whether all are there, vary, and have squares that neither overflow nor vanish."""
+    if np.isnan(values).any() or np.abs(values).max() > _LARGEST:
+        return False
+    return bool(np.ptp(values) > 1 / _LARGEST)
 
 
 def _unit_parts(

@@ -138,7 +138,7 @@ class Imbalance(SketchCheck):
         name = subject.dataset.classes[rare]
         where = f"{tested:,} sealed rows" if tested else f"{counts[rare]:,} rows"
         text = (
-            f"class {name!r} has {share:.1%} of the rows; its recall can be known to "
+            f"class {name!r} has {share:.2%} of the rows; its recall can be known to "
             f"± {resolution:.2f} on {where}"
         )
         if share < limit:

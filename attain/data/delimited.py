@@ -53,7 +53,7 @@ def read_delimited(content: bytes, place: str, delimiter: str | None = None) -> 
     try:
         table = arrow_csv.read_csv(
             io.BytesIO(content),
-            read_options=arrow_csv.ReadOptions(use_threads=False),
+            read_options=arrow_csv.ReadOptions(block_size=min(max(len(content), 2**20), 2**30)),
             parse_options=arrow_csv.ParseOptions(
                 delimiter=delimiter, newlines_in_values='"' in text
             ),

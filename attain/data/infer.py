@@ -168,72 +168,52 @@ def _task(
     column: pd.Series, seen: kinds.Look, name: str, wanted: Task | None
 ) -> tuple[Task, str, tuple[str, ...]]:
     """Task, why, and the classes in order."""
-    place = f"target column {name!r}"
+    words_of_two = seen.kind is ColumnKind.BOOLEAN and cells.is_text(column)
+    numeric = seen.kind in (ColumnKind.NUMERIC, ColumnKind.BOOLEAN) and not words_of_two
+    problem = _unpredictable(seen, numeric, wanted)
+    kind, why = (wanted, "as asked") if wanted else _guess(column, seen, numeric)
+    classes: tuple[str, ...] = ()
+    if problem is None and kind is not Task.REGRESSION:
+        classes = _classes(column)
+        present = len(column) - int(column.isna().sum())
+        problem = _misfit(len(classes), present, numeric, wanted)
+    if problem is not None:
+        raise DataError(replace(problem, place=f"target column {name!r}"))
+    return kind, why, classes
+
+
+def _unpredictable(seen: kinds.Look, numeric: bool, wanted: Task | None) -> Problem | None:
+    """Why a column is no target at all, or none for a regression."""
     if seen.distinct == 0:
-        raise DataError(
-            Problem(
-                "the target must hold values",
-                "only empty cells",
-                place,
-                "name another column as the target",
-            )
+        return Problem(
+            "the target must hold values", "only empty cells", "", "name another column as target"
         )
     if seen.kind is ColumnKind.DATETIME:
-        raise DataError(
-            Problem(
-                "the target must be classes or numbers",
-                "dates",
-                place,
-                "predict a duration instead: subtract a start date",
-            )
+        remedy = "predict a duration instead: subtract a start date"
+        return Problem("the target must be classes or numbers", "dates", "", remedy)
+    if wanted is Task.REGRESSION and not numeric:
+        remedy = "set task: binary or multiclass, or mend the column"
+        return Problem("a regression target must be numbers", seen.reason, "", remedy)
+    return None
+
+
+def _misfit(classes: int, rows: int, numeric: bool, wanted: Task | None) -> Problem | None:
+    """Why so many classes do not fit the rows or the task."""
+    amounts = ", or set task: regression" if numeric else ""
+    if classes > max(MORE_VALUES, MOST_CLASSES * rows):
+        return Problem(
+            "a class target needs repeated values",
+            f"{classes} different values in {rows} rows",
+            "",
+            f"name another target{amounts}",
         )
-    numeric = seen.kind in (ColumnKind.NUMERIC, ColumnKind.BOOLEAN) and not (
-        seen.kind is ColumnKind.BOOLEAN and cells.is_text(column)
-    )
-    if wanted is Task.REGRESSION:
-        if not numeric:
-            raise DataError(
-                Problem(
-                    "a regression target must be numbers",
-                    seen.reason,
-                    place,
-                    "set task: binary or multiclass, or mend the column",
-                )
-            )
-        return Task.REGRESSION, "as asked", ()
-    kind, why = _guess(column, seen, numeric) if wanted is None else (wanted, "as asked")
-    if kind is Task.REGRESSION:
-        return kind, why, ()
-    classes = _classes(column)
-    present = len(column) - int(column.isna().sum())
-    if len(classes) > max(MORE_VALUES, MOST_CLASSES * present):
-        raise DataError(
-            Problem(
-                "a class target needs repeated values",
-                f"{len(classes)} different values in {present} rows",
-                place,
-                "name another target" + (", or set task: regression" if numeric else ""),
-            )
-        )
-    if wanted is Task.BINARY and len(classes) > 2:
-        raise DataError(
-            Problem(
-                "a binary target has two classes",
-                f"{len(classes)} classes",
-                place,
-                "set task: multiclass" + (" or regression" if numeric else ""),
-            )
-        )
-    if wanted is Task.MULTICLASS and len(classes) <= 2:
-        raise DataError(
-            Problem(
-                "a multiclass target has three classes or more",
-                f"{len(classes)} classes",
-                place,
-                "set task: binary",
-            )
-        )
-    return kind, why, classes
+    if wanted is Task.BINARY and classes > 2:
+        remedy = f"set task: multiclass{amounts}"
+        return Problem("a binary target has two classes", f"{classes} classes", "", remedy)
+    if wanted is Task.MULTICLASS and classes <= 2:
+        rule = "a multiclass target has three classes or more"
+        return Problem(rule, f"{classes} classes", "", "set task: binary")
+    return None
 
 
 def _guess(column: pd.Series, seen: kinds.Look, numeric: bool) -> tuple[Task, str]:

@@ -53,10 +53,14 @@ def load_frame(source: Any) -> pd.DataFrame:
     Raises:
         DataError: When the source cannot be read; names line, value and remedy.
     """
-    if isinstance(source, str | os.PathLike):
-        path = Path(source)
-        return _checked(_read(path), str(path))
-    return _checked(_from_memory(source), "data")
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    place = "data" if path is None else str(path)
+    try:
+        return _checked(_from_memory(source) if path is None else _read(path), place)
+    except UnicodeEncodeError as error:  # half of a surrogate pair, such as "\\ud83d" in JSON
+        raise DataError(
+            Problem("text must be UTF-8", repr(error.object)[:60], place, "mend or remove the cell")
+        ) from error
 
 
 def _from_memory(source: Any) -> pd.DataFrame:
@@ -138,6 +142,8 @@ def _checked(frame: pd.DataFrame, place: str) -> pd.DataFrame:
     for position, name in enumerate(names):
         try:
             columns.append(plain(frame.iloc[:, position]).reset_index(drop=True).rename(name))
+        except UnicodeEncodeError:
+            raise
         except (TypeError, ValueError, OverflowError) as error:
             problems.append(
                 Problem("a cell must hold one value", str(error), f"column {name!r}", _FLATTEN)
@@ -149,7 +155,7 @@ def _checked(frame: pd.DataFrame, place: str) -> pd.DataFrame:
 
 def _name(name: Any, position: int) -> str:
     if isinstance(name, tuple):
-        return " ".join(str(part) for part in name)
+        return " ".join(str(part) for part in name if str(part))
     text = str(name)
     return text if text.strip() else f"Unnamed: {position}"
 

@@ -109,8 +109,8 @@ class Sketch:
 
     @cached_property
     def target_bins(self) -> np.ndarray:
-        """Class codes, or values, of the sampled rows."""
-        return self.y[self.sample]
+        """Class codes, or values scaled to [-1, 1], of the sampled rows."""
+        return self.y[self.sample] if self.classes else unit(self.y[self.sample])
 
     @cached_property
     def strengths(self) -> Mapping[str, float]:
@@ -236,9 +236,23 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     both = np.isfinite(a) & np.isfinite(b)
     if both.sum() < 0.5 * len(a) or both.sum() < 3:
         return 0.0
-    x, z = a[both] - a[both].mean(), b[both] - b[both].mean()
+    x, z = unit(a[both]), unit(b[both])
+    x, z = unit(x - x.mean()), unit(z - z.mean())
     size = float(np.sqrt((x @ x) * (z @ z)))
     return float(x @ z) / size if size > 0 else 0.0
+
+
+def unit(values: np.ndarray) -> np.ndarray:
+    """Values over the largest of their sizes, so that squares neither overflow nor vanish.
+
+    Args:
+        values: float64, finite.
+
+    Returns:
+        float64 in [-1, 1], same shape.
+    """
+    size = float(np.abs(values).max(initial=0.0))
+    return values / size if size > 0 else values
 
 
 _sketches: WeakKeyDictionary[Subject, Sketch] = WeakKeyDictionary()

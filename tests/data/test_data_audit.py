@@ -106,7 +106,7 @@ PLANTED = [
     ("D003", lambda: clean(y=_holes(0.2, ["no", "yes"] * 200)), ISSUE, ("y",), "80 rows"),
     ("D003", lambda: clean(y=_holes(0.01, ["no", "yes"] * 200)), TIP, ("y",), "4 rows"),
     ("D004", lambda: clean(y=["p"] * 4 + ["q", "r"] * 198), ISSUE, (), "'p': 4"),
-    ("D005", lambda: clean(y=["p"] * 12 + ["q"] * 388), ISSUE, ("y",), "class 'p' has 3.0%"),
+    ("D005", lambda: clean(y=["p"] * 12 + ["q"] * 388), ISSUE, ("y",), "class 'p' has 3.00%"),
     ("D006", lambda: amounts(y=np.minimum(amounts()["y"], 60)), TIP, ("y",), "rows at 60"),
     ("D007", lambda: clean(b=1)[["b", "y"]], BLOCKER, (), "no feature varies"),
     ("D008", lambda: clean(a=_holes(0.7)), ISSUE, ("a",), "'a' 70.0%"),
@@ -159,6 +159,30 @@ def test_sound_rows_pass_every_check(make):
     for finding in answers(make(), TWO).values():
         assert finding.state in (PASSED, NOT), finding
         assert finding.explanation
+
+
+HOSTILE = {
+    "huge numbers": {"a": [1e308, -1e308] * 200, "y": RNG.normal(size=N) * 1e300},
+    "tiny numbers": {"a": [1e-308, -1e-308] * 200, "y": RNG.normal(size=N) * 1e-300},
+    "all missing": {"a": [None] * N},
+    "no features but one constant": {"a": 1, "b": 1, "c": "x"},
+    "odd names": {"a b\n": RNG.normal(size=N), "<script>": RNG.normal(size=N), "'": 1.0, "": 2},
+    "distant dates": {"a": ["9999-12-31", "0001-01-01"] * 200},
+    "large integers": {"a": RNG.integers(2**60, 2**62, N)},
+    "words that are numbers": {"c": ["1", "01"] * 200},
+    "texts": {"c": [f"a text of words {i}" for i in range(N)]},
+    "one class": {"y": "only"},
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+@pytest.mark.parametrize("make", [clean, amounts])
+def test_hostile_rows_are_answered(case, make):
+    """Extreme numbers, names and columns give answers, never a warning or a foreign error."""
+    found = answers(make(**HOSTILE[case]), TWO)
+    assert len(found) == len(CHECKS)
+    assert all(f.explanation for f in found.values())
+    encode(list(found.values()))
 
 
 @pytest.mark.parametrize(

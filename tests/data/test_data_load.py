@@ -118,6 +118,7 @@ def test_objects_become_plain():
                 "span": pd.to_timedelta([1, 2, 3, 4], unit="min"),
                 "flag": pd.Series([True, None, False, True], dtype=object),
                 "void": pd.Series([None] * 4, dtype=object),
+                "vast": [10**30, None, 1, 2],
             }
         )
     )
@@ -128,6 +129,7 @@ def test_objects_become_plain():
     assert frame["span"].tolist() == [60, 120, 180, 240]
     assert frame["flag"].dropna().tolist() == [1.0, 0.0, 1.0]
     assert frame["void"].isna().all()
+    assert frame["vast"].iloc[0] == 1e30
 
 
 def test_missing_words_depend_on_the_company_they_keep(tmp_path):
@@ -191,6 +193,7 @@ BROKEN = {
     "torn gzip": ("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "whole gzip archive"),
     "no gzip": ("t.csv.gz", b"a,b\n1,2\n", "whole gzip archive"),
     "bad json": ("t.jsonl", b'{"a": 1}\n{"a": \n', r"line 2: each line must be a JSON object"),
+    "half a character": ("t.jsonl", b'{"a": "\\ud83d"}\n', "text must be UTF-8"),
     "json list": ("t.jsonl", b'{"a": 1}\n[1]\n', r"line 2: each line must be a JSON object"),
     "nested json": ("t.jsonl", b'{"a": [1]}\n', "line 1: a cell must hold one value"),
     "json name": ("t.json", b"[]", "name it .jsonl"),
@@ -262,3 +265,10 @@ def test_frames_that_are_no_tables(source, message):
     """Frames that cannot be read say what is wrong with which column."""
     with pytest.raises(DataError, match=message):
         load_frame(source)
+
+
+def test_a_cell_larger_than_a_block(tmp_path):
+    """One very long quoted cell with a line break does not confuse the reader."""
+    long = "x" * 3_000_000 + "\n" + "y"
+    frame = load_frame(_write(tmp_path / "t.csv", f'a,b\n1,u\n2,"{long}"\n3,v\n'))
+    assert frame["b"].tolist() == ["u", long, "v"]
