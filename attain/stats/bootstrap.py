@@ -64,14 +64,18 @@ def of_counts(
     """
     k, total = counts.shape[0], float(counts.sum())
     scale = 1.0 if rows is None else rows / total
-    draws = max(min(resamples, CELLS_AT_ONCE // (k * k)), 100)
+    at_once = max(CELLS_AT_ONCE // (k * k), 1)
+    draws = max(min(resamples, at_once), 100)
     true, seen = counts.sum(axis=1) > 0, counts.sum(axis=1) + counts.sum(axis=0) > 0
     prior = np.outer(true, seen) * 0.5 / max(int(seen.sum()) - 1, 1)
     rng = np.random.default_rng(seed)
     shape = (counts * scale + prior).ravel()
-    drawn = rng.standard_gamma(shape, size=(draws, k * k))
-    drawn *= total / drawn.sum(axis=1, keepdims=True)
-    estimate, values = float(value(counts)), value(drawn.reshape(-1, k, k))
+    parts = []
+    for start in range(0, draws, at_once):
+        drawn = rng.standard_gamma(shape, size=(min(at_once, draws - start), k * k))
+        drawn *= total / drawn.sum(axis=1, keepdims=True)
+        parts.append(value(drawn.reshape(-1, k, k)))
+    estimate, values = float(value(counts)), np.concatenate(parts)
     if k > 2:
         values = values - (values.mean() - estimate)
     return percentile(estimate, values, confidence)
