@@ -152,7 +152,8 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     Returns:
         ``did you mean 'x'?``, or a list of the valid names when none is near.
     """
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    folded = {k.casefold(): k for k in reversed(known)}  # the first of equals wins
+    near = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
     if near:
-        return f"did you mean {near[0]!r}?"
+        return f"did you mean {folded[near[0]]!r}?"
     return "use one of: " + ", ".join(sorted(known))

@@ -18,7 +18,7 @@ from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signa
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.pipeline import saved
-from attain.pipeline.jobs import Progress, all_folds, folder_bytes, latency, work_rows
+from attain.pipeline.jobs import BATCH, Progress, all_folds, folder_bytes, latency, work_rows
 from attain.report.explain import explain as explain_model
 from attain.sealed.open import open_sealed
 from attain.train.trial import train
@@ -27,7 +27,6 @@ from attain.validate.score import measured, score
 
 PROBE_ROWS = 500
 LATENCY_SECONDS = 2.0
-BATCH = 256
 EXPLAIN_SECONDS = 20.0
 
 

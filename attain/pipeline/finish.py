@@ -152,20 +152,20 @@ class Ending:
     def _choice(self, names: list[str]) -> dict[str, Any]:
         naive = {n: self.trials.scored[n] for n in names}
         fresh = {n: self.trials.scored[f"c{k:03d}"] for k, n in enumerate(names, start=1)}
-        done = {n: s for n, s in fresh.items() if s.loss is not None} or naive
+        confirmed = {n: s for n, s in fresh.items() if s.loss is not None}
         error = paired_noise(self.trials)  # finalists share folds, so their common luck cancels
         name, reason = choose(
-            {n: (_loss(naive[n]), error) for n in done},
-            {n: (_loss(s), error) for n, s in done.items()},
-            cost={n: self.trials.cost(s.trial) for n, s in done.items()},
+            {n: (_loss(s), error) for n, s in naive.items()},
+            {n: (_loss(s), error) for n, s in confirmed.items()},
+            megabytes={n: self.trials.megabytes(s.trial) for n, s in confirmed.items()},
         )
-        confirmed = fresh[name] if fresh[name].loss is not None else naive[name]
+        final = confirmed.get(name, naive[name])
         return {
             "trial": name,
             "reason": reason,
             "naive": encode(naive[name].scores),
-            "confirmed": encode(confirmed.scores),
-            "confirmation": confirmed.trial,
+            "confirmed": encode(final.scores),
+            "confirmation": final.trial,
             "candidates": [
                 {"trial": n, "naive": naive[n].loss, "confirmed": fresh[n].loss} for n in names
             ],

@@ -27,9 +27,12 @@ Progress = Callable[[Any], None]
 TRAIN_SAMPLE = 5_000
 LATENCY_SECONDS = 0.3
 LATENCY_FOLDS = 2  # the shape of a model, and so its latency, hardly depends on the fold
-LATENCY_METRICS = frozenset(
-    {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms", "throughput_rows_per_s"}
-)
+BATCH = 256  # rows in a call when throughput is measured
+_TIMED = {
+    "latency_ms": {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms"},
+    "batch_ms": {"throughput_rows_per_s"},
+}
+LATENCY_METRICS = frozenset().union(*_TIMED.values())
 
 
 def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -138,8 +141,11 @@ def _measurements(
     metrics = set(payload["metrics"])
     if metrics & LATENCY_METRICS and payload["fold"] < LATENCY_FOLDS:
         frame = load_work(Path(payload["folder"])).head(1_000)
-        times = latency(learner, model, frame, dataset, LATENCY_SECONDS)
-        found["latency_ms"] = times.tolist()
+        for name, batch in (("latency_ms", 1), ("batch_ms", BATCH)):
+            if metrics & _TIMED[name]:
+                times = latency(learner, model, frame, dataset, LATENCY_SECONDS, batch)
+                found[name] = times.tolist()
+        found["batch"] = min(BATCH, len(frame))
     if "size_mb" in metrics:
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder))

@@ -27,6 +27,10 @@ from attain.stats.compare import corrected_difference
 
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
 FINALISTS = 3
+BASELINES = {
+    "baseline": "always predicts the same",
+    "linear": "the simplest model that learns",
+}
 
 
 def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
@@ -40,19 +44,14 @@ def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
     Raises:
         Interrupted: When asked to stop.
     """
-    if trials.asked("baseline") == 0:
-        for number, (learner, reason) in enumerate(
-            (("baseline", "always predicts the same"), ("linear", "the simplest model that learns"))
-        ):
-            trial = _baseline(study, ready, number, learner, reason)
-            if trial is not None:
-                trials.ask(trial)
+    for number, (learner, reason) in enumerate(BASELINES.items()):
+        trial = _baseline(study, ready, number, learner, reason)
+        if trial.id not in trials.trials:
+            trials.ask(trial)
     drain(study, trials)
 
 
-def _baseline(
-    study: Study, ready: Prepared, number: int, learner: str, reason: str
-) -> Trial | None:
+def _baseline(study: Study, ready: Prepared, number: int, learner: str, reason: str) -> Trial:
     point = _default_point(ready, learner)
     if point:
         config = unprefix(point, ready.fixed)[1]
@@ -326,7 +325,8 @@ def paired_noise(trials: Trials, most: int = 5) -> float:
         most: How many of the best trials are looked at.
 
     Returns:
-        In units of the loss; 0 while fewer than two trials are done.
+        In units of the loss; 0 while fewer than two trials are done. With a single fold, where
+        nothing is paired, the standard error of a score itself, which is larger.
     """
     metric = trials.judge.lead_metric
     done = [s for s in trials.scored.values() if s.search and s.loss is not None]
@@ -334,9 +334,11 @@ def paired_noise(trials: Trials, most: int = 5) -> float:
     folds = [np.asarray(s.per_fold) for t in leaders if (s := t.score(metric)) and s.per_fold]
     if len(folds) < 2:
         return 0.0
-    errors = [corrected_difference(folds[0], other) for other in folds[1:]]
+    errors = np.array([corrected_difference(folds[0], other) for other in folds[1:]])
     scale = _loss_scale(trials, leaders, metric)
-    return float(np.median(errors)) * scale
+    if not np.isfinite(errors).any():  # a hold-out has one fold: fall back on the scores' own noise
+        return float(np.median([s.noise or 0.0 for s in leaders]))
+    return float(np.median(errors[np.isfinite(errors)])) * scale
 
 
 def _loss_scale(trials: Trials, leaders: list[Scored], metric: str) -> float:

@@ -35,7 +35,7 @@ from attain.objectives import parse
 from attain.objectives.feasibility import decidable
 from attain.objectives.metrics import lookup
 from attain.parameters.select import select
-from attain.pipeline.spec import AUTO, StudySpec
+from attain.pipeline.spec import AUTO, DEFAULT_TEST, StudySpec
 from attain.pipeline.study import Study
 from attain.strategy.auto import choose
 from attain.validate.resample import plan
@@ -129,7 +129,7 @@ def describe_data(study: Study, spec: StudySpec) -> None:
         frame,
         described,
         study.folder,
-        test=spec.test if isinstance(spec.test, float) else 0.0,
+        test=spec.test if isinstance(spec.test, float) else DEFAULT_TEST,
         test_frame=test_frame,
         seed=spec.seed,
         objectives=[str(o) for o in objectives],

@@ -188,11 +188,12 @@ class Judge:
 
     def _measured(self, metric: str, trial: str, outcomes: Sequence[Outcome]) -> Score:
         times = [t for o in outcomes for t in o.facts.get("latency_ms", ())]
+        rates = [o.facts["batch"] * 1e3 / t for o in outcomes for t in o.facts.get("batch_ms", ())]
         values: dict[str, Any] = {
             "size_mb": [o.facts.get("size_mb", np.nan) for o in outcomes],
             "training_seconds": [o.fit_seconds for o in outcomes],
             "peak_memory_mb": [max(o.peak_bytes for o in outcomes) / 1e6],
-            "throughput_rows_per_s": [1e3 / t for t in times],
+            "throughput_rows_per_s": rates,
         }
         found = times if metric in LATENCY_METRICS - set(values) else values[metric]
         unit = lookup(metric).unit

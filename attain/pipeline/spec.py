@@ -15,6 +15,7 @@ from attain.core.types import Task
 AUTO = "auto"
 DEFAULT_MINUTES = 10.0
 DEFAULT_TRIALS = 60
+DEFAULT_TEST = 0.2
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class StudySpec:
     task: Task | None = None
     positive: str | None = None
     objectives: tuple[Any, ...] = ()
-    test: float | str = 0.2
+    test: float | str = DEFAULT_TEST
     groups: str | None = None
     time: str | None = None
     ignore: tuple[str, ...] = ()

@@ -100,10 +100,9 @@ class Trials:
         outcomes = self._outcomes[trial]
         return [outcomes[fold].predictions for fold in sorted(outcomes)]
 
-    def cost(self, trial: str) -> float:
-        """Seconds that fitting and predicting took, over all folds."""
-        outcomes = self._outcomes[trial].values()
-        return sum(o.fit_seconds + o.predict_seconds for o in outcomes)
+    def megabytes(self, trial: str) -> float:
+        """Size of a confirmed model: a price that, unlike seconds, is the same in every run."""
+        return float(self._outcomes[trial][0].facts["size_mb"])
 
     def asked(self, purpose: str) -> int:
         """Number of trials asked for a purpose."""
@@ -180,6 +179,7 @@ class Trials:
             self.executor.submit(job)
 
     def _job(self, trial: Trial, fold: int) -> Job:
+        metrics = [*self.judge.efficiency, *(["size_mb"] if trial.purpose == "confirm" else [])]
         attempt = self._lost.get((trial.id, fold), 0)
         payload = {
             "folder": str(self.study.folder),
@@ -190,7 +190,7 @@ class Trials:
             "fold": fold,
             "seed": derive(trial.seed, "fold", fold),
             "threads": self.limits.threads,
-            "metrics": list(self.judge.efficiency),
+            "metrics": metrics,
             "out": f"trials/{trial.id}-f{fold}.npz",
         }
         name = f"{trial.id}-f{fold}" + (f"-again{attempt}" if attempt else "")

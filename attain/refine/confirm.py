@@ -13,7 +13,7 @@ from attain.core.types import Observed
 WITHIN = 2.0
 
 
-WORTHWHILE = 0.75  # a smaller difference in cost than a quarter is within what timings vary by
+WORTHWHILE = 0.75  # a smaller saving is not worth any loss of quality
 
 
 def finalists(history: Sequence[Observed], *, most: int = 3, noise: float) -> tuple[str, ...]:
@@ -45,19 +45,19 @@ def choose(
     naive: Mapping[str, tuple[float, float]],
     confirmed: Mapping[str, tuple[float, float]],
     *,
-    cost: Mapping[str, float],
+    megabytes: Mapping[str, float],
 ) -> tuple[str, str]:
-    """The trial to build the final model from: the cheapest within one standard error of the best.
+    """The trial to build the final model from: the smallest within one standard error of the best.
 
     The one-standard-error rule of Breiman, Friedman, Olshen & Stone 1984, Classification and
     Regression Trees, section 3.4.3, applied to fresh scores only: the old ones are what made these
-    trials finalists, so the best of them is too good. A cheaper one must cost at least a quarter
-    less: nobody should give up quality for what may be an accident of timing.
+    trials finalists, so the best of them is too good. A smaller model must save at least a quarter.
+    Size stands for cost because, unlike seconds, it is the same in every run.
 
     Args:
         naive: Loss and standard error of each finalist during the search.
         confirmed: The same on fresh folds and seeds; finalists that failed there are absent.
-        cost: What using each one costs, in any one unit; may be empty, then the best is chosen.
+        megabytes: Size of each finalist's model; may be empty, then the best is chosen.
 
     Returns:
         The trial, and why, with the price that was paid in loss.
@@ -74,10 +74,10 @@ def choose(
     loss, error = scores[best]
     limit = loss + (error if math.isfinite(error) else 0.0)
     near = [name for name in order if scores[name][0] <= limit]
-    cheapest = min(near, key=lambda name: (cost.get(name, math.inf), order.index(name)))
-    saves = cost.get(cheapest, math.inf) <= WORTHWHILE * cost.get(best, math.inf)
+    cheapest = min(near, key=lambda name: (megabytes.get(name, math.inf), order.index(name)))
+    saves = megabytes.get(cheapest, math.inf) <= WORTHWHILE * megabytes.get(best, math.inf)
     chosen = cheapest if saves else best
-    return chosen, _why(chosen, best, near, scores, cost) + _luck(naive, fresh, chosen)
+    return chosen, _why(chosen, best, near, scores, megabytes) + _luck(naive, fresh, chosen)
 
 
 def _why(
@@ -85,7 +85,7 @@ def _why(
     best: str,
     near: Sequence[str],
     scores: Mapping[str, tuple[float, float]],
-    cost: Mapping[str, float],
+    megabytes: Mapping[str, float],
 ) -> str:
     loss, error = scores[best]
     if len(scores) == 1:
@@ -93,13 +93,14 @@ def _why(
     if len(near) == 1:
         return f"{chosen} is best by more than its standard error of {error:.2g}"
     others = f"{len(near)} finalists lie within one standard error ({error:.2g}) of the best"
-    if chosen == best and best not in cost:
-        return f"{others}; what they cost is not known, so the best, {chosen}, is taken"
+    if chosen == best and best not in megabytes:
+        return f"{others}; their sizes are not known, so the best, {chosen}, is taken"
     if chosen == best:
-        return f"{others}, and none costs clearly less than the best, {chosen}"
+        return f"{others}, and none is clearly smaller than the best, {chosen}"
     price = scores[chosen][0] - loss
-    saved = f"{cost[chosen]:.3g} instead of {best}'s {cost[best]:.3g}" if best in cost else "less"
-    return f"{others}, and {chosen} costs {saved}; the price is a loss higher by {price:.2g}"
+    known = f", {megabytes[chosen]:.3g} MB instead of {best}'s {megabytes[best]:.3g} MB"
+    sizes = known if best in megabytes else ""
+    return f"{others}, and {chosen} is smaller{sizes}; the price is a loss higher by {price:.2g}"
 
 
 def _luck(

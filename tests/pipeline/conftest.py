@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from attain.core.protocols import Executor
+from attain.pipeline import final_jobs
 from attain.pipeline import run as running
 from attain.pipeline.result import Result
 from attain.pipeline.spec import StudySpec, make_spec
@@ -33,6 +34,12 @@ def table(rows: int = 300, seed: int = 0) -> pd.DataFrame:
 def inline(workers: int, threads: int, logs: Path) -> Executor:
     """An executor without processes."""
     return InlineExecutor()
+
+
+@pytest.fixture(autouse=True)
+def _short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process latency is measured for a moment only."""
+    monkeypatch.setattr(final_jobs, "LATENCY_SECONDS", 0.05)
 
 
 @pytest.fixture

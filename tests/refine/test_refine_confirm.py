@@ -54,13 +54,13 @@ def test_the_leader_is_always_a_finalist(losses, noise, most):
 
 
 def test_the_cheapest_within_one_standard_error_is_chosen():
-    """A tenth of the cost is worth half a standard error; the price is stated."""
+    """A tenth of the size is worth half a standard error; the price is stated."""
     naive = {"a": (0.30, 0.01), "b": (0.31, 0.01), "c": (0.32, 0.01)}
     fresh = {"a": (0.35, 0.01), "b": (0.355, 0.01), "c": (0.38, 0.01)}
-    name, why = choose(naive, fresh, cost={"a": 10.0, "b": 1.0, "c": 0.1})
+    name, why = choose(naive, fresh, megabytes={"a": 10.0, "b": 1.0, "c": 0.1})
     assert name == "b"
     assert "2 finalists lie within one standard error (0.01) of the best" in why
-    assert "b costs 1 instead of a's 10; the price is a loss higher by 0.005" in why
+    assert "b is smaller, 1 MB instead of a's 10 MB; the price is a loss higher by 0.005" in why
     assert "on fresh folds its loss is 0.045 higher than in the search" in why
 
 
@@ -68,7 +68,7 @@ def test_fresh_scores_decide():
     """The leader of the search loses when fresh folds do not bear it out."""
     naive = {"a": (0.30, 0.01), "b": (0.31, 0.01)}
     fresh = {"a": (0.40, 0.01), "b": (0.32, 0.01)}
-    name, why = choose(naive, fresh, cost={"a": 1.0, "b": 5.0})
+    name, why = choose(naive, fresh, megabytes={"a": 1.0, "b": 5.0})
     assert name == "b"
     assert "best by more than its standard error" in why
 
@@ -76,22 +76,22 @@ def test_fresh_scores_decide():
 def test_a_finalist_that_failed_afresh_is_out():
     """Absent and non-finite fresh scores do not win."""
     naive = {"a": (0.30, 0.01), "b": (0.31, 0.01), "c": (0.5, 0.01)}
-    name, _ = choose(naive, {"b": (0.33, 0.01), "c": (math.nan, 0.0)}, cost={})
+    name, _ = choose(naive, {"b": (0.33, 0.01), "c": (math.nan, 0.0)}, megabytes={})
     assert name == "b"
 
 
 def test_without_costs_the_best_is_taken():
     """Unknown costs are said to be unknown, equal ones leave the best in place."""
     fresh = {"a": (0.30, 0.01), "b": (0.305, 0.01)}
-    name, why = choose(fresh, fresh, cost={})
+    name, why = choose(fresh, fresh, megabytes={})
     assert (name, "not known" in why) == ("a", True)
-    name, why = choose(fresh, fresh, cost={"a": 2.0, "b": 2.0})
-    assert (name, "costs no more than any" in why) == ("a", True)
+    name, why = choose(fresh, fresh, megabytes={"a": 2.0, "b": 2.0})
+    assert (name, "none is clearly smaller" in why) == ("a", True)
 
 
 def test_when_nothing_was_confirmed_that_is_said():
     """The best of the search is taken, with a warning in the reason."""
-    name, why = choose({"a": (0.3, 0.1)}, {}, cost={"a": 1.0})
+    name, why = choose({"a": (0.3, 0.1)}, {}, megabytes={"a": 1.0})
     assert name == "a"
     assert "luck is not ruled out" in why
 
@@ -99,7 +99,7 @@ def test_when_nothing_was_confirmed_that_is_said():
 def test_no_finalist_is_an_error():
     """There is nothing to choose from when no trial has a score."""
     with pytest.raises(AttainError, match="no finalist"):
-        choose({}, {}, cost={})
+        choose({}, {}, megabytes={})
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -117,7 +117,7 @@ def test_confirmation_lowers_regret_and_optimism(seed: int):
             n: (truth[i] + rng.normal(0, 0.01), 0.0) for n, i in zip(names, numbers, strict=True)
         }
         naive = {n: (seen[i], 0.01) for n, i in zip(names, numbers, strict=True)}
-        winner = int(choose(naive, fresh, cost={})[0][1:])
+        winner = int(choose(naive, fresh, megabytes={})[0][1:])
         lucky.append(truth[numbers[0]] - truth.min())
         chosen.append(truth[winner] - truth.min())
         luck.append(truth[numbers[0]] - seen[numbers[0]])
