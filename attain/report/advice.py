@@ -83,27 +83,28 @@ def _verdict(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     for item in found["objectives"] if found else ():
         goal = numbers.goal(item["objective"])
         if item["state"] == "not met":
-            # `number` keeps as many digits as the interval deserves; a gap has the same precision.
-            gap = {**item, "estimate": item["shortfall"]}
-            text = f"The estimate is short of the target by {numbers.estimate(gap)}."
-            yield _step(
-                f"Close the gap: {goal}", f"{text} {item['advice']}".strip(), item["record"]
-            )
+            text = f"{_gap(item)} {numbers.sentence(item['advice'])}".strip()
+            yield _step(f"Close the gap: {goal}", text, item["record"])
         elif item["state"] == "met, unproven":
             yield _step(f"Prove it: {goal}", _proof(item), item["record"])
 
 
+def _gap(item: Mapping[str, Any]) -> str:
+    if item["shortfall"] is None:
+        return ""
+    # A gap deserves as many digits as the interval of the estimate.
+    short = numbers.estimate({**item, "estimate": item["shortfall"]})
+    return f"The estimate is short of the target by {short}."
+
+
 def _proof(item: Mapping[str, Any]) -> str:
-    needed, n = item["rows_needed"], item["n"]
-    if needed is None:
-        text = "The estimate clears the target, its interval does not. Test on more rows."
-    else:
-        text = (
-            f"The estimate clears the target, its interval does not. About {needed:,} test rows "
-            f"would settle it if the estimate holds; there were {n:,}. A second look at the same "
-            "rows would not: collect new ones."
-        )
-    return f"{text} {item['advice']}".strip()
+    needed, advice = item["rows_needed"], item["advice"]
+    if not advice and needed is not None:
+        advice = f"about {needed:,} test rows would settle it if the estimate holds"
+    text = f"The estimate clears the target, its interval does not. {numbers.sentence(advice)}"
+    if item["objective"].get("role") == "goal":
+        text += " A second look at the same rows would not settle it: collect new ones."
+    return text
 
 
 def _diagnoses(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

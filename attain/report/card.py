@@ -82,7 +82,7 @@ def front_matter(evidence: Mapping[str, Any]) -> str:
     yaml.default_flow_style = False
     yaml.allow_unicode = True
     yaml.width = 4096
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None
     stream = io.StringIO()
     yaml.dump(_ordinary(fields), stream)
     return stream.getvalue()

@@ -146,6 +146,7 @@ def _environment() -> Environment:
         "metric": numbers.words,
         "listed": numbers.listed,
         "capital": numbers.capital,
+        "sentence": numbers.sentence,
         "prose": prose,
         "count": lambda n, noun, many="": numbers.plural(int(n), noun, many),
         "when": _when,

@@ -166,14 +166,10 @@ def residuals(y: np.ndarray, prediction: np.ndarray, *, seed: int = 0) -> dict[s
 
     Returns:
         ``mean``, ``spread`` (standard deviation), ``quantiles`` (5, 25, 50, 75, 95 %),
-        ``histogram`` (``edges``, ``counts``), ``by_prediction`` (tenths of the predicted values:
-        ``predicted``, ``median``, ``low`` and ``high`` quartile, ``n``) and ``dots`` (at most 300
-        pairs of ``actual`` and ``predicted``).
+        ``by_prediction`` (tenths of the predicted values: ``predicted``, ``median``, ``low`` and
+        ``high`` quartile, ``n``) and ``dots`` (at most 300 pairs of ``actual`` and ``predicted``).
     """
     left = np.asarray(y, dtype=float) - prediction
-    tails = np.quantile(left, [0.005, 0.995])
-    inside = left[(left >= tails[0]) & (left <= tails[1])]
-    counts, edges = np.histogram(inside, bins=min(30, max(5, int(np.sqrt(len(left))))))
     order = np.argsort(prediction, kind="stable")
     tenths = [part for part in np.array_split(order, min(10, len(order))) if len(part)]
     shown = np.random.default_rng(seed).permutation(len(left))[:MOST_DOTS]
@@ -181,7 +177,6 @@ def residuals(y: np.ndarray, prediction: np.ndarray, *, seed: int = 0) -> dict[s
         "mean": float(left.mean()),
         "spread": float(left.std()),
         "quantiles": np.quantile(left, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist(),
-        "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
         "by_prediction": [_tenth(prediction[part], left[part]) for part in tenths],
         "dots": {"actual": y[shown].tolist(), "predicted": prediction[shown].tolist()},
     }

@@ -189,6 +189,12 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def sentence(text: str) -> str:
+    """The text with a capital at the start and a stop at the end; empty stays empty."""
+    text = text.strip()
+    return capital(text) + ("" if not text or text[-1] in ".!?…" else ".")
+
+
 def goal(objective: dict[str, Any]) -> str:
     """An objective in words, such as ``ROC AUC at least 0.93``."""
     name = words(objective["metric"])

@@ -41,21 +41,13 @@ def decisions(book: Book) -> list[dict[str, Any]]:
             found.append(
                 {
                     "title": title,
-                    "text": plain(_sentence(text)),
+                    "text": plain(numbers.sentence(text)),
                     "step": record.step,
                     "at": record.at,
                     "record": record.id,
                 }
             )
     return found
-
-
-def _sentence(text: str) -> str:
-    """The text with a capital at the start and a stop at the end."""
-    text = text.strip()
-    if not text:
-        return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
 
 
 def _because(said: str, reason: Any) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from attain.report.numbers import number, printable
 
+_SAME = 1e-6  # relative difference below which values are shown as equal
 CHARACTER = 6.6  # mean width of a character at 12 px, for placing labels
 
 
@@ -46,12 +47,18 @@ class Scale:
     def labels(self) -> list[tuple[float, str]]:
         """Each tick with its text; all with as many decimals as the step between them needs."""
         if self.log or len(self.ticks) < 2:
-            return [(t, number(t, digits=1)) for t in self.ticks]
+            return [(t, _brief(t)) for t in self.ticks]
         step = self.ticks[1] - self.ticks[0]
         if max(abs(t) for t in self.ticks) >= 1e6 or step < 1e-6:
-            return [(t, number(t)) for t in self.ticks]
+            return [(t, _brief(t)) for t in self.ticks]
         places = max(0, -math.floor(math.log10(step) + 1e-9))
         return [(t, number(t, places)) for t in self.ticks]
+
+
+def _brief(value: float) -> str:
+    """Up to four significant digits, without zeros at the end."""
+    text = number(value, digits=4)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
 def linear(values: Iterable[float], start: float, end: float, *, count: int = 5) -> Scale:
@@ -68,7 +75,7 @@ def linear(values: Iterable[float], start: float, end: float, *, count: int = 5)
     """
     found = list(values)
     low, high = min(found), max(found)
-    if low == high:
+    if high - low <= _SAME * max(abs(low), abs(high), 1e-12):
         pad = abs(low) * 0.1 or 1.0
         low, high = low - pad, high + pad
     margin = 0.05 * (high - low)
@@ -107,7 +114,7 @@ def logarithmic(values: Iterable[float], start: float, end: float, *, count: int
     """
     found = list(values)
     low, high = min(found), max(found)
-    if low == high:
+    if high / low < 1 + _SAME:
         low, high = low / 2, high * 2
     margin = (high / low) ** 0.05
     low, high = low / margin, high * margin
@@ -115,6 +122,8 @@ def logarithmic(values: Iterable[float], start: float, end: float, *, count: int
     ticks = [t for p in powers if low <= (t := 10.0**p) <= high]
     if len(ticks) < 2:
         ticks = [t for p in powers for m in (1, 2, 5) if low <= (t := m * 10.0**p) <= high]
+    if len(ticks) < 2:
+        ticks = _ticks(low, high, count)
     step = math.ceil(len(ticks) / max(1, count))
     return Scale(low, high, start, end, True, tuple(ticks[::step]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -585,7 +586,7 @@ class Study:
         assert objective.target is not None
         if not objective.reached(score.estimate):
             gap = abs(objective.target - score.estimate)
-            advice = "More rows of the rarest class would help most; doubling the trials would not."
+            advice = "more rows of the rarest class would help most; doubling the trials would not"
             return ObjectiveVerdict(objective, score, VerdictState.NOT_MET, gap, None, advice)
         if objective.reached(score.low if up else score.high):
             return ObjectiveVerdict(objective, score, VerdictState.MET)
@@ -621,9 +622,14 @@ class Study:
         return self.scribe.records
 
 
-def complete(task: Task = Task.BINARY, **kw: Any) -> list[Record]:
-    """A study that ran to its end."""
-    return Study(task, **kw).whole()
+@cache
+def _complete(task: Task, hostile: bool) -> tuple[Record, ...]:
+    return tuple(Study(task, hostile=hostile).whole())
+
+
+def complete(task: Task = Task.BINARY, *, hostile: bool = False) -> list[Record]:
+    """A study that ran to its end; made once."""
+    return list(_complete(task, hostile))
 
 
 def blocked(**kw: Any) -> list[Record]:

@@ -1,0 +1,224 @@
+"""Evidence: what the ledger says, for complete and broken-off studies alike."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import report_studies as studies
+
+from attain.core.types import Draft, Record, Task
+from attain.report import evidence
+
+
+@pytest.fixture(scope="module")
+def binary():
+    return evidence.collect(studies.complete(Task.BINARY))
+
+
+def numbers_without_record(value, path="", inside=False):
+    """Paths of mappings with estimates that neither have nor lie within one that has a record."""
+    if isinstance(value, dict):
+        known = inside or value.get("record") is not None or "records" in value
+        if "estimate" in value and value["estimate"] is not None and not known:
+            yield path
+        for key, item in value.items():
+            yield from numbers_without_record(item, f"{path}.{key}", known)
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from numbers_without_record(item, f"{path}[{i}]", inside)
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_evidence_is_json_and_every_estimate_names_its_record(task):
+    """No NaN, no infinity, and no estimate without the id of a record that exists."""
+    records = studies.complete(task)
+    found = evidence.collect(records)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert list(numbers_without_record(found)) == []
+    kinds = {record.id: record.kind for record in records}
+    assert kinds[found["verdict"]["record"]] == "verdict"
+    assert {kinds[t["record"]] for t in found["search"]["trials"]} == {"scored"}
+    assert {kinds[d["record"]] for d in found["search"]["rounds"]} == {"decision"}
+
+
+def test_the_verdict_puts_the_worst_objective_first(binary):
+    """What is not settled is read first; looks, n and confidence are there."""
+    verdict = binary["verdict"]
+    assert verdict["state"] == "met, unproven"
+    assert [o["state"] for o in verdict["objectives"]] == ["met, unproven", "met"]
+    assert verdict["objectives"][0]["n"] == 400
+    assert (verdict["looks"], verdict["confidence"]) == (1, 0.95)
+
+
+def test_naive_confirmed_and_sealed_stand_side_by_side(binary):
+    """The comparison holds baselines, the optimistic and the confirmed score, and the test."""
+    points = binary["comparison"][0]["points"]
+    kinds = ["baseline", "baseline", "naive", "confirmed", "baseline sealed", "baseline sealed"]
+    assert [p["kind"] for p in points] == [*kinds, "sealed"]
+    naive, confirmed = (next(p for p in points if p["kind"] == k) for k in ("naive", "confirmed"))
+    assert naive["estimate"] > confirmed["estimate"]
+    assert binary["comparison"][1]["points"][-1]["label"] == "Final model, measured"
+
+
+def test_decisions_get_the_effect_that_the_next_one_measured(binary):
+    """A round's measured effect is what the following decision says of it."""
+    rounds = binary["search"]["rounds"]
+    assert [r["move"] for r in rounds] == ["widen", "narrow", "stop"]
+    assert rounds[0]["measured"] == pytest.approx(0.0025)
+    assert rounds[-1]["measured"] is None
+    assert rounds[0]["diagnoses"][0]["code"] == "edge_of_range"
+    assert sum(r["trials"] for r in rounds) == sum(
+        t["purpose"] == "search" and t["loss"] is not None for t in binary["search"]["trials"]
+    )
+
+
+def test_the_incumbent_only_falls(binary):
+    """Each entry is a new best; the last is the smallest loss of the search."""
+    losses = [entry["loss"] for entry in binary["search"]["incumbent"]]
+    assert losses == sorted(losses, reverse=True)
+    searched = [t["loss"] for t in binary["search"]["trials"] if t["purpose"] == "search"]
+    assert losses[-1] == min(loss for loss in searched if loss is not None)
+
+
+def test_failures_are_told_once_with_their_trials(binary):
+    """Trials that failed for the same reason are one entry; cancelled ones are no failures."""
+    failures = binary["search"]["failures"]
+    assert [len(f["trials"]) for f in failures] == [3, 1]
+    assert failures[0]["message"] == "the matrix is singular"
+    assert sum(entry["failed"] for entry in binary["search"]["learners"]) == 4
+
+
+def test_what_was_not_measured_is_none_and_never_zero():
+    """Without latency scores and peak memory the efficiency table says so."""
+    records = studies.complete(Task.BINARY)
+    bare = []
+    for record in records:
+        payload = dict(record.payload)
+        if record.kind == "verdict":
+            keep = [s for s in payload["scores"] if s["metric"] in ("roc_auc", "latency_p95_ms")]
+            payload["scores"] = keep
+        if record.kind == "outcome":
+            payload["outcome"] = {**payload["outcome"], "peak_bytes": 0}
+        bare.append(replace(record, payload=payload))
+    found = {e["metric"]: e for e in evidence.collect(bare)["efficiency"]}
+    assert found["latency_p50_ms"]["estimate"] is None
+    assert found["throughput_rows_per_s"]["estimate"] is None
+    assert found["peak_memory_mb"]["estimate"] is None
+    assert found["latency_p95_ms"]["estimate"] > 0
+    assert found["size_mb"]["estimate"] == pytest.approx(0.412)
+
+
+def test_the_story_has_one_entry_for_each_decision(binary):
+    """Split, metric, learners, strategy, rounds, choice, look and verdict are told in order."""
+    titles = [d["title"] for d in binary["decisions"]]
+    for title in ("Objectives", "Validation", "Learners and parameters", "Strategy", "Choice"):
+        assert titles.count(title) == 1
+    assert sum("After round" in title for title in titles) == 3
+    assert titles.index("Opening the seal") < titles.index("Met, but not yet proven")
+    assert all(d["text"].endswith((".", "!", "?")) for d in binary["decisions"])
+
+
+def test_the_place_of_the_sealed_rows_is_not_told(binary):
+    """Nothing that people can read says where the sealed rows lie."""
+    assert "sealed.arrow" not in json.dumps(binary)
+
+
+@pytest.mark.parametrize(
+    ("records", "state", "first"),
+    [
+        (studies.blocked, "blocked", "A column gives the target away"),
+        (studies.interrupted, "interrupted", "Run the same command again"),
+        (list, "under way", ""),
+    ],
+)
+def test_unfinished_studies_say_how_far_they_got(records, state, first):
+    """No verdict, the right state, and the first thing to do."""
+    found = evidence.collect(records())
+    assert found["verdict"] is None
+    assert found["progress"]["state"] == state
+    assert first in (found["next"][0]["title"] if found["next"] else "")
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("cut", range(0, 334, 9))
+def test_every_prefix_of_a_ledger_can_be_told(cut):
+    """A study may stop after any record: collecting never fails and never invents a verdict."""
+    records = studies.complete(Task.MULTICLASS)[:cut]
+    found = evidence.collect(records)
+    json.dumps(found, allow_nan=False)
+    assert (found["verdict"] is not None) == any(r.kind == "verdict" for r in records)
+    done = [step["title"] for step in found["progress"]["steps"] if step["done"]]
+    assert len(done) <= len({r.kind for r in records})
+
+
+def test_a_study_without_a_successful_trial():
+    """When every trial fails the page says so and advises to find out why."""
+    study = studies.Study(Task.BINARY)
+    study.begin()
+    study.audit()
+    study.prepare()
+    for i in range(4):
+        status, message = studies.Status.FAILED, "no memory for the kernel"
+        study.trial(f"t{i}", "svm", {}, "search", None, status=status, message=message)
+    study.scribe.add("study", "ended", {"exit": 3, "reason": "no trial succeeded", "seconds": 9.0})
+    found = evidence.collect(study.scribe.records)
+    assert found["progress"]["state"] == "failed"
+    assert "no trial succeeded" in found["progress"]["text"]
+    assert found["next"][0]["title"] == "Find out why trials fail"
+    assert "no memory for the kernel" in found["next"][0]["text"]
+
+
+def test_a_second_look_and_changed_objectives_are_visible():
+    """The newest look is shown with its count; objectives changed after sealing are told."""
+    study = studies.Study(Task.BINARY)
+    study.whole()
+    study.test(looks=2)
+    easier = [
+        replace(o, target=0.8 if o.metric == "roc_auc" else o.target) for o in study.objectives
+    ]
+    study.scribe.add("objectives", "objectives", {"objectives": easier, "reason": "changed"})
+    found = evidence.collect(study.scribe.records)
+    assert found["verdict"]["looks"] == 2
+    assert len(found["verdict"]["earlier"]) == 1
+    assert found["objectives"]["revision"]["sealed"][0] == "roc_auc >= 0.86"
+    assert found["objectives"]["revision"]["now"][0] == "roc_auc >= 0.8"
+
+
+def test_an_explanation_that_failed_is_told():
+    """The reason reaches the evidence; nothing else is missing."""
+    study = studies.Study(Task.REGRESSION)
+    study.whole()
+    study.scribe.add("report", "explanation", {"failed": "out of memory"})
+    found = evidence.collect(study.scribe.records)
+    assert found["model"]["failed"] == "out of memory"
+    assert found["model"]["importance"] == []
+
+
+def test_large_studies_are_cut_and_say_so():
+    """Thousands of trials are thinned to the best ones; the count that was left out is told."""
+    study = studies.Study(Task.BINARY, trials=30)
+    records = study.whole()
+    by_kind = {kind: [r for r in records if r.kind == kind] for kind in ("trial", "scored")}
+    many = list(records)
+    for i in range(3000):
+        asked, scored = by_kind["trial"][5], by_kind["scored"][5]
+        trial = {**asked.payload["trial"], "id": f"x{i:05d}", "reason": "because " * 20}
+        payload = {**scored.payload, "trial": f"x{i:05d}", "loss": -0.5 - i / 1e5, "status": "done"}
+        for draft in (
+            Draft("strategy", "trial", {"trial": trial}),
+            Draft("validate", "scored", payload),
+        ):
+            many.append(Record(len(many) + 1, draft.step, draft.kind, draft.payload, (), 0.0))
+    found = evidence.collect(many)
+    assert len(json.dumps(found, ensure_ascii=False)) < 1_300_000
+    cut = found["shortened"][0]
+    assert (cut["what"], cut["total"]) == ("trials", len(by_kind["trial"]) + 3000)
+    kept = {t["id"] for t in found["search"]["trials"]}
+    assert len(kept) == cut["shown"]
+    assert {"b000", "c000", "x02999"} <= kept
+    assert "x00000" not in kept
+
+
+def test_endless_text_is_cut():
+    """A message of a megabyte cannot fill the page."""
+    assert len(evidence.plain("x" * 1_000_000)) == 1_000
