@@ -25,8 +25,9 @@ _PATIENCE = 16
 _DEFAULT_EPOCHS = 60
 _FULL_RATE_STEPS = 2_000
 _FULL_RATE_EPOCHS = 10
-"""Steps and epochs before the learning rate starts to fall (whichever is later). It depends on the
-epoch alone, not on a loss, so that a refit without rows to stop on follows the same path."""
+"""Steps and epochs before the learning rate starts to fall (whichever is later, but half of all
+epochs at most). It depends on the epoch alone, not on a loss, so that a refit without rows to stop
+on follows the same path."""
 _LOOK_ROWS = 2_000
 """Training rows on which the training loss is measured after each epoch."""
 _GORISHNIY = "Gorishniy et al. 2021 (arXiv 2106.11959), table 14, MLP"
@@ -114,9 +115,10 @@ class Mlp(TableLearner):
         return Space(
             (
                 Float(
-                    name="learning_rate", low=1e-4, high=1e-2, default=1e-3, scale="log",
-                    limits=(1e-6, 0.3), effect="capacity",
-                    source=f"{_GORISHNIY}: 1e-5 to 1e-2 log; default: {_SKLEARN}",
+                    name="learning_rate", low=1e-4, high=1e-2, scale="log", limits=(1e-6, 0.3),
+                    default=1e-3 if dataset.task.classifies else 3e-3, effect="capacity",
+                    source=f"{_GORISHNIY}: 1e-5 to 1e-2 log; default: {_SKLEARN}, more for values"
+                    " as in RealMLP (arXiv 2407.04491)",
                 ),
                 Int(
                     name="layers", low=1, high=4, default=2, limits=(1, 8), effect="capacity",
@@ -202,7 +204,8 @@ class _Training:
             random_state=np.random.RandomState(sample.seed),
         )
         batches = math.ceil(len(sample.y) / self._network.batch_size)
-        self._tau = max(_FULL_RATE_EPOCHS, math.ceil(_FULL_RATE_STEPS / batches))
+        epochs = max(_FULL_RATE_EPOCHS, math.ceil(_FULL_RATE_STEPS / batches))
+        self._tau = min(epochs, MOST_EPOCHS // 2)
         self._matrix = sample.matrix.astype(np.float32)
         self._center = 0.0 if sample.seen else float(sample.y.mean())
         self._scale = 1.0 if sample.seen else float(sample.y.std()) or 1.0
