@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ seed: 1
 def start(folder: Path) -> subprocess.Popen[bytes]:
     """`attain run`, quietly, in a process of its own."""
     command = [sys.executable, "-m", "attain", "run", "attain.yaml", "--json"]
-    log = (folder / "run.log").open("ab")
-    return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment())
+    with (folder / "run.log").open("ab") as log:
+        return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment())
 
 
 def environment() -> dict[str, str]:
@@ -75,7 +76,7 @@ def records(folder: Path) -> list[tuple[int, str, str, dict[str, Any]]]:
     ledger = folder / "study" / "ledger.db"
     if not ledger.exists():
         return []
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
         try:
             rows = database.execute(
                 "SELECT id, step, kind, payload FROM records ORDER BY id"

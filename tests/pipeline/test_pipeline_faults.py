@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,7 @@ def test_trials_that_fail_are_recorded_and_the_study_goes_on(spec: Make) -> None
     """Raising, hanging, exiting, NaN, hoarding memory: a status and a message for each."""
     stated = spec(
         learners=[FAULTY],
+        objectives=["roc_auc >= 0.99"],
         budget="16 trials",
         strategy="random",
         folds=2,
@@ -55,9 +57,9 @@ workers: 1
 
 
 def start(folder: Path) -> subprocess.Popen[bytes]:
-    log = (folder / "log").open("ab")
     command = [sys.executable, "-m", "attain", "run", str(folder / "attain.yaml"), "--json"]
-    return subprocess.Popen(command, stdout=log, stderr=log)
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log)
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
@@ -78,7 +80,7 @@ def records(folder: Path) -> list[tuple[int, str, str]]:
     ledger = folder / "study" / "ledger.db"
     if not ledger.exists():
         return []
-    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as database:
         try:
             return database.execute("SELECT id, kind, payload FROM records ORDER BY id").fetchall()
         except sqlite3.OperationalError:  # killed before the table was made
