@@ -79,7 +79,10 @@ def read_arrays(folder: Path, name: str) -> dict[str, np.ndarray]:
         ArtifactError: When the file is missing, damaged, or holds Python objects.
     """
     try:
-        with np.load(inside(folder, name), allow_pickle=False) as file:
+        with (
+            inside(folder, name).open("rb") as handle,  # NumPy leaves a damaged file open
+            np.load(handle, allow_pickle=False) as file,
+        ):
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise ArtifactError(f"{name} of the model cannot be read ({error}) — {_REMEDY}") from error

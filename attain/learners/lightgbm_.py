@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from attain.learners._store import read_json, write_json
 from attain.learners._table import Core, Sample, TableLearner
 
 MOST_ROUNDS = 5_000
+_REMEDY = "the folder is damaged or was altered; get the model anew"
 _FEW_ROWS = 256
 """Up to so many rows one thread is faster than waking the others."""
 _ONE_HOT = 4
@@ -74,7 +76,7 @@ class Booster:
         path = inside(folder, "booster.txt")
         with plain_errors(path):
             path.write_bytes(self.text.encode())
-        write_json(folder, "booster.json", {"seen": self.seen})
+        write_json(folder, "booster.json", {"seen": self.seen, "sha256": _digest(self.text)})
 
 
 class LightGBM(TableLearner):
@@ -132,18 +134,19 @@ class LightGBM(TableLearner):
         return Booster(text, sample.seen), {"rounds": best, "trees": best * max(1, _width(sample))}
 
     def _load(self, folder: Path) -> Core:
-        seen = int(read_json(folder, "booster.json")["seen"])
+        stored = read_json(folder, "booster.json")
+        path = inside(folder, "booster.txt")
         try:
-            text = inside(folder, "booster.txt").read_bytes().decode()
-            core = Booster(text, seen)
-            core.booster.num_trees()
-        except (
-            Exception
-        ) as error:  # LightGBM's own error class cannot be named without importing it
-            raise ArtifactError(
-                f"booster.txt of the model cannot be read ({error}) — get the model anew"
-            ) from error
-        return core
+            text = path.read_bytes().decode()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"booster.txt cannot be read ({error}) — {_REMEDY}") from error
+        if _digest(text) != stored["sha256"]:  # a cut text would end the process inside LightGBM
+            raise ArtifactError(f"booster.txt is not the text that was saved — {_REMEDY}")
+        return Booster(text, int(stored["seen"]))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _capacity(dataset: Dataset) -> tuple[Parameter, ...]:
