@@ -32,7 +32,7 @@ def next_steps(book: Book, evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         book: The records.
-        evidence: With ``progress``, ``verdict``, ``data`` and ``search`` filled in.
+        evidence: With ``progress``, ``verdict``, ``comparison``, ``data`` and ``search`` filled in.
 
     Returns:
         At most eight mappings with ``rank``, ``title``, ``text`` and ``records``.
@@ -41,6 +41,7 @@ def next_steps(book: Book, evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
         *_unblock(book),
         *_continue(evidence),
         *_verdict(evidence),
+        *_surprise(evidence),
         *_diagnoses(evidence),
         *_stop(evidence),
         *_undecidable(book, evidence),
@@ -105,6 +106,32 @@ def _proof(item: Mapping[str, Any]) -> str:
     if item["objective"].get("role") == "goal":
         text += " A second look at the same rows would not settle it: collect new ones."
     return text
+
+
+def _surprise(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """A sealed test that lies outside of what validation led to expect, in either direction."""
+    for metric in evidence["comparison"]:
+        points = {point["kind"]: point for point in metric["points"]}
+        expected, tested = points.get("confirmed"), points.get("sealed")
+        if not expected or not tested or metric["role"] != "goal" or _overlap(expected, tested):
+            continue
+        text = (
+            f"On fresh folds the final model scores {numbers.with_interval(expected)}, on the "
+            f"sealed rows {numbers.with_interval(tested)}; the intervals do not even touch. The "
+            "sealed rows seem unlike the others: compare where they come from, and expect new "
+            "rows to lie anywhere between the two."
+        )
+        name = numbers.words(metric["metric"])
+        title = f"Find out why the test differs from validation: {name}"
+        yield _step(title, text, expected["record"], tested["record"])
+
+
+def _overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two intervals share a value; an unknown end may lie anywhere."""
+    ends = [numbers.finite(score[key]) for score in (a, b) for key in ("low", "high")]
+    if any(end is None for end in ends):
+        return True
+    return bool(b["low"] <= a["high"] and a["low"] <= b["high"])
 
 
 def _diagnoses(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:

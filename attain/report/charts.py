@@ -224,8 +224,10 @@ def _level(
         return
     at = y(known)
     canvas.line(left, at, right, at, kind)
-    text = numbers.stated(known) if kind == "target" else numbers.number(known)
-    canvas.text(right, at - 5, f"{label} {text}", f"{kind}-label", "end")
+    if kind == "target":
+        canvas.text(right, at - 5, f"{label} {numbers.stated(known)}", "target-label", "end")
+    else:  # at the other side, so that the two never cover each other
+        canvas.text(left + 4, at - 5, f"{label} {numbers.number(known)}", "reference-label")
 
 
 def palette(search: Item) -> dict[str, int]:

@@ -209,9 +209,10 @@ def comparison(book: Book, tried: Sequence[dict[str, Any]]) -> list[dict[str, An
         tried: As `searching.trials` gives them.
 
     Returns:
-        For each metric ``metric``, ``direction``, ``target``, ``unit``, ``low``, ``high`` and
-        ``points``: ``label``, ``kind`` (``baseline``, ``naive``, ``confirmed`` or ``sealed``), the
-        score and ``record``. Metrics measured at one place only are left out.
+        For each metric ``metric``, ``direction``, ``target``, ``role``, ``unit``, ``low``, ``high``
+        and ``points``: ``label``, ``kind`` (``baseline``, ``naive``, ``confirmed``, ``baseline
+        sealed`` or ``sealed``), the score and ``record``. Metrics measured at one place only are
+        left out.
     """
     _, objectives = newest(book.objectives)
     found = []
@@ -220,7 +221,7 @@ def comparison(book: Book, tried: Sequence[dict[str, Any]]) -> list[dict[str, An
         points = _points(book, tried, objective.metric, sealed=sealed)
         if len(points) > 1:
             statement = plain(objective)
-            keys = ("metric", "direction", "target", "unit", "low", "high")
+            keys = ("metric", "direction", "target", "role", "unit", "low", "high")
             found.append({**{k: statement[k] for k in keys}, "points": points})
     return found
 

@@ -222,3 +222,20 @@ def test_large_studies_are_cut_and_say_so():
 def test_endless_text_is_cut():
     """A message of a megabyte cannot fill the page."""
     assert len(evidence.plain("x" * 1_000_000)) == 1_000
+
+
+def test_a_test_that_surprises_is_told():
+    """Disjoint intervals of fresh folds and sealed rows are pointed out; touching ones are not."""
+    records = studies.complete(Task.BINARY)
+    title = "Find out why the test differs from validation: ROC AUC"
+    assert title not in [step["title"] for step in evidence.collect(records)["next"]]
+    moved = []
+    for record in records:
+        payload = json.loads(json.dumps(record.payload))
+        if record.kind == "choice":
+            for score in payload["confirmed"]:
+                score |= {k: score[k] - 0.2 for k in ("estimate", "low", "high")}
+        moved.append(replace(record, payload=payload))
+    step = next(s for s in evidence.collect(moved)["next"] if s["title"] == title)
+    assert "do not even touch" in step["text"]
+    assert len(step["records"]) == 2
