@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from attain.core.types import Record
 from attain.report.numbers import finite
@@ -67,6 +66,8 @@ def _column(values: Sequence[Any]) -> np.ndarray:
     The divergence between two densities does not change under a monotone transformation, so ranks
     put numbers on the unit scale without knowing whether they were searched on a log scale.
     """
+    from scipy.stats import rankdata  # here, because scipy.stats takes long to import
+
     present = [v for v in values if v is not None]
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in present):
         known = sorted({str(v) for v in present})
