@@ -23,7 +23,7 @@ FORBIDDEN = {
     r"#\s*noqa(?!:)": "a silenced lint without its code",
     PICKLE: "pickle runs foreign code; models and files never use it",
     r"\byaml\.load\b": "YAML is loaded safely or not at all",
-    r"\b(eval|exec)\(": "evaluated text",
+    r"(?<![.\w])(eval|exec)\(": "evaluated text",
     r"\bbreakpoint\(": "a debugger",
 }
 

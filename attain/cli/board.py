@@ -124,7 +124,7 @@ def advance(board: Board, notice: Notice) -> Board:
         running=notice.running,
         trials=notice.trials,
         trials_total=notice.trials_total,
-        elapsed=notice.elapsed,
+        elapsed=board.elapsed if "ended" in board.seen else notice.elapsed,
         seconds_total=notice.seconds_total,
     )
     if notice.record is not None:
@@ -196,7 +196,7 @@ def _split(board: Board, payload: Payload) -> Board:
 def _selection(board: Board, payload: Payload) -> Board:
     learners = [c["name"] for c in payload["learners"] if c["used"]]
     tuned = sum(1 for c in payload["parameters"] if c["used"])
-    return _fact(board, "parameters", f"{plural(tuned, 'parameter')} of {listed(learners)}")
+    return _fact(board, "parameters", f"{plural(tuned, 'parameter')} of {listed(learners, most=8)}")
 
 
 def _strategy(board: Board, payload: Payload) -> Board:
@@ -290,6 +290,10 @@ def _verdict(board: Board, payload: Payload) -> Board:
     return _fact(replace(board, sealed=sealed), "test", text)
 
 
+def _ended(board: Board, payload: Payload) -> Board:
+    return replace(board, elapsed=float(payload["seconds"]))
+
+
 _ABSORB: Mapping[str, Callable[[Board, Payload], Board]] = {
     "study": _study,
     "objectives": _objectives,
@@ -308,4 +312,5 @@ _ABSORB: Mapping[str, Callable[[Board, Payload], Board]] = {
     "choice": _choice,
     "refit": _refit,
     "verdict": _verdict,
+    "ended": _ended,
 }

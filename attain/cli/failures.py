@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import errno
 import platform
+import shlex
+import shutil
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 from collections.abc import Sequence
@@ -62,7 +65,7 @@ def explain(error: BaseException, call: Call) -> tuple[Exit, tuple[Problem, ...]
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Exit.INTERRUPTED, (messages.ABORTED,)
     if isinstance(error, Interrupted):
-        return error.exit_code, (messages.interrupted(str(error), call.command),)
+        return error.exit_code, (messages.interrupted(str(error), call.arguments),)
     if isinstance(error, AttainError):
         problems = getattr(error, "problems", None) or (_problem(str(error)),)
         return error.exit_code, tuple(problems)
@@ -90,24 +93,43 @@ def block(word: str, problems: Sequence[Problem]) -> str:
     style = "warn" if word == "stopped" else "bad"
     head = paint(f"{word}:", style)
     if len(problems) == 1:
-        first, *rest = _lines(problems[0])
-        return "\n".join([f"{head} {paint(first)}", *(f"  {paint(line)}" for line in rest)])
+        first, *rest = _lines(problems[0], indent=2)
+        return "\n".join([f"{head} {paint(first)}", *map(paint, rest)])
     lines = [f"{head} {len(problems)} problems"]
     for number, problem in enumerate(problems, start=1):
-        first, *rest = _lines(problem)
-        lines += [f"  {number}. {paint(first)}", *(f"     {paint(line)}" for line in rest)]
+        first, *rest = _lines(problem, indent=5)
+        lines += [f"  {number}. {paint(first)}", *map(paint, rest)]
     return "\n".join(lines)
 
 
-def _lines(problem: Problem) -> list[str]:
+def _lines(problem: Problem, indent: int) -> list[str]:
     """Rule and value, then place and next step on lines of their own."""
     first = problem.rule + (f" (got {problem.value})" if problem.value else "")
-    lines = first.split("\n")
+    lines = [(line, " " * indent) for line in first.split("\n")]
     if problem.place:
-        lines.append(f"where: {problem.place}")
+        lines.append((f"where: {problem.place}", " " * (indent + 7)))
     if problem.remedy:
-        lines.append(f"next:  {problem.remedy}")
-    return lines
+        lines.append((f"next:  {problem.remedy}", " " * (indent + 7)))
+    return [
+        part
+        for number, (line, hang) in enumerate(lines)
+        for part in _wrapped(line, "" if number == 0 else " " * indent, hang)
+    ]
+
+
+def _wrapped(line: str, indent: str, hang: str) -> list[str]:
+    """Lines as wide as the terminal; in a pipe and in logs they stay whole."""
+    if not sys.stderr.isatty():
+        return [indent + line]
+    width = max(40, shutil.get_terminal_size().columns)
+    return textwrap.wrap(
+        line,
+        width if indent else width - len("stopped: "),
+        initial_indent=indent,
+        subsequent_indent=hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _problem(message: str) -> Problem:
@@ -135,7 +157,7 @@ def _crash_file(error: BaseException, call: Call) -> Path | None:
     place = folder / "logs" if folder and folder.is_dir() else Path(tempfile.gettempdir())
     path = place / f"attain-crash-{time.strftime('%Y%m%d-%H%M%S')}.log"
     facts = f"attain {__version__}, Python {sys.version.split()[0]}, {platform.platform()}"
-    said = "attain " + " ".join(call.arguments)
+    said = f"attain {shlex.join(call.arguments)}"
     try:
         place.mkdir(parents=True, exist_ok=True)
         trace = "".join(traceback.format_exception(error))

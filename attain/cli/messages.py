@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,26 +14,25 @@ NO_MEMORY = Problem(
     "this machine has run out of memory",
     remedy="close other programs, or set fewer `workers` in the study file",
 )
-CONTINUE = {
-    "run": "continue with: attain run",
-    "test": "continue with the same command; the look at the seal that was announced counts",
-}
+ALREADY_ENDED = (
+    "this study had ended before, and nothing was run; for a new one, name another `output` folder"
+)
 
 
-def interrupted(reason: str, command: str) -> Problem:
+def interrupted(reason: str, arguments: Sequence[str]) -> Problem:
     """How to go on after a clean stop.
 
     Args:
         reason: What the study said.
-        command: Which command was stopped.
+        arguments: What was typed after ``attain``.
 
     Returns:
-        The reason and the next step.
+        The reason and the command that continues.
     """
     said = reason.partition(" — ")[0]
     return Problem(
         f"{said}; every finished trial is kept",
-        remedy=CONTINUE.get(command, "run the same command again"),
+        remedy=f"continue with: attain {shlex.join(arguments)}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from attain.core.types import Dataset, Finding, FindingState, Severity
 from attain.report.numbers import listed, plural
 
 if TYPE_CHECKING:
-    from attain.parameters.select import Choice
+    from attain.core.space import Parameter
     from attain.pipeline.api import Diagnostic, PlanView, Result, StudySpec
 
 SEVERITY_STYLES: Mapping[Severity, str] = {
@@ -109,19 +110,25 @@ def _short_findings(findings: Sequence[Finding]) -> list[tuple[str, Cell]]:
 
 
 def _selection(view: PlanView) -> list[list[Cell]]:
+    """A line for each learner, and under it what is tuned of it."""
     if view.selection is None:
         return []
-    tuned = {p.name: str(p).partition(",")[0] for p in view.selection.space}
-    rows: list[list[Cell]] = [_choice(c, "learner") for c in view.selection.learners]
-    rows += [["tuned", tuned[c.name]] for c in view.selection.parameters if c.name in tuned]
+    rows: list[list[Cell]] = []
+    for choice in view.selection.learners:
+        style = "" if choice.used else "dim"
+        name = choice.name if choice.used else f"not {choice.name}"
+        rows.append([(name, style), (choice.reason, style)])
+        tuned = [p for p in view.selection.space if p.name.startswith(f"{choice.name}.")]
+        if choice.used and tuned:
+            rows.append(["", ("tunes " + "; ".join(map(_range, tuned)), "dim")])
     fixed = sum(1 for c in view.selection.parameters if not c.used)
     return [*rows, ["fixed", f"{plural(fixed, 'parameter')} at known-good values"]]
 
 
-def _choice(choice: Choice, noun: str) -> list[Cell]:
-    word = noun if choice.used else f"no {noun}"
-    style = "" if choice.used else "dim"
-    return [(word, style), (f"{choice.name}: {choice.reason}", style)]
+def _range(parameter: Parameter) -> str:
+    """Such as ``num_leaves 4 to 79 (log)``: without prefix, start and condition."""
+    bare = replace(parameter, name=parameter.name.partition(".")[2], default=None, when=())
+    return str(bare).replace(": ", " ", 1)
 
 
 def _workers(workers: tuple[int, int]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import click
@@ -34,7 +35,7 @@ def command(
     Ctrl-C once finishes cleanly, twice stops at once; in both cases the same command continues.
     The exit code is the verdict: 0 met, 3 not met, 4 not decidable with so few rows.
     """
-    from attain.cli import tables
+    from attain.cli import messages, tables
     from attain.cli.output import emit
     from attain.cli.progress import progress
     from attain.pipeline import api
@@ -42,6 +43,9 @@ def command(
     overrides = {"trials": trials, "minutes": minutes, "workers": workers, "seed": seed}
     spec = api.load_spec(file_of(study_file), overrides)
     call.folder = spec.folder
+    began = time.time()
     with progress() as listen:
         result = api.run(spec, listen=listen)
+    if result.records[-1].at < began:
+        click.echo(messages.ALREADY_ENDED, err=True)
     return emit(call, tables.result(result), tables.result_payload(result), result.exit)
