@@ -13,7 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from attain.cli.board import Board, advance
+from attain.cli.absorb import advance, is_old
+from attain.cli.board import Board
 from attain.cli.messages import STOPPING
 from attain.cli.steps import STEPS, Goal, fact, goals, spent, state, under_way
 from attain.report.numbers import plural, printable
@@ -33,12 +34,16 @@ FEW_LINES = 24  # in a lower window the parts that matter least are left out
 class LiveView:
     """Draws the board in place. A listener, and a context manager that ends the drawing.
 
+    Nothing is drawn while an earlier run is only read back: a study that has ended, or a look that
+    is refused, shows its answer and no block.
+
     Args:
         console: A terminal.
     """
 
     def __init__(self, console: Console) -> None:
         self.board = Board()
+        self._began = time.time()
         self._live = Live(
             _Drawing(self), console=console, refresh_per_second=FRAMES, redirect_stdout=False
         )
@@ -46,9 +51,10 @@ class LiveView:
     def __call__(self, notice: Notice) -> None:
         """Take in what happened; the drawing thread shows it within an eighth of a second."""
         self.board = advance(self.board, notice)
+        if not self._live.is_started and not is_old(notice, self._began):
+            self._live.start()
 
     def __enter__(self) -> LiveView:
-        self._live.start()
         return self
 
     def __exit__(

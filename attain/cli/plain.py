@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from attain.cli.board import Board, advance
+from attain.cli.absorb import advance, is_old
+from attain.cli.board import Board
 from attain.cli.messages import STOPPING
 from attain.cli.steps import clock, goals, spent
 from attain.report.numbers import number, printable, seconds
@@ -40,18 +41,15 @@ class PlainView:
         """Take in what happened, and write about it if it matters."""
         before = self.board
         self.board = advance(before, notice)
+        if is_old(notice, self._began):
+            return
         if notice.record is not None:
-            self._record(before, notice.record)
+            for line in lines(before, self.board, notice.record):
+                self._line(line)
         elif notice.kind == "tick":
             self._tick()
         elif notice.text and not self.board.stopping:
             self._line(notice.text)
-
-    def _record(self, before: Board, record: Record) -> None:
-        if record.at < self._began and record.kind != "ended":
-            return  # read back from an earlier run
-        for line in lines(before, self.board, record):
-            self._line(line)
 
     def _tick(self) -> None:
         # Asked to stop inside a signal handler, which must not write; so it is said here.

@@ -10,7 +10,8 @@ from cli_story import FAST, SECONDS, TOTAL, Teller, ending, opening, search, sto
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attain.cli.board import Board, advance
+from attain.cli.absorb import advance
+from attain.cli.board import Board
 from attain.cli.steps import STEPS, clock, fact, goals, spent, state, under_way
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterable
 from functools import reduce
 
@@ -11,7 +12,8 @@ from cli_story import Teller, ending, opening, search, story
 from rich.console import Console
 
 from attain.cli import progress as progress_module
-from attain.cli.board import Board, advance
+from attain.cli.absorb import advance
+from attain.cli.board import Board
 from attain.cli.live import LiveView, draw
 from attain.cli.messages import STOPPING
 from attain.cli.plain import QUIET_SECONDS, PlainView
@@ -109,11 +111,22 @@ def test_live_drawing_leaves_the_last_block_on_the_screen():
     """When the study ends the block stays, and the cursor stands below it."""
     console = Console(file=io.StringIO(), width=100, height=40, force_terminal=True, no_color=True)
     with LiveView(console) as view:
-        for notice in story():
+        for notice in story(Teller(time.time())):
             view(notice)
     text = console.file.getvalue()
     assert "sealed: met, unproven" in text
     assert text.endswith(("\n", "\x1b[?25h"))
+
+
+def test_reading_back_an_ended_study_draws_and_writes_nothing():
+    """Its answer is the result on stdout; a block or a log of the past would only be in the way."""
+    console = Console(file=io.StringIO(), width=100, height=40, force_terminal=True)
+    old = [n for n in story() if n.record is not None]
+    with LiveView(console) as view:
+        for notice in old:
+            view(notice)
+    assert console.file.getvalue() == ""
+    assert _plain(old, now=lambda: 1e9) == []
 
 
 def test_plain_lines_tell_the_story_once():
@@ -198,7 +211,7 @@ def test_no_color_removes_colours_but_not_the_block(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     console = Console(file=io.StringIO(), width=100, height=40, force_terminal=True)
     with LiveView(console) as view:
-        for notice in story():
+        for notice in story(Teller(time.time())):
             view(notice)
     text = console.file.getvalue()
     assert "\x1b[32m" not in text
