@@ -40,7 +40,8 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``split``, ``fold``, ``seed``,
-            ``threads``, ``metrics`` (names whose measurements are wanted), ``out`` (file for the
+            ``threads``, ``metrics`` (names whose measurements are wanted), ``seconds`` (after which
+            a learner that learns in steps stops with what it has), ``out`` (file for the
             predictions, relative to the folder).
         progress: Told of each look at the fit under way.
 
@@ -100,7 +101,13 @@ def _fit(
         seed=payload["seed"],
         threads=payload["threads"],
     )
-    return train(learner, payload["config"], data, on_point=lambda p: progress(encode(p)))
+    return train(
+        learner,
+        payload["config"],
+        data,
+        on_point=lambda p: progress(encode(p)),
+        seconds=payload.get("seconds"),
+    )
 
 
 def _failed(trained: Trained, began: float) -> dict[str, Any]:

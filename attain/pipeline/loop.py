@@ -25,6 +25,7 @@ from attain.pipeline.trials import Trials, best
 from attain.refine.decide import Progress, decide
 from attain.stats.compare import corrected_difference
 
+FIRST_ROUND = 3
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
 FINALISTS = 3
 BASELINES = {
@@ -186,6 +187,13 @@ class Search:
         return left - FINALISTS * typical / self.trials.workers
 
     def _round_size(self) -> int:
+        """Trials between decisions; the first look comes when every learner's default is known.
+
+        Looks are pre-set: looking after every trial would be optional stopping.
+        """
+        if self.round == 1:
+            root = next((p for p in self.ready.space if p.name == "learner"), None)
+            return max(len(getattr(root, "choices", ())), FIRST_ROUND)
         allowed = self.study.budget.trials
         if allowed is None:
             return 10

@@ -16,6 +16,8 @@ from attain.pipeline.study import Study
 
 FIT_FOLD = "attain.pipeline.jobs:fit_fold"
 MOST_LOST = 3
+LARGEST_SHARE = 0.1  # of the time budget, for one trial
+LEAST_SECONDS = 2.0  # for one fit, however small the budget
 _JOB_FIELDS = {f.name for f in fields(Outcome)} - {"trial", "fold", "seconds", "peak_bytes", "log"}
 
 
@@ -191,10 +193,22 @@ class Trials:
             "seed": derive(trial.seed, "fold", fold),
             "threads": self.limits.threads,
             "metrics": metrics,
+            "seconds": self._soft_seconds(trial),
             "out": f"trials/{trial.id}-f{fold}.npz",
         }
         name = f"{trial.id}-f{fold}" + (f"-again{attempt}" if attempt else "")
         return Job(name, FIT_FOLD, payload, self.limits)
+
+    def _soft_seconds(self, trial: Trial) -> float | None:
+        """When a fit stops with what it has, so that no trial takes more than a tenth of the time.
+
+        Without a time budget there is no such limit, and a study replays exactly.
+        """
+        minutes = self.study.budget.minutes
+        if minutes is None:
+            return None
+        share = minutes * 60 * self.workers * LARGEST_SHARE / trial.split.jobs
+        return max(share, LEAST_SECONDS)
 
     def _ended(self, event: Event) -> list[str]:
         trial_id, fold = self._running.pop(event.job)

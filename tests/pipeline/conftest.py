@@ -53,7 +53,7 @@ def spec(tmp_path: Path) -> Callable[..., StudySpec]:
         stated = {
             "data": str(path),
             "target": "label",
-            "objectives": ["roc_auc >= 0.7"],
+            "objectives": ["roc_auc >= 0.7", "maximize accuracy"],
             "learners": [FAKE],
             "budget": "6 trials",
             "folds": 3,
