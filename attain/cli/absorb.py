@@ -1,4 +1,4 @@
-"""How each notice changes the board: a fold, so that reading a study back gives the same picture."""
+"""How each notice changes the board: a fold, so a study read back gives the same picture."""
 
 from __future__ import annotations
 
