@@ -273,7 +273,8 @@ def _ranks_and_codes(
             rank = column.rank()
             ranks[i] = rank.fillna(rank.median()).fillna(0.0).to_numpy(dtype=float)
         else:
-            codes[i] = column.astype(str).factorize()[0]
+            # Missing is a category of its own: -1 would be no category at all.
+            codes[i] = column.factorize(use_na_sentinel=False)[0]
     return ranks, codes
 
 

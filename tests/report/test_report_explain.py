@@ -374,3 +374,14 @@ def test_inactive_and_constant_parameters_do_not_disturb():
     found = {entry["parameter"]: entry["share"] for entry in hyper.importance(scribe.records)}
     assert set(found) == {"kind", "depth"}
     assert min(found.values()) > 0
+
+
+def test_missing_cells_are_a_category_of_their_own():
+    """A category with missing cells is compared like any other, whatever pandas calls missing."""
+    rng = np.random.default_rng(4)
+    words = pd.Series(rng.choice(["a", "b"], 300)).where(rng.random(300) > 0.2)
+    frame = pd.DataFrame({"word": words, "twin": words, "number": rng.normal(size=300)})
+    for kind in (object, "str"):
+        found = association(frame.astype({"word": kind, "twin": kind}))
+        assert found[0, 1] == pytest.approx(1.0, abs=0.02)
+        assert found[0, 2] < 0.2
