@@ -88,7 +88,7 @@ def _fit(
     """Fit on the rows at `index`; without hints a part of them is set aside to stop early on."""
     hints = payload.get("hints") or {}
     fit_index, stop = index, None
-    if learner.stops_early and not hints:
+    if getattr(learner, "stops_early", False) and not hints:
         fit_index, stop_index = carve_stop(
             rows, index, classifies=dataset.task.classifies, seed=payload["seed"]
         )
