@@ -140,8 +140,8 @@ def _choice(before: Board, after: Board, payload: Payload) -> Lines:
 
 
 def _intent(before: Board, after: Board, payload: Payload) -> Lines:
-    reason = f": {payload['reason']}" if payload["reason"] else ""
-    yield f"opening the seal, look {payload['look']}{reason}"
+    if payload["look"] > 1:  # the first is announced by the step itself
+        yield f"look {payload['look']} at the sealed rows: {payload['reason']}"
 
 
 def _verdict(before: Board, after: Board, payload: Payload) -> Lines:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from attain.cli.board import Board
 from attain.core.types import Objective
-from attain.report.numbers import estimate, plural, seconds, with_interval
+from attain.report.numbers import estimate, plural, with_interval
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def spent(board: Board) -> str:
     elif board.elapsed:
         parts.append(clock(board.elapsed))
     if board.seconds_left is not None and board.elapsed:
-        parts.append(f"about {seconds(round(board.seconds_left))} left")
+        parts.append(f"about {clock(board.seconds_left)} left")
     return ", ".join(parts)
 
 

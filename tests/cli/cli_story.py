@@ -205,6 +205,7 @@ def ending(tell: Teller) -> Iterator[Notice]:
     yield tell.notice("progress", text="refitting on all unsealed rows", step="train")
     yield tell.record("train", "refit", trial="t0004", rows=26_048, digest="d", seconds=2.0)
     yield tell.record("sealed", "intent", digest="d", look=1, reason="", fingerprint="f")
+    yield tell.notice("progress", text="opening the seal", step="sealed")
     yield tell.record("sealed", "verdict", verdict=verdict(), scores=[], baseline=[], seconds=1.0)
     yield tell.record("study", "ended", exit=0, reason="met", seconds=91.0)
 

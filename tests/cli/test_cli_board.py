@@ -166,7 +166,7 @@ def test_time_left_is_that_of_the_nearer_limit():
     """Ten of forty trials in ten seconds leave thirty, whatever the longer limit says."""
     board = Board(trials=10, trials_total=TOTAL, elapsed=10.0, seconds_total=SECONDS)
     assert board.seconds_left == pytest.approx(30.0)
-    assert "about 30.0\u00a0s left" in spent(board)
+    assert "about 0:30 left" in spent(board)
     confirming = replace(board, seen=frozenset({"finalists"}))
     assert confirming.seconds_left is None
     assert "left" not in spent(confirming)

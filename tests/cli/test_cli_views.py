@@ -147,13 +147,21 @@ def test_plain_lines_tell_the_story_once():
         "round 1, narrow: lightgbm leads",
         "finalists: t0004, t0001",
         "t0004 is final",
-        "opening the seal, look 1",
+        "opening the seal",
         "roc_auc >= 0.915: 0.9280 (0.9230 to 0.9330), sealed: met",
         "ended after 1\u00a0min 31\u00a0s: met",
     ):
         assert text.count(part) == 1, part
     assert all(line.startswith("[") for line in said)
     assert "best so far: t0002" not in text, "a trial that is not better is no news"
+
+
+def test_a_further_look_is_told_with_its_reason():
+    """Whoever reads the log sees that the seal was opened again, and why."""
+    tell = Teller()
+    news = {"digest": "d", "fingerprint": "f", "reason": "wrong metric"}
+    (line,) = _plain([tell.record("sealed", "intent", look=2, **news)])
+    assert line.endswith("look 2 at the sealed rows: wrong metric")
 
 
 def test_plain_lines_are_rare_when_nothing_happens():
