@@ -88,8 +88,8 @@ class Learner(Protocol):
     """A family of models.
 
     Attributes:
-        stops_early: Whether `fit` makes use of `FitData.stop`; if not, or if a learner does not say,
-            those rows train instead.
+        stops_early: Whether `fit` makes use of `FitData.stop`; if not, or if it is not said, those
+            rows train instead.
     """
 
     stops_early: bool = False

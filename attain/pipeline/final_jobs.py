@@ -27,7 +27,7 @@ from attain.validate.score import measured, score
 
 PROBE_ROWS = 500
 LATENCY_SECONDS = 2.0
-EXPLAIN_SECONDS = 20.0
+EXPLAIN_SECONDS = 10.0
 
 
 def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:

@@ -257,7 +257,12 @@ class Search:
             self.proposing = True
 
     def _progress(self, trials_left: float) -> Progress:
-        history = [o for o in self.trials.history() if o.status != "running"]
+        trials = self.trials.trials
+        history = [
+            o
+            for o in self.trials.history()
+            if o.status != "running" and trials[o.trial].purpose == "search"
+        ]
         leader = best(s for s in self.trials.scored.values() if s.search)
         before = self._decisions()
         return Progress(
