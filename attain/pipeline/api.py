@@ -154,7 +154,7 @@ def _plan_view(study: Study, spec: StudySpec, blocked: str) -> PlanView:
     selection = decode(Selection, payload["selection"]) if "selection" in payload else None
     strategy = payload.get("strategy", {"name": "", "reason": ""})
     seal = payload["seal"]["seal"]
-    fits = f" x {split.jobs} fits each" if split else ""
+    fits = f"; {split.jobs} fits for each trial" if split else ""
     return PlanView(
         dataset=decode(Dataset, payload["dataset"]["dataset"]),
         objectives=decode(tuple[Objective, ...], payload["objectives"]["objectives"]),

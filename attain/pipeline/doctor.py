@@ -86,8 +86,8 @@ def _boosting() -> Diagnostic:
     try:
         return Diagnostic("lightgbm", True, metadata.version("lightgbm"))
     except metadata.PackageNotFoundError:
-        remedy = "pip install 'attain[boost]'; without it boosted trees are left out"
-        return Diagnostic("lightgbm", False, "not installed", remedy)
+        text = "not installed: boosted trees are left out (pip install 'attain[boost]')"
+        return Diagnostic("lightgbm", True, text)
 
 
 def _study(folder: Path) -> Iterator[Diagnostic]:

@@ -17,6 +17,7 @@ from attain.core.seal import Permit, Seal
 from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal
 from attain.data.seal import load_work
 from attain.data.table import to_rows
+from attain.objectives.metrics import lookup
 from attain.pipeline import saved
 from attain.pipeline.jobs import BATCH, Progress, all_folds, folder_bytes, latency, work_rows
 from attain.report.explain import explain as explain_model
@@ -247,6 +248,7 @@ def _scores(
                     trial=name,
                     groups=rows.groups,
                     confidence=confidence,
+                    unit=lookup(metric).unit,
                 )
             )
         except DataError:
@@ -278,6 +280,12 @@ def measured_scores(
         "peak_memory_mb": [refitted["peak_bytes"] / 1e6],
     }
     return [
-        measured(metric, np.asarray(v), trial="final", confidence=confidence)
+        measured(
+            metric,
+            np.asarray(v),
+            trial="final",
+            unit=lookup(metric).unit,
+            confidence=confidence,
+        )
         for metric, v in values.items()
     ]

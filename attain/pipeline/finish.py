@@ -23,7 +23,7 @@ from attain.pipeline.final_jobs import measured_scores
 from attain.pipeline.loop import drain, heed_stop, paired_noise
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.result import Result, exit_of
-from attain.pipeline.scoring import FULL, Scored
+from attain.pipeline.scoring import FULL, Scored, observe
 from attain.pipeline.spec import StudySpec
 from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials, best
@@ -118,7 +118,13 @@ class Ending:
         return self.study.once("refine", "choice", lambda: self._choice(names)).payload
 
     def _finalists(self) -> dict[str, Any]:
-        done = [o for o in self.trials.history() if o.loss is not None and o.trial[0] == "t"]
+        """The best few; a plain linear model is one of them if nothing searched is better."""
+        trials, scored = self.trials.trials, self.trials.scored
+        done = [
+            observe(t, scored[t.id])
+            for t in trials.values()
+            if t.purpose in ("search", "baseline") and t.learner != "baseline" and t.id in scored
+        ]
         noise = paired_noise(self.trials)
         names = finalists(done, most=3, noise=noise)
         reason = f"the best and those within its noise (a loss of {noise:.3g})"

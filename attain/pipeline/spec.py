@@ -11,6 +11,7 @@ from typing import Any, Literal
 from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.registry import aliases, canonical, names
 from attain.core.types import Task
+from attain.objectives import parse
 
 AUTO = "auto"
 DEFAULT_MINUTES = 10.0
@@ -174,9 +175,21 @@ def make_spec(
                 values[key] = _READERS.get(key, _keep)(value)
             except _Broken as broken:
                 problems.append(Problem(broken.rule, repr(value), where(key), broken.remedy))
+    problems += _objective_problems(values, where)
     if problems:
         raise SpecError(problems)
     return StudySpec(**values)
+
+
+def _objective_problems(values: Mapping[str, Any], where: _Where) -> list[Problem]:
+    """What is wrong with the objectives, as far as that can be told without the data."""
+    if not values.get("objectives"):
+        return []
+    try:
+        parse.parse(values["objectives"], values.get("task"))
+    except SpecError as error:
+        return [replace(p, place=f"{where('objectives')}: {p.place}") for p in error.problems]
+    return []
 
 
 class _Broken(Exception):

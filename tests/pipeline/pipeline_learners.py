@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from attain.testing.fakes import FakeLearner
 
 
@@ -22,3 +24,14 @@ class Forgetful(FakeLearner):
 
         model = super().load(folder)
         return replace(model, weights=model.weights * 0.5)
+
+
+class Confused(FakeLearner):
+    """Learns from shuffled targets, so that it is worse than a plain linear model."""
+
+    def fit(self, config: Any, data: Any, report: Any) -> Any:
+        from dataclasses import replace
+
+        shuffled = np.random.default_rng(data.seed).permutation(data.train.y)
+        train = replace(data.train, y=shuffled)
+        return super().fit(config, replace(data, train=train), report)

@@ -15,8 +15,8 @@ from conftest import FAKE, inline, table
 
 from attain.core.errors import BlockedByAudit, Exit, Interrupted, SealError, SpecError
 from attain.core.types import Record, VerdictState
+from attain.pipeline import loop, saved
 from attain.pipeline import run as running
-from attain.pipeline import saved
 from attain.pipeline.notice import Notice
 from attain.pipeline.result import Result
 from attain.pipeline.spec import StudySpec
@@ -196,6 +196,20 @@ def test_nothing_that_works_is_said_plainly(run: Run) -> None:
     assert result.report.exists()
 
 
+@pytest.fixture
+def no_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the linear baseline the searched learner is final."""
+    monkeypatch.setattr(loop, "BASELINES", {"baseline": "always predicts the same"})
+
+
+def test_a_linear_baseline_that_is_best_becomes_final(run: Run) -> None:
+    """A search that finds nothing better than a plain linear model says so by choosing it."""
+    result = run(learners=["pipeline_learners:Confused"])
+    assert payloads(result.records, "choice")[0]["trial"] == "b001"
+    assert result.load().learner_name == "linear"
+
+
+@pytest.mark.usefixtures("no_linear")
 def test_a_model_that_does_not_survive_saving_is_never_tested(run: Run) -> None:
     """The saved model must reproduce its predictions before the seal is opened."""
     with pytest.raises(saved.ArtifactError, match="does not reproduce its predictions"):
@@ -310,6 +324,7 @@ def test_groups_stay_together_and_count_as_units(run: Run, tmp_path: Path) -> No
     assert next(s for s in scores if s["metric"] == "roc_auc")["n"] <= 50
 
 
+@pytest.mark.usefixtures("no_linear")
 def test_a_tampered_model_is_refused(run: Run) -> None:
     """Altered, added and missing files are each named."""
     folder = run().folder / "model"
