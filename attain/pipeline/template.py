@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def _fill(
     objectives: Sequence[str],
 ) -> str:
     default, reason = parse.default(dataset.task, dataset.class_counts)
-    stated = [_quoted(str(o)) for o in objectives] or [f"{o}    # {reason}" for o in default]
+    stated = [_statement(o) for o in objectives] or [f"{o}    # {reason}" for o in default]
     examples = "".join(f"\n#   - {text}" for text in _EXAMPLES[dataset.task.value])
     ignore = "".join(f"\n  - {_quoted(name)}    # {why}" for name, why in found.ignore) or "[]"
     return _FILE.format(
@@ -153,14 +154,19 @@ def _positive(dataset: Dataset) -> str:
     return f"{line}    # the class that precision, recall and F1 are about\n\n"
 
 
+def _statement(text: str) -> str:
+    return text if re.fullmatch(r"\w[\w@.%<>= ]*", text) else _quoted(text)
+
+
 def _with_reason(name: str | None, reason: str) -> str:
     value = "none" if name is None else _quoted(name)
     return f"{value}    # {reason}" if reason else value
 
 
 def _relative(data: str, folder: Path) -> str:
-    """The data's path as the study file, which lies in `folder`, should name it."""
-    return Path(os.path.relpath(Path(data).resolve(), folder.resolve())).as_posix()
+    """The data's path as the study file should name it: relative if they lie near each other."""
+    path = Path(os.path.relpath(Path(data).resolve(), folder.resolve()))
+    return (Path(data).resolve() if path.parts[:2] == ("..", "..") else path).as_posix()
 
 
 def _quoted(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import Any
 
@@ -185,8 +186,8 @@ def words(metric: str) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter a capital."""
-    return text[:1].upper() + text[1:]
+    """The text with its first letter a capital; names such as ``t0014`` and ``size_mb`` stay."""
+    return text if re.match(r"[a-z]+[_\d]", text) else text[:1].upper() + text[1:]
 
 
 def sentence(text: str) -> str:

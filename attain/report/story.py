@@ -85,7 +85,7 @@ def _audit(payload: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _feasibility(payload: Mapping[str, Any]) -> tuple[str, str]:
-    return "Can it be shown?", " ".join(str(i.get("text", "")) for i in listing(payload["items"]))
+    return "Can it be shown?", "; ".join(str(i.get("text", "")) for i in listing(payload["items"]))
 
 
 def _split(payload: Mapping[str, Any]) -> tuple[str, str]:
