@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,13 +14,12 @@ from attain.core.errors import (
     BlockedByAudit,
     Problem,
     SpecError,
-    did_you_mean,
 )
 from attain.core.types import Dataset, Finding, Objective, Split
 from attain.objectives.feasibility import Feasibility
 from attain.parameters.select import Selection
+from attain.pipeline import exports, saved
 from attain.pipeline import run as running
-from attain.pipeline import saved
 from attain.pipeline.doctor import Diagnostic, doctor
 from attain.pipeline.finish import write_reports
 from attain.pipeline.notice import Listener, Notice
@@ -57,7 +54,6 @@ __all__ = [
     "tune",
 ]
 
-FORMATS = ("folder", "json", "skops")
 STUDY_FILE = "attain.yaml"
 
 
@@ -266,47 +262,20 @@ def export(folder: Path, to: Path, *, format: str = "folder") -> Path:
 
     Args:
         folder: A study folder or a model folder.
-        to: Where; must not exist.
-        format: ``folder`` (everything, loads with `attain.load`), ``skops`` (the scikit-learn
-            estimator alone), or ``json`` (the model as text).
+        to: Where; must not exist, but its folder must.
+        format: ``folder`` (loads with `attain.load`), ``skops`` (one file that ``skops.io.load``
+            turns into a scikit-learn estimator), or ``json`` (everything as one readable
+            document); see docs/model-format.md.
 
     Returns:
         The path written.
 
     Raises:
-        SpecError: When the format is unknown, does not suit the model, or `to` exists.
+        SpecError: When the format is unknown, or the destination is no place for it.
         ArtifactError: When the model is incomplete or was altered.
     """
-    if format not in FORMATS:
-        rule = "the format must be known"
-        raise SpecError(Problem(rule, repr(format), "--format", did_you_mean(format, FORMATS)))
-    if to.exists():
-        raise SpecError(Problem("the destination must not exist", str(to), "--to", "name another"))
-    model = saved.load(folder)
-    if format == "folder":
-        shutil.copytree(model.folder, to)
-        return to
-    from attain.core.files import write_atomic
-
-    write_atomic(to, _exported(model, format))
+    exports.write(folder, to, format)
     return to
-
-
-def _exported(model: saved.SavedModel, format: str) -> bytes | str:
-    if format == "skops":
-        files = sorted((model.folder / "learner").glob("*.skops"))
-        if not files:
-            rule = f"{model.learner_name} is not a scikit-learn estimator"
-            raise SpecError(Problem(rule, "skops", "--format", "use --format folder or json"))
-        return files[0].read_bytes()
-    from attain.core.codec import encode
-
-    readable = getattr(model.model, "readable", None)
-    if readable is None:
-        rule = f"{model.learner_name} has no JSON form"
-        raise SpecError(Problem(rule, "json", "--format", "use --format folder or skops"))
-    about = json.loads((model.folder / "model.json").read_text(encoding="utf-8"))
-    return json.dumps({**about, "model": encode(readable())}, indent=1)
 
 
 def study_folder(path: Path | None = None) -> Path:
@@ -330,6 +299,14 @@ def study_folder(path: Path | None = None) -> Path:
         return folder
     remedy = "give a study file or folder, or start one with: attain run"
     raise SpecError(Problem("there must be a study", str(folder), "", remedy))
+
+
+def study_here() -> Path | None:
+    """The study folder of the study file in the current folder; None without one."""
+    try:
+        return study_folder()
+    except SpecError:
+        return None
 
 
 def tune(

@@ -17,6 +17,7 @@ from attain.runtime.ledger import state
 
 LEAST_FREE_BYTES = 500e6
 LEAST_MEMORY_BYTES = 1e9
+_PLURALS = {"learner": "learners", "strategy": "strategies", "executor": "executors"}
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,10 @@ def _machine(place: Path) -> Iterator[Diagnostic]:
     for package in ("numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "skops"):
         yield Diagnostic(package, True, metadata.version(package))
     yield _boosting()
-    for kind in ("learner", "strategy", "executor"):
+    for kind in _PLURALS:
         broken = [name for name in names(kind) if not _loads(kind, name)]
         text = f"{len(names(kind)) - len(broken)} of {len(names(kind))} load"
-        yield Diagnostic(f"{kind}s", not broken, text, f"see why: {', '.join(broken)}")
+        yield Diagnostic(_PLURALS[kind], not broken, text, f"see why: {', '.join(broken)}")
 
 
 def _loads(kind: str, name: str) -> bool:

@@ -153,7 +153,7 @@ def _reason(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> 
     if progress.rounds_without_gain:
         parts.append(f"{progress.rounds_without_gain} of them in a row without gain")
     else:
-        parts.append(f"the best loss fell to {progress.best_loss:.4g}")
+        parts.append("the last round still brought a gain")
     if gain is not None:
         parts.append(f"as many trials again are expected to gain {gain:.2g}")
     return ", ".join(parts) + _tail(progress)

@@ -18,14 +18,15 @@ from attain.core.errors import Exit
     default="folder",
     show_default=True,
     metavar="[folder|skops|json]",
-    help="Everything attain needs, the scikit-learn estimator alone, or readable text.",
+    help="A model folder, a scikit-learn estimator in one file, or everything as one JSON document.",
 )
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="Must not exist yet.")
 @shared
 def command(call: Call, study: Path, format_: str, to: Path) -> Exit:
     """Copy the final model out of a study.
 
-    STUDY is a study folder or a model folder. Every file is checked against its hash first.
+    STUDY is a study folder or a model folder. Every file is checked against its hash first. What
+    each format holds, and how to load it, is told in docs/model-format.md.
     """
     from attain.cli.output import emit
     from attain.pipeline import api
