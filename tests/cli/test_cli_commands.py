@@ -349,10 +349,12 @@ def test_an_altered_model_is_refused(attain, done):
 
 
 def test_doctor_looks_at_machine_and_study(attain, done):
-    """Every line has a mark; the study's ledger and model are looked at when it is named."""
-    machine, study = attain("doctor"), attain("doctor", "study", "--json").json
-    assert "python" in machine.out
-    assert "ledger" not in machine.out
+    """Every line has a mark; a study's ledger and model are looked at when named or here."""
+    here, study = attain("doctor"), attain("doctor", "study", "--json").json
+    assert "python" in here.out
+    assert "ledger" in here.out
+    (done / "attain.yaml").unlink()
+    assert "ledger" not in attain("doctor").out
     names = {d["name"] for d in study["diagnostics"]}
     assert {"python", "memory", "disk", "ledger", "model"} <= names
 
