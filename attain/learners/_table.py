@@ -159,6 +159,15 @@ class TableModel:
             self.prepared.save(folder)
         self.core.save(folder)
 
+    def readable(self) -> dict[str, Any]:
+        """What the saved files say that are neither JSON nor arrays.
+
+        Returns:
+            By file name, finite JSON values and arrays; empty for most learners.
+        """
+        readable = getattr(self.core, "readable", dict)
+        return dict(readable())
+
 
 class TableLearner(ABC):
     """A family of models for tables. Subclasses say what differs; the rest is written once.

@@ -78,6 +78,10 @@ class Booster:
             path.write_bytes(self.text.encode())
         write_json(folder, "booster.json", {"seen": self.seen, "sha256": _digest(self.text)})
 
+    def readable(self) -> dict[str, Any]:
+        """``booster.txt`` as LightGBM's own JSON dump, every tree nested."""
+        return {"booster.txt": self.booster.dump_model(num_iteration=-1)}
+
 
 class LightGBM(TableLearner):
     """Usually the strongest single learner on tables with more than a thousand rows."""

@@ -69,6 +69,20 @@ class Machine:
         _skops.dump(folder, "svm.skops", self.estimator)
         write_arrays(folder, "calibration.npz", {"slope": self.slope, "shift": self.shift})
 
+    def readable(self) -> dict[str, Any]:
+        """``svm.skops`` as the numbers that decide: kernel, support vectors, weights."""
+        machine = self.estimator
+        return {
+            "svm.skops": {
+                "kernel": machine.kernel,
+                "gamma": float(machine.gamma),
+                "support_vectors": machine.support_vectors_,
+                "counts": machine.n_support_,
+                "weights": machine.dual_coef_,
+                "intercept": machine.intercept_,
+            }
+        }
+
 
 class Svm(TableLearner):
     """Smooth boundaries for small and middle-sized tables."""

@@ -67,9 +67,7 @@ def test_records_survive_json(record):
 def test_every_record_type_has_an_example():
     """Only types that live in memory or inside of others are left out."""
     classes = {
-        c
-        for _, c in inspect.getmembers(types, inspect.isclass)
-        if dataclasses.is_dataclass(c)
+        c for _, c in inspect.getmembers(types, inspect.isclass) if dataclasses.is_dataclass(c)
     }
     nested = {types.CurvePoint, types.Diagnosis}
     in_memory = {types.Rows}

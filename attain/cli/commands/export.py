@@ -18,7 +18,7 @@ from attain.core.errors import Exit
     default="folder",
     show_default=True,
     metavar="[folder|skops|json]",
-    help="A model folder, a scikit-learn estimator in one file, or everything as one JSON document.",
+    help="A model folder, one file for scikit-learn, or everything as one JSON document.",
 )
 @click.option("--to", type=click.Path(path_type=Path), required=True, help="Must not exist yet.")
 @shared
