@@ -6,34 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
+from pipeline_small import FAKE, inline, table
 
-from attain.core.protocols import Executor
 from attain.pipeline import final_jobs
 from attain.pipeline import run as running
 from attain.pipeline.result import Result
 from attain.pipeline.spec import StudySpec, make_spec
-from attain.testing.fakes import InlineExecutor
-
-FAKE = "attain.testing.fakes:FakeLearner"
-FAULTY = "attain.testing.fakes:FaultyLearner"
-
-
-def table(rows: int = 300, seed: int = 0) -> pd.DataFrame:
-    """Two informative numbers, a noisy one, a category, and a label that depends on three."""
-    rng = np.random.default_rng(seed)
-    a, b, noise = rng.normal(size=(3, rows))
-    colour = rng.choice(["red", "green", "blue"], rows)
-    logit = 2 * a - 1.5 * b + 1.5 * (colour == "red")
-    label = np.where(logit + rng.logistic(size=rows) > 0, "yes", "no")
-    return pd.DataFrame({"a": a, "b": b, "noise": noise, "colour": colour, "label": label})
-
-
-def inline(workers: int, threads: int, logs: Path) -> Executor:
-    """An executor without processes."""
-    return InlineExecutor()
 
 
 @pytest.fixture(autouse=True)

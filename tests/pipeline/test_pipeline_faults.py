@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import FAULTY, table
+from pipeline_small import FAULTY, table
 
 from attain.pipeline import run as running
 from attain.pipeline.spec import StudySpec

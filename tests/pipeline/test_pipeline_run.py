@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FAKE, inline, table
+from pipeline_small import FAKE, inline, table
 
 from attain.core.errors import BlockedByAudit, Exit, Interrupted, SealError, SpecError
 from attain.core.types import Record, VerdictState

@@ -1,101 +1,27 @@
-"""Worker processes: whatever a job does, it ends as one event and the executor goes on."""
+"""Jobs in worker processes: whatever a job does, it ends as one event and the next one runs."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from runtime_tools import alive, job, run, wait_for
 
 from attain.core.errors import EnvironmentProblem, InputError, SpecError
-from attain.core.protocols import Job, Limits
+from attain.core.protocols import Limits
 from attain.core.types import Status
-from attain.runtime import local, process, supervisor
 from attain.runtime.local import LocalExecutor
 from attain.testing.executor_suite import check_executor, collect, gather
-
-JOBS = "attain.testing.jobs:"
-ROOT = Path(local.__file__).parents[2]
-
-
-NO_LIMITS = Limits()
-
-
-def job(id, name, limits=NO_LIMITS, **payload):
-    return Job(id, name if ":" in name else JOBS + name, payload, limits)
-
-
-@pytest.fixture
-def executor(tmp_path):
-    made = LocalExecutor(workers=1, logs=tmp_path / "logs")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def here(monkeypatch):
-    """Make the functions of this file callable as jobs."""
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    return f"{Path(__file__).stem}:"
-
-
-def run(executor, name, limits=NO_LIMITS, **payload):
-    """The last event of one job."""
-    return collect(executor, job(name, name, limits, **payload))[name][-1]
-
-
-def wait_for(condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def alive(pid):
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def test_keeps_the_contract(tmp_path):
     """The built-in executor passes the suite that every executor must pass."""
     check_executor(lambda: LocalExecutor(workers=2, logs=tmp_path))
-
-
-def test_worker_is_bare_and_deaf_to_interrupts(executor):
-    """A worker loads nothing heavy, has the threads it was promised, and ignores SIGINT."""
-    found = run(executor, "where").value
-    assert found["heavy"] == []
-    assert found["threads"] == "1"
-    assert found["interrupt"]
-    assert found["pid"] in executor.pids()
-    os.kill(found["pid"], signal.SIGINT)
-    assert run(executor, "where").value["pid"] == found["pid"]
-
-
-def test_threads_are_limited_in_loaded_libraries(here):
-    """The executor's threads set the environment; a job with a lower limit gets no more."""
-    executor = LocalExecutor(workers=1, threads=2)
-    executor.warm("numpy:array")
-    assert run(executor, "where", Limits(threads=2)).value["threads"] == "2"
-    for asked, given in ((2, 2), (1, 1), (9, 2)):
-        found = run(executor, here + "pool_sizes", Limits(threads=asked)).value
-        assert found == [min(given, os.cpu_count())]
-    executor.close()
-
-
-def pool_sizes(payload, progress):
-    """Threads of each numerical library in the worker (called there, not here)."""
-    from threadpoolctl import threadpool_info
-
-    return sorted({pool["num_threads"] for pool in threadpool_info()})
 
 
 def test_each_job_has_its_log(executor, tmp_path):
@@ -237,18 +163,6 @@ def test_events_wake_at_once(executor):
     assert sorted(spent)[10] < 0.05
 
 
-def test_idle_executor_uses_no_processor(executor):
-    """While nothing runs, neither the supervisor nor the workers wake up."""
-    run(executor, "echo", value=1)
-    time.sleep(0.3)
-    start = time.process_time()
-    worker = psutil.Process(executor.pids()[0])
-    before = sum(worker.cpu_times()[:2])
-    executor.events(0.5)
-    assert time.process_time() - start < 0.05
-    assert sum(worker.cpu_times()[:2]) - before < 0.05
-
-
 def test_progress_is_limited_to_ten_in_a_second(executor):
     """A job that reports thousands of times costs a few events, and the last one arrives."""
     events = collect(executor, job("p", "tell", values=list(range(400)), pause=0.002))["p"]
@@ -259,36 +173,10 @@ def test_progress_is_limited_to_ten_in_a_second(executor):
     assert len(news) <= seconds * 10 + 2
 
 
-def test_warm_imports_before_the_first_job(executor):
-    """A warmed module is loaded in idle workers, and in the workers that replace killed ones."""
-    executor.warm("numpy:array")
-    executor.warm("no_such_module:thing")
-    assert run(executor, "where").value["heavy"] == ["numpy"]
-    run(executor, "vanish")
-    assert run(executor, "where").value["heavy"] == ["numpy"]
-
-
-def test_streams_are_restored_between_jobs(tmp_path, here):
-    """A job that closes stdout or leaves the folder does not spoil the next one."""
-    executor = LocalExecutor(workers=1, logs=tmp_path)
-    before = run(executor, here + "folder").value
-    run(executor, here + "spoil")
-    said = run(executor, "say", text="still here")
-    assert "still here" in Path(said.log).read_text()
-    assert run(executor, here + "folder").value == before
-    executor.close()
-
-
-def spoil(payload, progress):
-    """Close the output and change the folder (called in the worker)."""
-    sys.stdout.close()
-    os.close(1)
-    os.chdir("/")
-
-
-def folder(payload, progress):
-    """The working folder (called in the worker)."""
-    return os.getcwd()
+def test_large_values_travel_both_ways(executor):
+    """Payloads and results far larger than a socket's buffer arrive whole."""
+    value = os.urandom(20 << 20)
+    assert run(executor, "echo", value=value).value == value
 
 
 def test_functions_of_the_main_script_are_refused_with_the_reason(executor):
@@ -323,77 +211,6 @@ def test_arguments_are_checked_together():
         LocalExecutor(workers=0, threads=-1, memory=0)
 
 
-def test_workers_that_cannot_start_end_the_job(tmp_path, monkeypatch):
-    """When every worker dies at its start the job ends with what it printed, after few tries."""
-    started = []
-
-    def broken(threads):
-        started.append(threads)
-        return process.start_worker(threads)
-
-    boot = "import sys; sys.exit('no module named something')"
-    monkeypatch.setattr(process, "_BOOT", boot)
-    monkeypatch.setattr(local, "start_worker", broken)
-    executor = LocalExecutor(workers=2, logs=tmp_path)
-    for number in (1, 2):
-        event = collect(executor, job(f"j{number}", "echo", value=1))[f"j{number}"][-1]
-        assert event.status is Status.KILLED
-        assert "no worker process could start" in event.message
-        assert "no module named something" in event.message
-        assert "exit code 1" in event.message
-    time.sleep(0.3)
-    assert len(started) <= 5
-    monkeypatch.undo()
-    assert run(executor, "echo", value=3).value == 3  # the environment was repaired
-    executor.close()
-
-
-def test_system_that_cannot_start_processes(monkeypatch):
-    """An operating system out of processes ends the job with its message."""
-    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
-    executor = LocalExecutor(workers=1)
-    event = run(executor, "echo", value=1)
-    executor.close()
-    assert event.status is Status.KILLED
-    assert "No such file or directory" in event.message
-
-
-def test_worker_that_hangs_at_its_start(monkeypatch):
-    """A worker that never reports is ended after a while, and the job says so."""
-    monkeypatch.setattr(supervisor, "BOOT_SECONDS", 0.2)
-    monkeypatch.setattr(process, "_BOOT", "import time; time.sleep(60)")
-    executor = LocalExecutor(workers=1)
-    event = run(executor, "echo", value=1)
-    executor.close()
-    assert event.status is Status.KILLED
-    assert "did not start within" in event.message
-
-
-def test_supervisor_that_fails_does_not_hang_the_caller(monkeypatch):
-    """Should the supervisor itself fail, jobs end as LOST and later ones are refused."""
-
-    def failing(threads):
-        raise RuntimeError("a fault in attain")
-
-    monkeypatch.setattr(local, "start_worker", failing)
-    executor = LocalExecutor(workers=1)
-    with contextlib.suppress(EnvironmentProblem):
-        executor.submit(job("a", "echo", value=1))
-        assert executor.events(10.0)[0].status is Status.LOST
-    with pytest.raises(EnvironmentProblem, match="closed"):
-        executor.submit(job("b", "echo", value=1))
-    executor.close()
-
-
-def test_idle_workers_that_die_are_replaced(executor):
-    """A worker killed between jobs costs no job."""
-    run(executor, "echo", value=1)
-    for number in range(3):
-        (pid,) = executor.pids()
-        os.kill(pid, signal.SIGKILL)
-        assert run(executor, "echo", value=number).value == number
-
-
 def test_stopped_worker_does_not_hold_up_the_others():
     """A worker stopped in the middle of its job keeps neither events nor limits from working."""
     executor = LocalExecutor(workers=2)
@@ -421,119 +238,3 @@ def collect_while(executor, id):
             if event.job == id and event.kind == "ended":
                 return event.value["pid"]
     raise AssertionError("the job did not end")
-
-
-def test_large_values_travel_both_ways(executor):
-    """Payloads and results far larger than a socket's buffer arrive whole."""
-    value = os.urandom(20 << 20)
-    assert run(executor, "echo", value=value).value == value
-
-
-def test_close_ends_stubborn_workers(here):
-    """A job that ignores SIGTERM is killed; close takes about two seconds at most."""
-    executor = LocalExecutor(workers=1)
-    executor.submit(job("a", here + "ignore_the_end"))
-    wait_for(lambda: any(e.kind == "progress" for e in executor.events(0.1)))
-    (pid,) = executor.pids()
-    start = time.monotonic()
-    executor.close()
-    assert time.monotonic() - start < 3
-    assert not alive(pid)
-    assert executor.events(0)[-1].status is Status.CANCELLED
-
-
-def ignore_the_end(payload, progress):
-    """Ignore SIGTERM (called in the worker)."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    progress("deaf")
-    time.sleep(60)
-
-
-def test_forgotten_executor_ends_its_workers():
-    """An executor that is dropped without close leaves no process and no thread."""
-    executor = LocalExecutor(workers=1)
-    run(executor, "echo", value=1)
-    pids = executor.pids()
-    del executor
-    wait_for(lambda: not any(map(alive, pids)))
-    assert not [t for t in threading.enumerate() if t.name == "attain-workers"]
-
-
-SCRIPT = """
-import sys, time
-from attain.core.protocols import Job
-from attain.runtime.local import LocalExecutor
-executor = LocalExecutor(workers=3)
-for number in range(3):
-    executor.submit(Job(str(number), "attain.testing.jobs:" + sys.argv[1], {"seconds": 60}))
-started = 0
-while started < 3:
-    started += sum(event.kind == "started" for event in executor.events(5))
-print(*executor.pids(), flush=True)
-if sys.argv[2] == "wait":
-    time.sleep(60)
-"""
-
-
-@pytest.mark.parametrize(
-    ("call", "end"), [("sleep", signal.SIGKILL), ("hold_the_lock", signal.SIGKILL), ("sleep", None)]
-)
-def test_no_worker_outlives_its_parent(call, end):
-    """A parent that is killed, or ends without close and without a guard, leaves no worker.
-
-    `hold_the_lock` sits in compiled code and never lets Python run: the kernel ends it.
-    """
-    if call == "hold_the_lock" and sys.platform != "linux":
-        pytest.skip("only Linux tells a process of its parent's death")
-    parent = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, call, "wait" if end else "leave"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    pids = list(map(int, parent.stdout.readline().split()))
-    assert len(pids) == 3
-    if end:
-        assert all(map(alive, pids))
-        parent.send_signal(end)
-    parent.wait()
-    parent.stdout.close()
-    wait_for(lambda: not any(map(alive, pids)), seconds=2.0)
-
-
-def test_interrupt_reaches_the_parent_alone():
-    """Ctrl-C raises in the parent and leaves the workers to finish their jobs."""
-    script = """
-import os, signal, sys
-from attain.core.protocols import Job
-from attain.runtime.local import LocalExecutor
-executor = LocalExecutor(workers=1)
-executor.submit(Job("a", "attain.testing.jobs:sleep", {"seconds": 1.0}))
-while not any(event.kind == "started" for event in executor.events(5)):
-    pass
-interrupted = False
-while True:
-    try:
-        if not interrupted:
-            print("started", flush=True)
-        events = executor.events(5)
-    except KeyboardInterrupt:
-        interrupted = True
-        continue
-    if events:
-        print(interrupted, events[-1].status.value, flush=True)
-        break
-"""
-    parent = subprocess.Popen(
-        [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert parent.stdout.readline() == "started\n"
-    time.sleep(0.2)  # until it waits
-    os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to the whole foreground group
-    assert parent.stdout.readline() == "True done\n"
-    parent.wait()
-    parent.stdout.close()
