@@ -200,6 +200,9 @@ class Observed:
         noise: Standard error of the loss, if known.
         seconds: Compute time spent.
         round: Of refinement.
+        goals: What to minimise, one number per goal, when there are several; `loss` then says how
+            the trial ranks where a strategy knows only one.
+        excess: By how much each limit is exceeded, in the limit's units; at most 0 where it holds.
     """
 
     trial: str
@@ -209,6 +212,8 @@ class Observed:
     noise: float | None = None
     seconds: float = 0.0
     round: int = 1
+    goals: tuple[float, ...] = ()
+    excess: tuple[float, ...] = ()
 
 
 class Signal(StrEnum):

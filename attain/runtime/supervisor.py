@@ -137,7 +137,7 @@ class Supervisor:
                 pass
 
     def _fill(self) -> None:
-        while len(self.pids()) < self._wanted():
+        while self._taken() < self._wanted():
             try:
                 worker = self._start(self._threads)
             except EnvironmentProblem as error:
@@ -149,6 +149,10 @@ class Supervisor:
             self._selector.register(worker.output, read, lambda mask, w=worker: w.drain())
             for call in self._warm:
                 self._send(worker, "warm", call)
+
+    def _taken(self) -> int:
+        """Places that need no worker; one that never came up is replaced once its end is counted."""
+        return sum(worker.dying is None or not worker.ready for worker in self._workers)
 
     def _wanted(self) -> int:
         if not self._boot_failures:

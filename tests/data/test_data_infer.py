@@ -181,7 +181,9 @@ def test_arguments_that_do_not_fit(arguments, message):
 def test_all_wrong_columns_at_once():
     """Several wrong names are reported together."""
     frame = load_frame({"x": [1, 2], "y": [1, 2]})
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(
+        DataError, match=r"(?s)target: .*'a'.*groups: .*'b'.*ignore: .*'c'"
+    ) as caught:
         describe(frame, target="a", groups="b", ignore=["c"])
     assert len(caught.value.problems) == 3
 
