@@ -151,7 +151,7 @@ class Supervisor:
                 self._send(worker, "warm", call)
 
     def _taken(self) -> int:
-        """Places that need no worker; one that never came up is replaced once its end is counted."""
+        """Places that need no worker; one that died at its start is replaced once it is counted."""
         return sum(worker.dying is None or not worker.ready for worker in self._workers)
 
     def _wanted(self) -> int:

@@ -96,16 +96,21 @@ def folder(payload, progress):
     return os.getcwd()
 
 
-def test_workers_that_cannot_start_end_the_job(tmp_path, monkeypatch):
+@pytest.mark.parametrize("looks", [0, 30])
+def test_workers_that_cannot_start_end_the_job(tmp_path, monkeypatch, looks):
     """When every worker dies at its start the job ends with what it printed, after few tries.
 
-    Both first workers count; a third is tried for the first job, and one for each later job.
+    Both first workers count; a third is tried for the first job, and one for each later job: also
+    when the system tells of a death only after many looks.
     """
     started = []
 
     def broken(threads):
-        started.append(threads)
-        return process.start_worker(threads)
+        worker = process.start_worker(threads)
+        started.append(worker)
+        poll, late = worker.process.poll, [None] * looks
+        worker.process.poll = lambda: late.pop() if late else poll()
+        return worker
 
     boot = "import sys; sys.exit('no module named something')"
     monkeypatch.setattr(process, "_BOOT", boot)
