@@ -335,7 +335,7 @@ class Supervisor:
 
     def _boot_failed(self, why: str) -> None:
         self._boot_failures += 1
-        if self._boot_failures < BOOT_ATTEMPTS:
+        if self._boot_failures < BOOT_ATTEMPTS or self.pids():  # one that lives may yet do the jobs
             return
         self._boot_failures = BOOT_ATTEMPTS - 1  # a later job may try once more
         while self._waiting:

@@ -128,6 +128,25 @@ def test_workers_that_cannot_start_end_the_job(tmp_path, monkeypatch, looks):
     executor.close()
 
 
+def test_a_worker_that_is_still_starting_may_do_the_job(monkeypatch):
+    """Three workers that die at their start end no job as long as a fourth may come up."""
+    numbers = iter(range(9))
+    boot = process._BOOT
+
+    def mostly_broken(threads):
+        good = next(numbers) == 0
+        monkeypatch.setattr(
+            process, "_BOOT", f"import time; time.sleep(1); {boot}" if good else "x"
+        )
+        return process.start_worker(threads)
+
+    monkeypatch.setattr(local, "start_worker", mostly_broken)
+    executor = LocalExecutor(workers=4)
+    event = run(executor, "echo", value=1)
+    executor.close()
+    assert (event.status, event.value) == (Status.DONE, 1)
+
+
 def test_system_that_cannot_start_processes(monkeypatch):
     """An operating system out of processes ends the job with its message."""
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
