@@ -24,7 +24,7 @@ def test_writing_makes_folders_and_replaces(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["report.txt"]
 
 
-@pytest.mark.parametrize("moment", ["write", "fsync", "replace"])
+@pytest.mark.parametrize("moment", ["open", "fsync", "replace"])
 def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch, moment):
     """No space at any moment: the old content stays, no temporary file does, the message helps."""
     path = tmp_path / "model.json"
@@ -33,14 +33,19 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch, moment):
     def fail(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    if moment == "write":
-        monkeypatch.setattr(files.tempfile, "mkstemp", fail)
-    else:
-        monkeypatch.setattr(files.os, moment, fail)
-    with pytest.raises(EnvironmentProblem, match="the disk is full — free some space"):
-        files.write_atomic(path, "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(files.Path if moment == "open" else files.os, moment, fail)
+        with pytest.raises(EnvironmentProblem, match="the disk is full — free some space"):
+            files.write_atomic(path, "new")
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["model.json"]
+
+
+def test_others_may_read_what_they_may_read_elsewhere(tmp_path):
+    """A written file has the mode of any new file, so that a server may read an exported model."""
+    (tmp_path / "usual").touch()
+    files.write_atomic(tmp_path / "written", "new")
+    assert (tmp_path / "written").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
 def test_an_interruption_leaves_no_temporary_file(tmp_path, monkeypatch):
