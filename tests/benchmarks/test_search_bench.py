@@ -1,0 +1,205 @@
+"""The search benchmark's figures, from runs made by hand: no method and no data is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SEARCH = Path(__file__).resolve().parents[2] / "benchmarks" / "search"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _on_path():
+    sys.path.insert(0, str(SEARCH))
+    yield
+    sys.path.remove(str(SEARCH))
+    for name in ("figures", "live", "peers", "problems"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def figures():
+    import figures
+
+    return figures
+
+
+@pytest.fixture
+def problems():
+    import problems
+
+    return problems
+
+
+def kept(figures, method, problem="bbob-f1-2d", seed=0, losses=(3.0,) * 50, **more):
+    known = {"asked": len(losses), "told": None, "ms": (1.0, 3.0), "source": ""} | more
+    return figures.Kept(method, problem, seed, losses=tuple(losses), **known)
+
+
+def test_regret_is_1_at_the_median_and_0_at_the_best_known(figures):
+    """Regret is scaled by best known and median, never rises, and is cut off at 0."""
+    found = figures.regret([9.0, 4.0, 6.0, 2.0, 0.0], best=1.0, median=5.0)
+    assert found.tolist() == [1.0, 0.75, 0.75, 0.25, 0.0]
+
+
+def test_under_noise_the_seeming_best_counts_with_its_true_loss(figures):
+    """A lucky measurement takes the lead, and its true loss is what counts."""
+    true, told = [3.0, 2.0, 4.0, 1.0], [3.0, 2.5, 0.0, 1.5]
+    assert figures.regret(true, 0.0, 4.0, told).tolist() == [0.75, 0.5, 1.0, 1.0]
+
+
+def test_a_horizon_that_was_not_reached_has_no_figure(figures):
+    """Fifty evaluations say nothing about a hundred."""
+    runs = [kept(figures, "a", losses=[2.0] * 50)]
+    found = figures.cells(runs, {"bbob-f1-2d": 0.0}, {"bbob-f1-2d": 4.0})["a"]
+    assert found[50] == {"bbob-f1-2d": {0: 0.5}}
+    assert found[100] == {}
+
+
+def test_an_exhausted_space_keeps_its_last_value(figures):
+    """A run that had nothing left to try is not punished for stopping."""
+    runs = [kept(figures, "a", losses=[4.0, 2.0], asked=100)]
+    found = figures.cells(runs, {"bbob-f1-2d": 0.0}, {"bbob-f1-2d": 4.0})["a"]
+    assert found[100]["bbob-f1-2d"][0] == 0.5
+
+
+def test_means_are_taken_over_seeds_first(figures):
+    """A problem with more seeds weighs no more than another."""
+    values = {"p": {0: 0.0, 1: 0.0, 2: 0.0}, "q": {0: 1.0}}
+    assert figures.mean(values) == 0.5
+
+
+def test_the_interval_holds_the_true_mean_nearly_always(figures):
+    """The bootstrap over problems and seeds covers the truth in most of 60 repetitions."""
+    rng, held = np.random.default_rng(0), 0
+    for trial in range(60):
+        centres = rng.normal(0.5, 0.1, 20)
+        values = {str(i): dict(enumerate(rng.normal(c, 0.1, 5))) for i, c in enumerate(centres)}
+        middle, low, high = figures.interval(values, draws=300, seed=trial)
+        assert low <= middle <= high
+        held += low <= 0.5 <= high
+    assert held >= 52
+
+
+def test_an_interval_over_unequal_numbers_of_seeds_uses_only_what_is_there(figures):
+    """Padding for missing seeds never enters a mean."""
+    values = {"p": {0: 1.0}, "q": {0: 1.0, 1: 1.0, 2: 1.0}}
+    assert figures.interval(values) == pytest.approx((1.0, 1.0, 1.0))
+
+
+def test_differences_and_ratios_use_shared_runs_only(figures):
+    """A run that the other method lacks is left out on both sides."""
+    mine = {"p": {0: 0.1, 1: 0.9}, "q": {0: 0.5}}
+    other = {"p": {0: 0.4}, "r": {0: 0.0}}
+    assert figures.paired(mine, other) == {"p": {0: pytest.approx(-0.3)}}
+    assert figures.ratio(mine, other) == pytest.approx(0.25)
+
+
+def test_ranks_share_places_and_skip_problems_that_some_lack(figures):
+    """Equal methods share their places; a problem counts only if all have it."""
+    by_method = {
+        "a": {"p": {0: 0.1}, "q": {0: 0.2}, "r": {0: 0.0}},
+        "b": {"p": {0: 0.1}, "q": {0: 0.1}},
+    }
+    assert figures.ranks(by_method) == {"a": 1.75, "b": 1.25}
+
+
+def test_the_best_known_is_lowered_by_runs_but_never_below_an_exact_optimum(figures):
+    """Stored runs lower what random search found; an optimum known from theory stays."""
+    known = {
+        "live-a": {"best": 1.0, "median": 3.0, "exact": False},
+        "bbob-a": {"best": 1.0, "median": 3.0, "exact": True},
+    }
+    runs = [kept(figures, "optuna-tpe", name, losses=[2.0] * 50) for name in known]
+    answer = figures.report((runs, {"live-a": 0.0, "bbob-a": 0.0}), known, None, "")
+    regret = answer["methods"]["optuna-tpe"]["regret"]
+    assert answer["best_lowered_by_runs"] == {"live-a": 1.0}
+    assert regret["live"]["50"][0] == pytest.approx(2 / 3, abs=1e-4)
+    assert regret["bbob"]["50"][0] == 0.5
+
+
+def test_the_report_compares_our_method_and_the_check_names_who_is_not_beaten(figures):
+    """The check fails on a peer whose interval reaches 0, and only on that one."""
+    known = {f"bbob-{i}": {"best": 0.0, "median": 4.0, "exact": True} for i in range(8)}
+    runs = [
+        kept(figures, method, name, losses=[loss + index / 100] * 50, source=source)
+        for index, name in enumerate(known)
+        for method, loss, source in (
+            ("attain-bayes", 1.0, "old"),
+            ("optuna-tpe", 2.0, ""),
+            ("optuna-gp", 1.0, ""),
+        )
+    ]
+    answer = figures.report((runs, {}), known, None, "new")
+    assert answer["main"] == "attain-bayes"
+    assert answer["methods"]["attain-bayes"]["older"] == 8
+    assert answer["differences"]["optuna-tpe"]["50"]["mean"] == -0.25
+    assert figures.shortfalls(answer, quick=False) == ["optuna-gp"]
+    assert "| attain-bayes minus |" in figures.table(answer)
+    json.dumps(answer, allow_nan=False)
+
+
+def test_settling_drops_inactive_values_and_clips_to_the_range(problems):
+    """A flattened or rounded answer of a peer becomes a configuration of the space."""
+    space = problems.mixed().space
+    flat = {p.name: p.default for p in space} | {"booster": "linear", "a": 1 + 1e-12, "leaf": 20.0}
+    config = problems.settle(space, flat)
+    space.check(config)
+    assert config["a"] == 1.0
+    assert config["leaf"] == 20
+    assert not {"rate", "drop", "depth"} & set(config)
+
+
+def test_a_surrogates_space_has_bounds_scales_conditions_and_a_start_in_range(problems):
+    """The task and the fidelities are no parameters; a default out of range moves to its bound."""
+    described = {
+        "hyperparameters": [
+            {"name": "task_id", "type": "categorical", "choices": ["1"]},
+            {"name": "booster", "type": "categorical", "choices": ["gblinear", "gbtree"]},
+            {"name": "eta", "type": "uniform_float", "log": True, "lower": 0.4, "upper": 1.0},
+            {"name": "repl", "type": "uniform_int", "log": False, "lower": 1, "upper": 10},
+        ],
+        "conditions": [{"child": "eta", "parent": "booster", "type": "EQ", "value": "gbtree"}],
+    }
+    space = problems.yahpo_space(described, problems.SCENARIOS["rbv2_xgboost"])
+    assert [p.name for p in space] == ["booster", "eta"]
+    assert space.defaults() == {"booster": "gbtree", "eta": 0.4}
+    space.check({"booster": "gblinear"})
+
+
+@pytest.mark.parametrize("noise", ["gauss0.1", "binomial500"])
+def test_noise_is_the_same_for_the_same_trial_and_knows_its_size(problems, noise):
+    """Noise is a function of seed and trial; the stated error is its deviation."""
+    known = {"mixed-13": {"best": 0.0, "median": 2.0}}
+    one = problems.problem(f"mixed-13~{noise}", None, known)
+    first = one.told(0.3, seed=1, index=4)
+    assert first == one.told(0.3, seed=1, index=4)
+    assert first != one.told(0.3, seed=1, index=5)
+    seen = np.array([one.told(0.3, seed=s, index=0) for s in range(400)])
+    assert seen[:, 0].mean() == pytest.approx(0.3, abs=0.03)
+    assert seen[:, 0].std() == pytest.approx(seen[:, 1].mean(), rel=0.15)
+
+
+def test_every_public_problem_has_a_sound_reference(problems):
+    """No problem can be scored without a best known loss below the median."""
+    known = json.loads((SEARCH / "reference.json").read_text())["problems"]
+    assert set(problems.ALL) <= set(known)
+    for name in problems.ALL:
+        assert known[name]["best"] < known[name]["median"], name
+
+
+def test_a_methods_settings_and_label_are_read_apart():
+    """A label changes only the name; settings are read as JSON."""
+    from peers import is_peer, parse
+
+    assert parse("attain-bayes@most=100,spread_starts=2#slow") == (
+        "attain-bayes",
+        {"most": 100, "spread_starts": 2},
+    )
+    assert parse("random")[0] == "attain-random"
+    assert is_peer("optuna-tpe#again")
+    assert not is_peer("sobol")
