@@ -70,24 +70,24 @@ def log_expected_improvement(mean: np.ndarray, sd: np.ndarray, best: float) -> n
 
 
 def log_expected_improvement_gradient(
-    mean: float, sd: float, best: float, mean_slope: np.ndarray, sd_slope: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """The same at one point, with its gradient.
+    mean: np.ndarray, sd: np.ndarray, best: float, mean_slope: np.ndarray, sd_slope: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same with its gradient.
 
     Args:
-        mean: Predicted mean.
-        sd: Predicted standard deviation, positive.
+        mean: Predicted means, shape (m,).
+        sd: Predicted standard deviations, shape (m,), positive.
         best: The value to be improved on.
-        mean_slope: Gradient of the mean, shape (d,).
-        sd_slope: Gradient of the standard deviation, shape (d,).
+        mean_slope: Gradients of the means, shape (m, d).
+        sd_slope: Gradients of the standard deviations, shape (m, d).
 
     Returns:
-        The logarithm of the expected improvement, and its gradient of shape (d,).
+        The logarithm of the expected improvement, shape (m,), and its gradient, shape (m, d).
     """
     u = (best - mean) / sd
-    value, slope = (float(part[0]) for part in log_improvement(np.array([u])))
-    gradient = -slope / sd * mean_slope + (1.0 - slope * u) / sd * sd_slope
-    return value + float(np.log(sd)), gradient
+    value, slope = log_improvement(u)
+    by_mean, by_sd = -slope / sd, (1.0 - slope * u) / sd
+    return value + np.log(sd), by_mean[:, None] * mean_slope + by_sd[:, None] * sd_slope
 
 
 def log_probability_below(

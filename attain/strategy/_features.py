@@ -70,26 +70,28 @@ class Features:
                 target[active, 1] = np.cos(position[active])
         return features
 
-    def pull_back(self, row: np.ndarray, gradient: np.ndarray) -> np.ndarray:
-        """The gradient by positions from the gradient by features, at one point.
+    def pull_back(self, rows: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+        """Gradients by position from gradients by features.
 
         Args:
-            row: The point, shape (d,), NaN where inactive.
-            gradient: By the features, shape (f,).
+            rows: The points, shape (m, d), NaN where inactive.
+            gradients: By the features, shape (m, f).
 
         Returns:
-            Shape (d,); 0 for choices and inactive parameters.
+            Shape (m, d); 0 for choices and inactive parameters.
         """
-        pulled = np.zeros(len(row))
+        pulled = np.zeros_like(rows)
         start = 0
         for i, width in enumerate(self.widths):
-            part = gradient[start : start + width]
+            part = gradients[:, start : start + width]
             start += width
-            if self._is_choice(i) or np.isnan(row[i]):
+            if self._is_choice(i):
                 continue
-            sine_cosine = (np.cos(row[i]), -np.sin(row[i]))
-            pulled[i] = part[0] if width == 1 else part @ sine_cosine
-        return pulled
+            if width == 1:
+                pulled[:, i] = part[:, 0]
+            else:
+                pulled[:, i] = np.cos(rows[:, i]) * part[:, 0] - np.sin(rows[:, i]) * part[:, 1]
+        return np.where(np.isnan(rows), 0.0, pulled)
 
     def blocks(self, rows: np.ndarray) -> np.ndarray:
         """Which learner each point belongs to, shape (m,); 0 if there is nothing to choose."""

@@ -1,22 +1,24 @@
 """Where an acquisition function is largest on a tree of mixed parameters.
 
-Everywhere first (scrambled Sobol points), then near the best trials, then shrinking steps around
-the best so far, at last L-BFGS-B over the continuous parameters of the winners.
+Everywhere first (a shifted Sobol set), then near the best trials, then shrinking steps around the
+best so far, at last a few steps along the gradient from all winners at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy import optimize
 from scipy.stats import qmc
 
 from attain.strategy._encode import Cube
 
 Score = Callable[[np.ndarray], np.ndarray]
-ScoreGradient = Callable[[np.ndarray], tuple[float, np.ndarray]]
+ScoreGradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+_GROW, _SHRINK = 1.3, 0.5  # of a step whose slope kept, or changed, its sign
+_FIRST_STEP, _LARGEST_STEP, _SMALLEST_STEP = 0.01, 0.1, 1e-6
 
 
 @dataclass(frozen=True)
@@ -30,15 +32,15 @@ class Effort:
         children: Neighbours of each elite in each round.
         steps: Standard deviation of the steps in each round, as a share of the range.
         polished: How many of the best are refined by gradients.
-        iterations: Most iterations of each refinement.
+        iterations: Steps of each refinement.
     """
 
-    spread: int = 512
-    near: int = 40
-    elites: int = 8
-    children: int = 24
+    spread: int = 256
+    near: int = 30
+    elites: int = 6
+    children: int = 20
     steps: tuple[float, ...] = (0.1, 0.03, 0.01)
-    polished: int = 3
+    polished: int = 6
     iterations: int = 20
 
 
@@ -55,28 +57,33 @@ def maximise(
     Args:
         cube: The space, with at least one parameter.
         score: Scores of settled points of shape (m, d), shape (m,).
-        gradient: Score and gradient at one settled point.
+        gradient: Scores and gradients at settled points, shapes (m,) and (m, d).
         anchors: Points worth looking around, shape (a, d), NaN where inactive.
         seed: Of all random choices.
         effort: How hard to look.
 
     Returns:
-        Distinct settled points, shape (m, d), best first.
+        Settled points, shape (m, d), best first; some may be equal.
     """
     generator = np.random.default_rng(seed)
-    spread = qmc.Sobol(len(cube), scramble=True, rng=generator).random(effort.spread)
+    spread = (_sobol(len(cube), effort.spread) + generator.random(len(cube))) % 1.0
     scales = np.exp(generator.uniform(np.log(0.01), np.log(0.4), len(anchors) * effort.near))
     around = _neighbours(cube, anchors, effort.near, scales, generator)
     rows, scores = _ranked(cube, score, np.vstack([spread, around]))
     for step in effort.steps:
-        elites = rows[: effort.elites]
+        elites = _distinct(rows, scores, effort.elites)
         scales = np.full(len(elites) * effort.children, step)
         children = _neighbours(cube, elites, effort.children, scales, generator)
-        more, more_scores = _ranked(cube, score, children)
-        rows, scores = _merged(rows, scores, more, more_scores)
-    polished = [_polish(cube, gradient, row, effort.iterations) for row in rows[: effort.polished]]
-    more, more_scores = _ranked(cube, score, np.array(polished))
-    return _merged(rows, scores, more, more_scores)[0]
+        rows, scores = _merged(rows, scores, *_ranked(cube, score, children))
+    climbed = _climb(cube, gradient, _distinct(rows, scores, effort.polished), effort.iterations)
+    return _merged(rows, scores, *_ranked(cube, score, climbed))[0]
+
+
+@lru_cache(maxsize=16)
+def _sobol(dimensions: int, count: int) -> np.ndarray:
+    """A scrambled Sobol set, the same every time; a shift makes others of it."""
+    engine = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(0))
+    return np.asarray(engine.random(count))
 
 
 def _ranked(cube: Cube, score: Score, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,12 +96,21 @@ def _ranked(cube: Cube, score: Score, rows: np.ndarray) -> tuple[np.ndarray, np.
 def _merged(
     rows: np.ndarray, scores: np.ndarray, more: np.ndarray, more_scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    together = np.vstack([rows, more])
     values = np.concatenate([scores, more_scores])
     order = np.argsort(-values, kind="stable")
-    _, first = np.unique(together[order], axis=0, return_index=True, equal_nan=True)
-    order = order[np.sort(first)]
-    return together[order], values[order]
+    return np.vstack([rows, more])[order], values[order]
+
+
+def _distinct(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
+    """The first so many rows of a ranking that differ from each other; equal ones stand together."""
+    chosen: list[int] = []
+    for i in range(len(rows)):
+        if len(chosen) == count:
+            break
+        tied = [k for k in chosen if scores[k] == scores[i]]
+        if not any(np.array_equal(rows[k], rows[i], equal_nan=True) for k in tied):
+            chosen.append(i)
+    return rows[chosen]
 
 
 def _neighbours(
@@ -123,25 +139,28 @@ def _neighbours(
     return np.asarray(np.abs(np.mod(mutants + 1.0, 2.0) - 1.0))  # reflected at the walls
 
 
-def _polish(cube: Cube, gradient: ScoreGradient, row: np.ndarray, iterations: int) -> np.ndarray:
-    free = np.array([axis.levels == 0 for axis in cube.axes]) & ~np.isnan(row)
+def _climb(cube: Cube, gradient: ScoreGradient, rows: np.ndarray, steps: int) -> np.ndarray:
+    """Rows moved uphill, all at once, along their continuous parameters.
+
+    Resilient steps (Riedmiller and Braun 1993, iRprop-): only signs of slopes matter, so that
+    scores far out in a tail and scores near the top are climbed alike.
+    """
+    continuous = np.array([axis.levels == 0 for axis in cube.axes])
+    free = continuous & ~np.isnan(rows)
     if not free.any():
-        return row
-
-    def loss(positions: np.ndarray) -> tuple[float, np.ndarray]:
-        point = row.copy()
-        point[free] = positions
-        value, slope = gradient(point)
-        return -value, -slope[free]
-
-    found = optimize.minimize(
-        loss,
-        row[free],
-        jac=True,
-        method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * int(free.sum()),
-        options={"maxiter": iterations},
-    )
-    polished = row.copy()
-    polished[free] = np.clip(found.x, 0.0, 1.0)
-    return polished
+        return rows
+    best_rows = rows.copy()
+    best, slope = gradient(rows)
+    step = np.where(free, _FIRST_STEP, 0.0)
+    for _ in range(steps):
+        moved = np.clip(rows + np.sign(slope) * step, 0.0, 1.0)
+        rows = np.where(free, moved, rows)
+        scores, new = gradient(rows)
+        better = scores > best
+        best = np.where(better, scores, best)
+        best_rows[better] = rows[better]
+        turned = new * slope
+        factor = np.where(turned > 0, _GROW, np.where(turned < 0, _SHRINK, 1.0))
+        step = np.where(free, np.clip(step * factor, _SMALLEST_STEP, _LARGEST_STEP), 0.0)
+        slope = np.where(turned < 0, 0.0, new)
+    return best_rows

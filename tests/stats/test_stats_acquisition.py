@@ -67,7 +67,9 @@ def test_gradient_matches_finite_differences(mean, log_sd, best):
             np.array([mean + t * directions[0][0]]), np.array([sd + t * directions[1][0]]), best
         )[0]
 
-    got, gradient = acquisition.log_expected_improvement_gradient(mean, sd, best, *directions)
+    (got,), (gradient,) = acquisition.log_expected_improvement_gradient(
+        np.array([mean]), np.array([sd]), best, *(d[None, :] for d in directions)
+    )
     step = 1e-5 * sd
     numeric = (value(step) - value(-step)) / (2 * step)
     assert got == pytest.approx(value(0.0), rel=1e-12, abs=1e-12)

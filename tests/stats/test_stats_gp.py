@@ -170,10 +170,22 @@ def test_prediction_gradients_match_finite_differences(seed):
     def predict(at):
         return np.array(process.predict(at[None, :], np.array([1])))[:, 0]
 
-    mean, sd, mean_slope, sd_slope = process.predict_gradient(x, 1)
+    block = np.array([1])
+    mean, sd, mean_slope, sd_slope = (p[0] for p in process.predict_gradient(x[None, :], block))
     numeric = np.array([(predict(x + h) - predict(x - h)) / 2e-5 for h in np.eye(3) * 1e-5]).T
     np.testing.assert_allclose([mean, sd], predict(x), rtol=1e-9)
     np.testing.assert_allclose([mean_slope, sd_slope], numeric, rtol=1e-5, atol=1e-6)
+
+
+def test_the_factor_is_extended_as_if_computed_anew():
+    """Rows added to a process give what a process of all rows gives."""
+    sample = _sample(blocks=2)
+    whole = gp.condition(sample, replace(_HYPER, offset=0.5))
+    first = replace(sample, **{n: getattr(sample, n)[:-4] for n in ("x", "y", "blocks", "known")})
+    part = gp.condition(first, replace(_HYPER, offset=0.5))
+    grown = part.observing(sample.x[-4:], sample.blocks[-4:], sample.y[-4:])
+    np.testing.assert_allclose(grown.factor, whole.factor, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(grown.alpha, whole.alpha, rtol=1e-7, atol=1e-9)
 
 
 def test_observing_the_mean_keeps_the_mean_and_removes_doubt():

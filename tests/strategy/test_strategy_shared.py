@@ -216,7 +216,7 @@ def test_gradients_are_pulled_back_to_positions():
     config = {"learner": "trees", "trees.rate": 0.03, "trees.leaves": 9, "trees.booster": "dart"}
     row = cube.encode({**config, "trees.drop": 0.2})
     direction = np.random.default_rng(0).normal(size=len(features.groups))
-    got = features.pull_back(row, direction)
+    (got,) = features.pull_back(row[None, :], direction[None, :])
     for name in ("trees.rate", "trees.leaves", "trees.drop"):
         column = cube.column[name]
         moved = np.array([row, row])
