@@ -1,4 +1,4 @@
-"""Live problems: scikit-learn's models on the data it carries, five-fold cross-validated.
+"""Live problems: scikit-learn's models on the data it carries, three-fold cross-validated.
 
 Each fit is real and cheap. What was measured is kept in `results/search/live/`, so that a
 configuration is never fitted twice; the figures of different versions of scikit-learn are apart.
@@ -18,7 +18,7 @@ from typing import Any
 from attain.core.space import Categorical, Condition, Config, Float, Int, Space
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "search"
-FOLDS = 5
+FOLDS = 3
 WORST = {"diabetes": 150.0, "wine": 3.0}  # losses are cut off here, failed fits get this
 
 
@@ -54,7 +54,7 @@ SVR_SPACE = Space(
 )
 FOREST_SPACE = Space(
     (
-        Int(name="n_estimators", low=10, high=100, scale="log", default=100),
+        Int(name="n_estimators", low=5, high=50, scale="log", default=50),
         Categorical(name="criterion", choices=("gini", "entropy"), default="gini"),
         Int(name="max_depth", low=1, high=20, default=20),
         Int(name="min_samples_split", low=2, high=20, default=2),
@@ -76,11 +76,11 @@ MLP_SPACE = Space(
             when=_if("solver", "adam", "sgd"),
         ),
         Int(
-            **{"name": "batch", "low": 8, "high": 128, "scale": "log", "default": 128},
+            **{"name": "batch", "low": 8, "high": 128, "scale": "log", "default": 32},
             when=_if("solver", "adam", "sgd"),
         ),
         Float(name="momentum", low=0.0, high=0.99, default=0.9, when=_if("solver", "sgd")),
-        Int(name="iterations", low=5, high=100, scale="log", default=50),
+        Int(name="iterations", low=5, high=60, scale="log", default=40),
     )
 )
 KNN_SPACE = Space(

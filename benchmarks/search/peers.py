@@ -34,12 +34,14 @@ class Setting:
         seed: Of all random choices.
         evaluations: How many there will be.
         parallel: How many run at a time.
+        warm: Whether a history is fed to it, so that it needs no first design of its own.
     """
 
     space: Space
     seed: int
     evaluations: int
     parallel: int = 1
+    warm: bool = False
 
 
 class Method(Protocol):
@@ -116,7 +118,7 @@ class Optuna:
     """Optuna's samplers, define-by-run.
 
     Attributes:
-        sampler: From a seed and the number of parallel trials to a sampler.
+        sampler: From Optuna's samplers and a setting to one of them.
     """
 
     def __init__(self, setting: Setting, sampler: Callable[[Any, Setting], Any]) -> None:
@@ -187,12 +189,11 @@ def _distribution(kinds: Any, parameter: Parameter) -> Any:
 
 
 def _tpe(samplers: Any, setting: Setting) -> Any:
-    return samplers.TPESampler(seed=setting.seed, constant_liar=setting.parallel > 1)
+    return samplers.TPESampler(seed=setting.seed)
 
 
 def _tpe_group(samplers: Any, setting: Setting) -> Any:
-    liar = setting.parallel > 1
-    return samplers.TPESampler(multivariate=True, group=True, seed=setting.seed, constant_liar=liar)
+    return samplers.TPESampler(multivariate=True, group=True, seed=setting.seed)
 
 
 def _gp(samplers: Any, setting: Setting) -> Any:
@@ -224,7 +225,9 @@ class Smac:
             output_directory=self.folder.name,
         )
         kind = getattr(smac, facade)
-        more = {"logging_level": 40, "overwrite": True}
+        more: dict[str, Any] = {"logging_level": 40, "overwrite": True}
+        if setting.warm:
+            more["initial_design"] = kind.get_initial_design(scenario, n_configs=1)
         self.smac = kind(scenario, lambda config, seed=0: 0.0, **more)
         self.configspace = scenario.configspace
 
@@ -291,7 +294,9 @@ class Ax:
         self.client.configure_experiment(parameters=[_ax(p) for p in setting.space.ordered])
         self.client.configure_optimization("-loss")
         self.client.configure_generation_strategy(
-            method="fast", initialization_random_seed=setting.seed
+            method="fast",
+            initialization_random_seed=setting.seed,
+            allow_exceeding_initialization_budget=setting.parallel > 1,  # else it refuses to go on
         )
 
     def start(self, default: Config, loss: float, noise: float | None) -> None:

@@ -44,7 +44,7 @@ ONE_THREAD = {
     **{"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONWARNINGS": "ignore"},
 }
 TORCH = "torch==2.13.0"  # first and alone, so that no other request brings a GPU build
-QUICK = {"problems": ["live-knn-diabetes"], "seeds": range(2), "evaluations": 25}
+QUICK = {"problems": ["mixed-13"], "seeds": range(2), "evaluations": 50}
 HISTORIES = (100, 1_000, 10_000)
 
 
@@ -191,7 +191,7 @@ def overhead(methods: Sequence[str], limit: float) -> list[dict[str, Any]]:
             out = RESULTS / "overhead" / f"{method.replace(':', '+')}-{history}.json"
             asked = {
                 **{"task": "overhead", "method": method, "problem": "mixed-13", "seed": 0},
-                **{"history": history, "rounds": 5, "parallel": 1, "source": source()},
+                **{"history": history, "rounds": 8, "parallel": 1, "source": source()},
                 **{"out": str(out)},
             }
             problem = work(method, asked, limit)
