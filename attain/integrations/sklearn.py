@@ -12,7 +12,6 @@ when it is first used, and then predicts what ``attain.load(folder)`` predicts.
 from __future__ import annotations
 
 import io
-import json
 import tempfile
 import zipfile
 from functools import cached_property
@@ -98,7 +97,10 @@ class _Exported(BaseEstimator):
         return _open(self.files_)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in super().__getstate__().items() if k != "_opened"}
+        return _without_opened(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(_without_opened(state))  # a file must not go around the manifest
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "files_")
@@ -162,13 +164,9 @@ def from_folder(folder: Path | str) -> AttainClassifier | AttainRegressor:
     model = saved.load(folder)
     kind = AttainClassifier if model.dataset.task.classifies else AttainRegressor
     estimator: AttainClassifier | AttainRegressor = kind()
-    home = model.folder
-    with plain_errors(home, "reading"):
-        estimator.files_ = {
-            path.relative_to(home).as_posix(): path.read_bytes()
-            for path in sorted(home.rglob("*"))
-            if path.is_file()
-        }
+    with plain_errors(model.folder, "reading"):
+        found = saved.contents(model.folder)
+        estimator.files_ = {name: path.read_bytes() for name, path in found.items()}
     return estimator
 
 
@@ -188,6 +186,10 @@ def write_skops(folder: Path | str, to: Path) -> None:
     content = io.BytesIO()
     skops.io.dump(from_folder(folder), content, compression=zipfile.ZIP_DEFLATED)
     write_atomic(to, content.getvalue())
+
+
+def _without_opened(state: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in state.items() if name != "_opened"}
 
 
 def _open(files: dict[str, bytes]) -> saved.SavedModel:
@@ -214,7 +216,7 @@ def _unpack(files: dict[str, bytes], folder: Path) -> None:
 
 def _check_learner(folder: Path) -> None:
     """A file alone must not choose what is imported; whoever loads it has to."""
-    learner = json.loads((folder / "model.json").read_text(encoding="utf-8"))["learner"]
+    learner = saved.read_about(folder)["learner"]
     if ":" in learner and learner not in names("learner"):
         raise ArtifactError(
             f"{folder} needs the learner {learner!r}, which is not part of attain — if you trust"

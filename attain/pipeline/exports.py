@@ -9,7 +9,8 @@ import base64
 import json
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,18 +55,16 @@ def document(model: saved.SavedModel) -> dict[str, Any]:
         model: A saved model.
 
     Returns:
-        JSON values and NumPy arrays: ``format``, ``digest`` of the manifest, ``about`` (the content
-        of ``model.json``), and ``learner``: each file's name with its content.
+        Finite JSON values: ``format``, ``digest`` of the manifest, ``about`` (the content of
+        ``model.json``), and ``learner``: each file's name with its content.
     """
-    readable = getattr(model.model, "readable", None)
-    known = {} if readable is None else dict(readable())
-    home = model.folder / "learner"
-    files = {f.relative_to(home).as_posix(): f for f in sorted(home.rglob("*")) if f.is_file()}
-    about = json.loads((model.folder / "model.json").read_text(encoding="utf-8"))
+    readable = getattr(model.model, "readable", dict)
+    known = {name: _json(value) for name, value in readable().items()}
+    files = saved.contents(model.folder / "learner")
     return {
         "format": DOCUMENT,
         "digest": model.digest,
-        "about": about,
+        "about": _json(saved.read_about(model.folder)),
         "learner": {n: known[n] if n in known else _content(f) for n, f in files.items()},
     }
 
@@ -87,20 +86,22 @@ def _problems(to: Path, format: str) -> list[Problem]:
 
 
 def _write_folder(model: saved.SavedModel, to: Path) -> None:
-    draft = to.with_name(f".{to.name}.draft")
-    with plain_errors(to):
-        shutil.rmtree(draft, ignore_errors=True)
-        try:
-            shutil.copytree(model.folder, draft)
-            saved.verify(draft)
-            os.replace(draft, to)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        sync_folder(to.absolute().parent)
+    place = to.absolute().parent
+    with (
+        plain_errors(to),
+        tempfile.TemporaryDirectory(dir=place, prefix=f".{to.name}.") as beside,
+    ):
+        draft = Path(beside) / "model"
+        for name, path in saved.contents(model.folder).items():
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, draft / name)
+        saved.verify(draft)
+        os.replace(draft, to)
+        sync_folder(place)
 
 
 def _write_json(model: saved.SavedModel, to: Path) -> None:
-    write_atomic(to, json.dumps(document(model), default=_plain, allow_nan=False) + "\n")
+    write_atomic(to, json.dumps(document(model), allow_nan=False) + "\n")
 
 
 def _write_skops(model: saved.SavedModel, to: Path) -> None:
@@ -109,24 +110,29 @@ def _write_skops(model: saved.SavedModel, to: Path) -> None:
 
 _WRITERS: dict[str, Callable[[saved.SavedModel, Path], None]] = {
     "folder": _write_folder,
-    "json": _write_json,
     "skops": _write_skops,
+    "json": _write_json,
 }
 FORMATS = tuple(_WRITERS)
 
 
-def _plain(value: Any) -> Any:
-    return _array(value) if isinstance(value, np.ndarray) else encode(value)
+def _json(value: Any) -> Any:
+    """JSON values of nested mappings; arrays keep their type and shape."""
+    if isinstance(value, np.ndarray):
+        return _array(value)
+    if isinstance(value, Mapping):
+        return {str(name): _json(part) for name, part in value.items()}
+    return encode(value)
 
 
 def _array(array: np.ndarray) -> dict[str, Any]:
     """An array with what is needed to read it; records column by column."""
-    names = array.dtype.names
+    names, shape = array.dtype.names, list(array.shape)
     if names is None:
-        return {"dtype": str(array.dtype), "shape": array.shape, "data": _values(array)}
+        return {"dtype": str(array.dtype), "shape": shape, "data": _values(array)}
     return {
         "dtype": {name: str(array.dtype[name]) for name in names},
-        "shape": array.shape,
+        "shape": shape,
         "data": {name: _values(array[name]) for name in names},
     }
 
@@ -154,9 +160,9 @@ def _read_json(path: Path) -> Any:
     return encode(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _read_arrays(path: Path) -> Any:
     with np.load(path, allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+        return _json(dict(arrays))
 
 
 _READ: dict[str, Callable[[Path], Any]] = {".json": _read_json, ".npz": _read_arrays}

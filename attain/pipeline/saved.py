@@ -162,8 +162,7 @@ def save(
         **about,
     }
     write_atomic(draft / "model.json", json.dumps(encode(content), indent=1))
-    files = sorted(f for f in draft.rglob("*") if f.is_file())
-    hashes = {f.relative_to(draft).as_posix(): file_digest(f) for f in files}
+    hashes = {name: file_digest(path) for name, path in contents(draft).items()}
     manifest = json.dumps({"format": FORMAT, "files": hashes}, indent=1, sort_keys=True)
     write_atomic(draft / MANIFEST, manifest)
     with plain_errors(folder):
@@ -193,8 +192,41 @@ def load(folder: Path | str) -> SavedModel:
     if not (folder / MANIFEST).is_file() and (folder / "model" / MANIFEST).is_file():
         folder = folder / "model"
     verify(folder)
-    about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    return SavedModel(folder, about, file_digest(folder / MANIFEST))
+    return SavedModel(folder, read_about(folder), file_digest(folder / MANIFEST))
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """The content of ``model.json``.
+
+    Args:
+        folder: A model folder.
+
+    Returns:
+        Learner, configuration, data set, and what else was worth keeping.
+
+    Raises:
+        ArtifactError: When the file is missing, is not JSON, or lacks what predictions need.
+    """
+    path = folder / "model.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        needed = {"config": dict(about["config"]), "dataset": dict(about["dataset"])}
+        return {**about, "learner": str(about["learner"]), **needed}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} cannot be read ({error!r}) — get the model anew") from None
+
+
+def contents(folder: Path) -> dict[str, Path]:
+    """Where each file of a model folder lies.
+
+    Args:
+        folder: A model folder, or a part of one.
+
+    Returns:
+        By path inside the folder, with slashes, sorted.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in found}
 
 
 def verify(folder: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
-from attain.testing.fakes import FakeLearner
+from attain.testing.fakes import FakeLearner, FakeModel
 
 
 class AlwaysRaises(FakeLearner):
@@ -35,3 +36,26 @@ class Confused(FakeLearner):
         shuffled = np.random.default_rng(data.seed).permutation(data.train.y)
         train = replace(data.train, y=shuffled)
         return super().fit(config, replace(data, train=train), report)
+
+
+class Scribbler(FakeLearner):
+    """Its saved model has files that no reader of attain's models knows."""
+
+    def fit(self, config: Any, data: Any, report: Any) -> Any:
+        fitted = super().fit(config, data, report)
+        return ScribbledModel(**{f.name: getattr(fitted, f.name) for f in fields(fitted)})
+
+
+class ScribbledModel(FakeModel):
+    """Writes text, bytes, JSON with a number that is none, and arrays of several kinds."""
+
+    def save(self, folder: Any) -> None:
+        super().save(folder)
+        (folder / "deep").mkdir()
+        (folder / "deep" / "notes.txt").write_text("naïve\n", encoding="utf-8")
+        (folder / "raw.bin").write_bytes(b"\xff\x00\xfe")
+        (folder / "odd.json").write_text('{"loss": NaN}', encoding="utf-8")
+        (folder / "broken.json").write_text("{", encoding="utf-8")
+        days = np.array(["2024-02-29"], dtype="datetime64[D]")
+        gaps = np.array([[1.5, np.nan], [np.inf, -np.inf]], dtype=np.float32)
+        np.savez(folder / "more.npz", words=np.array(["é", ""]), days=days, gaps=gaps)

@@ -1,0 +1,40 @@
+"""A model without a study, for tests of all that can be done with a saved one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from attain.core.protocols import FitData
+from attain.core.registry import find
+from attain.core.types import Signal, Task
+from attain.learners._table import complete
+from attain.pipeline import saved
+from attain.testing.learner_suite import synthetic
+
+
+@pytest.fixture(scope="session")
+def model_folder(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., tuple[Path, pd.DataFrame]]:
+    """Makes a model folder and its rows, once for each set of arguments; it must not be altered."""
+
+    @cache
+    def make(
+        learner: str = "linear", task: Task = Task.BINARY, **config: object
+    ) -> tuple[Path, pd.DataFrame]:
+        dataset, rows = synthetic(task)
+        found = find("learner", learner)()
+        full = complete(found.space(dataset), config)
+        data = FitData(dataset, rows, hints={"rounds": 8})
+        model = found.fit(full, data, lambda step, losses: Signal.CONTINUE)
+        folder = tmp_path_factory.mktemp("saved") / "model"
+        about = {"trial": "t0001", "facts": model.facts}
+        saved.save(folder, model, learner=learner, config=full, dataset=dataset, about=about)
+        return folder, rows.X
+
+    return make
