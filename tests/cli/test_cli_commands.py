@@ -327,15 +327,26 @@ def test_exported_models_load_and_are_not_overwritten(attain, done):
     assert "must not exist" in refused.err
 
 
-def test_a_format_that_the_learner_lacks_is_refused(attain, done):
-    """A linear model is no scikit-learn estimator; the answer names a format that works."""
-    refused = attain("export", "study", "--to", "m.skops", "--format", "skops")
+def test_the_model_comes_out_in_every_format(attain, done):
+    """Folder, skops file and JSON document hold the same model; an unknown format is refused."""
+    import skops.io
+
+    import attain as package
+    from attain.integrations.sklearn import TRUSTED
+    from attain.pipeline.exports import FORMATS
+
+    for name in FORMATS:
+        answer = attain("export", "study", "--to", f"m.{name}", "--format", name, "--json").json
+        assert (answer["to"], answer["format"]) == (f"m.{name}", name)
+    original = package.load("study")
+    estimator = skops.io.load("m.skops", trusted=TRUSTED)
+    assert (estimator.predict("credit_g.csv") == original.predict("credit_g.csv")).all()
+    assert package.load("m.folder").digest == original.digest == estimator.digest_
+    assert json.loads(Path("m.json").read_text())["digest"] == original.digest
+    refused = attain("export", "study", "--to", "m", "--format", "skop")
     assert refused.code == 2
-    assert "--format folder" in refused.err
-    assert not (done / "m.skops").exists()
-    answer = attain("export", "study", "--to", "m", "--format", "folder", "--json").json
-    assert answer["format"] == "folder"
-    assert Path(answer["to"]).is_dir()
+    assert "did you mean 'skops'" in refused.err
+    assert not Path("m").exists()
 
 
 def test_an_altered_model_is_refused(attain, done):
