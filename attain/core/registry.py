@@ -22,6 +22,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "grid": "attain.strategy.grid:Grid",
         "random": "attain.strategy.random:Random",
         "sobol": "attain.strategy.sobol:Sobol",
+        "lhs": "attain.strategy.lhs:Lhs",
         "bayes": "attain.strategy.bayes:Bayes",
     },
     "learner": {

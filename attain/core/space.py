@@ -1,222 +1,64 @@
-"""The search space: typed parameters with scales, steps and conditions. Frozen; prints itself."""
+"""The search space: typed parameters, when they exist, what they may not be together. Frozen.
+
+Scales and grids live in `space_scale`, parameters in `space_parameters`, clauses in
+`space_clauses`, rules of change in `space_change`; `space_read` reads and writes the form that
+people write.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
+from attain.core import codec
 from attain.core.errors import Problem, SpaceError, did_you_mean
+from attain.core.space_change import change_problems
+from attain.core.space_clauses import Clause, Constraint, Forbidden, broken, default_problems
+from attain.core.space_parameters import (
+    Categorical,
+    Condition,
+    Config,
+    Effect,
+    Float,
+    Int,
+    Ordinal,
+    Parameter,
+    Scalar,
+    between,
+    holds,
+    level_value,
+    levels,
+    snap,
+    start_value,
+)
+from attain.core.space_scale import Scale
 
-Scalar = bool | int | float | str
-Config = Mapping[str, Scalar]
-Effect = Literal["", "capacity", "regularisation", "speed"]
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A parameter exists only while its parent has one of these values.
-
-    Attributes:
-        parent: Name of another parameter of the space.
-        values: Values of the parent that make the parameter active.
-    """
-
-    parent: str
-    values: tuple[Scalar, ...]
-
-    def __str__(self) -> str:
-        return f"{self.parent} is " + " or ".join(str(v) for v in self.values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Described:
-    """What all parameters say of themselves.
-
-    Attributes:
-        name: Unique in the space.
-        when: All must hold for the parameter to be active.
-        unit: Of the value.
-        source: Where range and default come from.
-        effect: What a larger value does to the model; used when refining.
-        priority: 1 tuned first, 3 tuned only with a large budget.
-    """
-
-    name: str
-    when: tuple[Condition, ...] = ()
-    unit: str = ""
-    source: str = ""
-    effect: Effect = ""
-    priority: int = 1
-
-    @property
-    def _tail(self) -> str:
-        return f", when {' and '.join(map(str, self.when))}" if self.when else ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Number(_Described):
-    """What float and int parameters share.
-
-    Attributes:
-        low: Smallest value.
-        high: Largest value.
-        default: Known-good start.
-        scale: ``log`` when ratios matter more than differences.
-        step: Values are ``low + k * step``; None for no grid.
-        limits: The widest range that makes sense; a refinement never widens past it.
-    """
-
-    low: float
-    high: float
-    default: float | None = None
-    scale: Literal["linear", "log"] = "linear"
-    step: float | None = None
-    limits: tuple[float, float] | None = None
-
-    def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        scale = " (log)" if self.scale == "log" else ""
-        step = f" in steps of {self.step:g}" if self.step else ""
-        start = f", starting at {self.default:g}" if self.default is not None else ""
-        return f"{self.name}: {self.low:g} to {self.high:g}{unit}{scale}{step}{start}{self._tail}"
-
-    def contains(self, value: Any) -> bool:
-        """Whether the value is a number within the range and on the grid."""
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        if not (self.low <= value <= self.high):
-            return False
-        if self.step is None:
-            return True
-        steps = (value - self.low) / self.step
-        blur = 4 * math.ulp(max(abs(self.low), abs(self.high))) / self.step
-        return abs(steps - round(steps)) < 1e-6 + blur
-
-    def _problems(self) -> Iterable[Problem]:
-        bounds = f"[{self.low}, {self.high}]"
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            yield Problem("bounds must be finite numbers", bounds, self.name, "state both bounds")
-            return
-        if not self.low < self.high:
-            remedy = "swap the bounds, or give a fixed value instead of a parameter"
-            yield Problem("low must be below high", bounds, self.name, remedy)
-        if self.scale == "log" and self.low <= 0:
-            remedy = "use a small positive low, or the linear scale"
-            yield Problem("a log scale needs low > 0", str(self.low), self.name, remedy)
-        if self.step is not None and not 0 < self.step <= self.high - self.low:
-            rule = "a step must be positive and no larger than the range"
-            yield Problem(rule, str(self.step), self.name, "use a smaller step")
-        if self.limits and not self.limits[0] <= self.low <= self.high <= self.limits[1]:
-            rule, remedy = "limits must enclose the range", f"widen them to cover {bounds}"
-            yield Problem(rule, str(self.limits), self.name, remedy)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Float(_Number):
-    """A real number in [low, high]."""
-
-    kind: Literal["float"] = "float"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Int(_Number):
-    """An integer in [low, high]."""
-
-    low: int
-    high: int
-    default: int | None = None
-    kind: Literal["int"] = "int"
-
-    def contains(self, value: Any) -> bool:
-        """Whether the value is an integer within the range and on the grid."""
-        return isinstance(value, int) and super().contains(value)
-
-    def _problems(self) -> Iterable[Problem]:
-        yield from super()._problems()
-        for what, number in (("low", self.low), ("high", self.high), ("step", self.step)):
-            if number is not None and math.isfinite(number) and number != int(number):
-                rule = f"{what} of an int parameter must be a whole number"
-                yield Problem(rule, str(number), self.name, "round it, or use a float parameter")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Choice(_Described):
-    """What categorical and ordinal parameters share.
-
-    Attributes:
-        choices: At least one, all different.
-        default: Known-good start.
-    """
-
-    choices: tuple[Scalar, ...]
-    default: Scalar | None = None
-
-    _joiner = ", "
-
-    def __str__(self) -> str:
-        start = f", starting at {self.default}" if self.default is not None else ""
-        return f"{self.name}: {self._joiner.join(map(str, self.choices))}{start}{self._tail}"
-
-    def contains(self, value: Any) -> bool:
-        """Whether the value is one of the choices, of the same type."""
-        return any(value == c and type(value) is type(c) for c in self.choices)
-
-    def _problems(self) -> Iterable[Problem]:
-        if not self.choices:
-            rule = "choices must not be empty"
-            yield Problem(rule, "()", self.name, "list at least one value")
-        strange = [c for c in self.choices if not _is_scalar(c)]
-        if strange:
-            rule = "choices must be text, finite numbers or booleans"
-            yield Problem(rule, ", ".join(map(repr, strange)), self.name, "leave them out")
-            return
-        keys = [(type(c).__name__, c) for c in self.choices]
-        if len(set(keys)) != len(keys):
-            rule = "choices must all be different"
-            yield Problem(rule, str(self.choices), self.name, "remove the repeated value")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Categorical(_Choice):
-    """One of some unordered values."""
-
-    kind: Literal["categorical"] = "categorical"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ordinal(_Choice):
-    """One of some values, given from low to high."""
-
-    kind: Literal["ordinal"] = "ordinal"
-
-    _joiner = " < "
-
-
-Parameter = Float | Int | Categorical | Ordinal
-
-
-def _is_scalar(value: Any) -> bool:
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return isinstance(value, bool | int | str)
-
-
-def holds(condition: Condition, config: Config) -> bool:
-    """Whether the parent has one of the values; True and 1 are different, 1 and 1.0 are not.
-
-    Args:
-        condition: Any condition.
-        config: Values of the active parameters.
-
-    Returns:
-        False also when the parent has no value.
-    """
-    value = config.get(condition.parent)
-    return any(
-        value == v and isinstance(value, bool) == isinstance(v, bool) for v in condition.values
-    )
+__all__ = [
+    "Categorical",
+    "Clause",
+    "Condition",
+    "Config",
+    "Constraint",
+    "Effect",
+    "Float",
+    "Forbidden",
+    "Int",
+    "Ordinal",
+    "Parameter",
+    "Scalar",
+    "Scale",
+    "Space",
+    "between",
+    "holds",
+    "level_value",
+    "levels",
+    "prefixed",
+    "prefixed_clauses",
+    "snap",
+    "start_value",
+]
 
 
 @dataclass(frozen=True)
@@ -225,24 +67,36 @@ class Space:
 
     Attributes:
         parameters: In any order; parents may follow their children.
-        version: Rises by one each time a refinement changes the space.
+        version: Rises by one each time a refinement or the user changes the space.
+        forbidden: Values that may not come together.
+        constraints: Inequalities that hold in every configuration.
+        retired: Names of parameters that earlier versions had; their trials still count.
 
     Raises:
-        SpaceError: When bounds, choices, defaults or conditions are not sound; names all problems.
+        SpaceError: When bounds, choices, defaults, conditions or clauses are not sound; names all
+            problems. Clauses that leave nothing are always found where the parameters that they
+            depend on have at most 100,000 combinations, else when defaults and 20,000 draws fail.
     """
 
     parameters: tuple[Parameter, ...]
     version: int = 1
+    forbidden: tuple[Forbidden, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    retired: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         problems = [*self._name_problems(), *self._value_problems(), *self._condition_problems()]
+        known = {p.name: p for p in self.parameters}
+        problems += [problem for clause in self.clauses for problem in clause.problems(known)]
+        if not problems:
+            problems += default_problems(self.ordered, self.clauses, self.defaults())
         if problems:
             raise SpaceError(problems)
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.parameters)) or "(no parameters)"
+        return "\n".join(map(str, (*self.parameters, *self.clauses))) or "(no parameters)"
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Parameter]:
         return iter(self.parameters)
 
     def __len__(self) -> int:
@@ -257,6 +111,11 @@ class Space:
         raise SpaceError(Problem("a parameter must exist in the space", name, "space", remedy))
 
     @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """All that parameters may not be together."""
+        return (*self.forbidden, *self.constraints)
+
+    @cached_property
     def ordered(self) -> tuple[Parameter, ...]:
         """The parameters with every parent before its children."""
         done: dict[str, Parameter] = {}
@@ -291,7 +150,8 @@ class Space:
             config: Values of exactly the active parameters.
 
         Raises:
-            SpaceError: Names every missing, surplus or out-of-range value.
+            SpaceError: Names every missing, surplus or out-of-range value; when there are none,
+                every clause that is broken.
         """
         active = {p.name: p for p in self.active(config)}
         problems = [
@@ -306,8 +166,13 @@ class Space:
             elif not active[name].contains(value):
                 rule = "a value must lie in its range"
                 problems.append(Problem(rule, repr(value), name, str(active[name])))
+        problems = problems or [_breach(clause, config) for clause in broken(self.clauses, config)]
         if problems:
             raise SpaceError(problems)
+
+    def allows(self, config: Config) -> bool:
+        """Whether the clauses permit a configuration whose values are in range."""
+        return not any(clause.breaks(config) for clause in self.clauses)
 
     def contains(self, config: Config) -> bool:
         """Whether the configuration gives every active parameter a value in range, no others."""
@@ -317,12 +182,20 @@ class Space:
             return False
         return True
 
-    def defaults(self) -> dict[str, Scalar]:
-        """The known-good start: each active parameter's default, else its middle."""
+    def defaults(self, given: Config | None = None) -> dict[str, Scalar]:
+        """The known-good start: each active parameter's default, else its middle.
+
+        Args:
+            given: Values to use instead of some defaults; the clauses may not permit them.
+
+        Returns:
+            Values of the active parameters.
+        """
         config: dict[str, Scalar] = {}
         for parameter in self.ordered:
             if all(holds(c, config) for c in parameter.when):
-                config[parameter.name] = start_value(parameter)
+                value = (given or {}).get(parameter.name)
+                config[parameter.name] = start_value(parameter) if value is None else value
         return config
 
     def replacing(self, *changed: Parameter) -> Space:
@@ -338,7 +211,52 @@ class Space:
         for name in new:
             self[name]
         parameters = tuple(new.get(p.name, p) for p in self.parameters)
-        return Space(parameters, self.version + 1)
+        return replace(self, parameters=parameters, version=self.version + 1)
+
+    def extended(
+        self,
+        *changed: Parameter,
+        removed: Iterable[str] = (),
+        forbidden: tuple[Forbidden, ...] | None = None,
+        constraints: tuple[Constraint, ...] | None = None,
+    ) -> Space:
+        """A next version that loses no trial of this one; what may change is in `space_change`.
+
+        Args:
+            *changed: Added parameters, and new forms of present ones.
+            removed: Names of parameters to leave out.
+            forbidden: Instead of the present ones; None keeps those.
+            constraints: Instead of the present ones; None keeps those.
+
+        Returns:
+            A space whose version is one higher.
+
+        Raises:
+            SpaceError: Names every change that would cost the study its history, or all that is
+                unsound in the new space.
+        """
+        gone, old = tuple(removed), {p.name: p for p in self.parameters}
+        problems = list(change_problems(old, changed, gone, self.retired))
+        if problems:
+            raise SpaceError(problems)
+        new = {**old, **{p.name: p for p in changed}}
+        return Space(
+            tuple(p for name, p in new.items() if name not in gone),
+            self.version + 1,
+            self.forbidden if forbidden is None else forbidden,
+            self.constraints if constraints is None else constraints,
+            (*self.retired, *gone),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, in plain JSON values, as the ledger keeps it."""
+        plain: dict[str, Any] = codec.encode(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Space:
+        """A space from what `to_dict` gave, also by an earlier version of attain."""
+        return codec.decode(cls, dict(plain))
 
     def _name_problems(self) -> Iterable[Problem]:
         names = [p.name for p in self.parameters]
@@ -385,47 +303,6 @@ class Space:
             yield Problem(rule, ", ".join(stuck), "space", "remove one of the conditions")
 
 
-def start_value(parameter: Parameter) -> Scalar:
-    """The default of a parameter, else the middle of its range on its scale.
-
-    Args:
-        parameter: Any parameter.
-
-    Returns:
-        A value in its range.
-    """
-    if parameter.default is not None:
-        return parameter.default
-    if isinstance(parameter, Categorical | Ordinal):
-        return parameter.choices[
-            0 if isinstance(parameter, Categorical) else len(parameter.choices) // 2
-        ]
-    low, high = parameter.low, parameter.high
-    middle = math.sqrt(low * high) if parameter.scale == "log" else (low + high) / 2
-    return snap(parameter, middle)
-
-
-def snap(parameter: Float | Int, value: float) -> float | int:
-    """The nearest value that lies in the range and on the grid.
-
-    Args:
-        parameter: A numeric parameter.
-        value: Any finite number.
-
-    Returns:
-        An int for an `Int`, else a float.
-    """
-    value = min(max(value, parameter.low), parameter.high)
-    if parameter.step is not None:
-        most = math.floor((parameter.high - parameter.low) / parameter.step + 1e-9)
-        steps = min(round((value - parameter.low) / parameter.step), most)
-        value = parameter.low + steps * parameter.step
-        if isinstance(parameter, Float):  # 0.1 + 2 * 0.1 is 0.30000000000000004
-            digits = 12 - math.floor(math.log10(parameter.step))
-            value = min(max(round(value, digits), parameter.low), parameter.high)
-    return round(value) if isinstance(parameter, Int) else float(value)
-
-
 def prefixed(space: Space, prefix: str, when: Condition) -> tuple[Parameter, ...]:
     """A learner's own parameters as part of a space over many learners.
 
@@ -445,3 +322,32 @@ def prefixed(space: Space, prefix: str, when: Condition) -> tuple[Parameter, ...
         replace(p, name=f"{prefix}.{p.name}", when=(when, *map(inside, p.when)))
         for p in space.parameters
     )
+
+
+def prefixed_clauses(
+    space: Space, prefix: str
+) -> tuple[tuple[Forbidden, ...], tuple[Constraint, ...]]:
+    """A learner's clauses as part of a space over many learners.
+
+    Args:
+        space: The learner's space.
+        prefix: The learner's name.
+
+    Returns:
+        Its forbidden combinations and constraints over parameters named ``prefix.name``, which say
+        nothing where another learner is chosen.
+    """
+
+    def inside(name: str) -> str:
+        return f"{prefix}.{name}"
+
+    return (
+        tuple(clause.renamed(inside) for clause in space.forbidden),
+        tuple(clause.renamed(inside) for clause in space.constraints),
+    )
+
+
+def _breach(clause: Clause, config: Config) -> Problem:
+    values = ", ".join(f"{name} = {v}" for name, v in config.items() if name in clause.names)
+    place = "forbidden" if isinstance(clause, Forbidden) else "constraints"
+    return Problem(f"a clause must be kept: {clause}", values, place, "change one of the values")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from attain.core.space import Categorical, Config, Float, Int, Parameter, Space
+from attain.core.space_scale import forward
 from attain.core.types import Observed
 from attain.stats.importance import ped_anova
 
@@ -57,10 +58,10 @@ def _unit(parameter: Parameter, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             return math.nan
         value = min(max(value, parameter.low), parameter.high)
-        if parameter.scale == "log":
-            ends = math.log(parameter.low), math.log(parameter.high)
-            return (math.log(value) - ends[0]) / (ends[1] - ends[0])
-        return (value - parameter.low) / (parameter.high - parameter.low)
+        scale, width = parameter.scale, parameter.linear_width
+        numbers = (value, parameter.low, parameter.high)
+        place, low, high = (forward(scale, number, width) for number in numbers)
+        return float((place - low) / (high - low))
     if value not in parameter.choices:
         return math.nan
     return parameter.choices.index(value) / max(len(parameter.choices) - 1, 1)

@@ -12,10 +12,13 @@ from attain.core.space import (
     Categorical,
     Condition,
     Config,
+    Constraint,
+    Forbidden,
     Parameter,
     Scalar,
     Space,
     prefixed,
+    prefixed_clauses,
 )
 from attain.core.types import Dataset
 
@@ -135,11 +138,16 @@ def select(
     parts: list[Parameter] = []
     parameters: list[Choice] = []
     fixed: dict[str, Scalar] = {}
+    forbidden: tuple[Forbidden, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     for name in used:
         space = spaces[name]
         assert isinstance(space, Space)
         tuned = _tuned(space, share)
-        parts += _inside(space, tuned, name)
+        kept = _kept(space, tuned)
+        parts += prefixed(kept, name, Condition(LEARNER, (name,)))
+        never, rules = prefixed_clauses(kept, name)
+        forbidden, constraints = (*forbidden, *never), (*constraints, *rules)
         parameters += [_parameter_choice(name, p, p.name in tuned, space, share) for p in space]
         defaults = space.defaults()
         fixed |= {f"{name}.{k}": v for k, v in defaults.items() if k not in tuned}
@@ -147,7 +155,8 @@ def select(
         parts = [replace(p, when=_without_learner(p)) for p in parts]
     else:
         parts.insert(0, _learner_parameter(used))
-    return Selection(Space(tuple(parts)), tuple(learners), tuple(parameters), fixed)
+    whole = Space(tuple(parts), 1, forbidden, constraints)
+    return Selection(whole, tuple(learners), tuple(parameters), fixed)
 
 
 def unprefix(point: Config, fixed: Mapping[str, Scalar]) -> tuple[str, dict[str, Scalar]]:
@@ -252,23 +261,30 @@ def _in_order(spaces: Mapping[str, Space | str]) -> list[str]:
 
 
 def _tuned(space: Space, share: float) -> set[str]:
-    """Names of the parameters to tune, closed under conditions in both directions.
+    """Names of the parameters to tune, closed under conditions in both directions, and clauses.
 
     A parent of a tuned parameter is tuned, else the child might never exist. A child of a tuned
-    parent is tuned, else nobody could say from a point alone whether the fixed child exists.
+    parent is tuned, else nobody could say from a point alone whether the fixed child exists. What
+    stands in one clause is tuned together, or not at all.
     """
     tuned = {p.name for p in space if share >= TRIALS_FOR_PRIORITY.get(p.priority, math.inf)}
     while True:
         parents = {c.parent for p in space if p.name in tuned for c in p.when}
         children = {p.name for p in space if any(c.parent in tuned for c in p.when)}
-        if parents | children <= tuned:
+        mates = {name for c in space.clauses if c.names & tuned for name in c.names}
+        if parents | children | mates <= tuned:
             return tuned
-        tuned |= parents | children
+        tuned |= parents | children | mates
 
 
-def _inside(space: Space, tuned: Iterable[str], learner: str) -> list[Parameter]:
-    kept = Space(tuple(p for p in space.parameters if p.name in tuned))
-    return list(prefixed(kept, learner, Condition(LEARNER, (learner,))))
+def _kept(space: Space, tuned: Iterable[str]) -> Space:
+    """The tuned part of a space, with the clauses about it; no clause is about both parts."""
+    names = set(tuned)
+    return Space(
+        tuple(p for p in space.parameters if p.name in names),
+        forbidden=tuple(clause for clause in space.forbidden if clause.names <= names),
+        constraints=tuple(clause for clause in space.constraints if clause.names <= names),
+    )
 
 
 def _without_learner(parameter: Parameter) -> tuple[Condition, ...]:

@@ -78,7 +78,7 @@ def _default_point(ready: Prepared, learner: str) -> Mapping[str, Any]:
     root = next((p for p in ready.space if p.name == "learner"), None)
     if root is None or not root.contains(learner):
         return {}
-    return ready.space.replacing(replace(root, default=learner)).defaults()
+    return ready.space.defaults({"learner": learner})
 
 
 def drain(study: Study, trials: Trials) -> None:

@@ -6,12 +6,23 @@ import math
 from dataclasses import replace
 from typing import Literal
 
-from attain.core.space import Categorical, Float, Int, Ordinal, Parameter, Scalar, Space, snap
+from attain.core.space import (
+    Categorical,
+    Float,
+    Int,
+    Ordinal,
+    Parameter,
+    Scalar,
+    Space,
+    between,
+    snap,
+)
+from attain.core.space_scale import SCALES, backward, forward, grid_value
 
 Number = Float | Int
 Side = Literal["low", "high"]
 
-LEAST_FACTOR, MOST_FACTOR = 2.0, 10.0  # of one widening on a log scale
+LEAST_FACTOR, MOST_FACTOR = 2.0, 10.0  # of one widening on a scale that is not linear
 LEAST_CHANGE = 0.05  # of the range; less is not worth a new version of the space
 
 
@@ -27,12 +38,11 @@ def position(parameter: Number, value: Scalar | None) -> float:
     """
     if isinstance(value, bool | str | None):
         return math.nan
-    if parameter.scale == "log":
-        if value <= 0:
-            return math.nan
-        span = math.log(parameter.high / parameter.low)
-        return math.log(value / parameter.low) / span
-    return (value - parameter.low) / (parameter.high - parameter.low)
+    curve = SCALES[parameter.scale]
+    if not curve.above < value < curve.below:
+        return math.nan
+    low, high = _ends(parameter)
+    return (_on_scale(parameter, value) - low) / (high - low)
 
 
 def at(parameter: Number, place: float) -> float:
@@ -45,16 +55,15 @@ def at(parameter: Number, place: float) -> float:
     Returns:
         A value on no particular grid.
     """
-    if parameter.scale == "log":
-        return parameter.low * (parameter.high / parameter.low) ** place
-    return parameter.low + place * (parameter.high - parameter.low)
+    return between(parameter, place)
 
 
 def widened(parameter: Number, side: Side) -> Number | None:
     """The parameter with more room on one side, never past its limits.
 
-    Half the range is added: on a log scale by a factor between 2 and 10. A parameter that states no
-    limits is not widened, for nobody knows which values beyond its range are legal.
+    Half the range is added, on the parameter's scale: on a log scale by a factor between 2 and 10,
+    and on a logit scale by such a factor of the odds. A parameter that states no limits is not
+    widened, for nobody knows which values beyond its range are legal.
 
     Args:
         parameter: A numeric parameter.
@@ -65,18 +74,18 @@ def widened(parameter: Number, side: Side) -> Number | None:
     """
     if parameter.limits is None:
         return None
-    low, high = parameter.low, parameter.high
     least, most = parameter.limits
-    if parameter.scale == "log":
-        factor = min(max(math.sqrt(high / low), LEAST_FACTOR), MOST_FACTOR)
-        low, high = (low / factor, high) if side == "low" else (low, high * factor)
-    else:
-        half = (high - low) / 2
-        half = max(half, 1.0) if isinstance(parameter, Int) else half
-        low, high = (low - half, high) if side == "low" else (low, high + half)
+    ends = _ends(parameter)
+    half = (ends[1] - ends[0]) / 2
+    if parameter.scale != "linear":
+        half = min(max(half, math.log(LEAST_FACTOR)), math.log(MOST_FACTOR))
+    elif isinstance(parameter, Int):
+        half = max(half, 1.0)
     if side == "low":
-        return _formed(parameter, max(_rounded(parameter, low, "low"), least), parameter.high)
-    return _formed(parameter, parameter.low, min(_rounded(parameter, high, "high"), most))
+        low = _rounded(parameter, _from_scale(parameter, ends[0] - half), "low")
+        return _formed(parameter, max(low, least), parameter.high)
+    high = _rounded(parameter, _from_scale(parameter, ends[1] + half), "high")
+    return _formed(parameter, parameter.low, min(high, most))
 
 
 def narrowed(parameter: Number, low: float, high: float, keep: Scalar) -> Number | None:
@@ -121,7 +130,7 @@ def without(parameter: Categorical, choices: tuple[Scalar, ...]) -> Categorical 
     if not left or left == parameter.choices:
         return None
     default = parameter.default if parameter.default in left else None
-    return replace(parameter, choices=left, default=default)
+    return replace(parameter, choices=left, default=default, prior=_kept_prior(parameter, left))
 
 
 def in_words(old: Parameter, new: Parameter) -> str:
@@ -163,7 +172,8 @@ def _formed(parameter: Number, low: float, high: float) -> Number | None:
         return None
     if parameter.step is not None and parameter.step > high - low:
         return None
-    if parameter.scale == "log" and low <= 0:
+    curve = SCALES[parameter.scale]
+    if not curve.above < low < high < curve.below:
         return None
     made = _with_ends(parameter, low, high)
     if parameter.default is None:
@@ -187,22 +197,51 @@ def _on_grid(parameter: Number, low: float, high: float) -> tuple[float, float]:
     start = parameter.low
     down = math.ceil((low - start) / step - 1e-9)
     up = math.floor((high - start) / step + 1e-9)
-    new_low = max(_tidy(start + down * step), low) if down else start
+    new_low = max(grid_value(start, step, down), low) if down else start
     new_high = parameter.high
     if high != parameter.high:
-        new_high = min(_tidy(start + up * step), high)
+        new_high = min(grid_value(start, step, up), high)
     # a widening by less than one step is none
     return new_low, max(new_high, parameter.high) if high > parameter.high else new_high
 
 
 def _rounded(parameter: Number, value: float, side: Side) -> float:
-    """Two significant digits of value (log) or range (linear), outwards, for people to read."""
-    size = abs(value) if parameter.scale == "log" else parameter.high - parameter.low
+    """Two significant digits of what matters on the scale, outwards, for people to read."""
+    size = _size(parameter, value)
     unit = 10.0 ** (math.floor(math.log10(size)) - 1)
     unit = max(unit, 1.0) if isinstance(parameter, Int) else unit
     steps = value / unit
     whole = math.floor(steps + 1e-9) if side == "low" else math.ceil(steps - 1e-9)
     return _tidy(whole * unit)
+
+
+def _size(parameter: Number, value: float) -> float:
+    """What equal steps near a value are equal shares of."""
+    sizes = {
+        "log": abs(value),
+        "logit": min(abs(value), abs(1 - value)),
+        "symlog": max(abs(value), parameter.linear_width),
+    }
+    return sizes.get(parameter.scale) or parameter.high - parameter.low
+
+
+def _ends(parameter: Number) -> tuple[float, float]:
+    return _on_scale(parameter, parameter.low), _on_scale(parameter, parameter.high)
+
+
+def _on_scale(parameter: Number, value: float) -> float:
+    return float(forward(parameter.scale, value, parameter.linear_width))
+
+
+def _from_scale(parameter: Number, place: float) -> float:
+    return float(backward(parameter.scale, place, parameter.linear_width))
+
+
+def _kept_prior(parameter: Categorical, left: tuple[Scalar, ...]) -> tuple[float, ...] | None:
+    """The weights of the choices that are left; None when these were not expected at all."""
+    weights = zip(parameter.choices, parameter.prior or (), strict=False)
+    kept = tuple(weight for choice, weight in weights if choice in left)
+    return kept if sum(kept) > 0 else None
 
 
 def _tidy(value: float) -> float:

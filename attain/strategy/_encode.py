@@ -13,114 +13,14 @@ from functools import cached_property
 
 import numpy as np
 
-from attain.core.space import (
-    Categorical,
-    Config,
-    Int,
-    Ordinal,
-    Parameter,
-    Scalar,
-    Space,
-    holds,
-    snap,
-    start_value,
-)
+from attain.core.space import Config, Parameter, Scalar, Space, holds, start_value
+from attain.strategy._allowed import allowed, met
+from attain.strategy._axis import Axis, axis
+from attain.strategy._prior import has_priors, log_density, shaped
 
-_REACH = (-1.0, 2.0)  # how far outside of the cube evidence from an older space may lie
+__all__ = ["Axis", "Cube", "Key", "axis"]
+
 Key = tuple[float | int | None, ...]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One parameter as an axis of the cube.
-
-    Attributes:
-        parameter: What it encodes.
-        levels: Number of values it can take; 0 for a continuum.
-        start: Lower edge on the parameter's scale.
-        width: Length on the parameter's scale.
-    """
-
-    parameter: Parameter
-    levels: int
-    start: float
-    width: float
-
-    @property
-    def listed(self) -> bool:
-        """Whether the values are a list of choices, not numbers."""
-        return isinstance(self.parameter, Categorical | Ordinal)
-
-    def position(self, value: Scalar) -> float:
-        """Where a value lies; outside of [0, 1] if it is out of range, negative if unknown."""
-        parameter = self.parameter
-        if isinstance(parameter, Categorical | Ordinal):
-            return (self.level(value) + 0.5) / self.levels
-        number = float(value)
-        if parameter.scale == "log":
-            number = math.log(number) if number > 0 else -math.inf
-        return min(max((number - self.start) / self.width, _REACH[0]), _REACH[1])
-
-    def level(self, value: Scalar) -> int:
-        """Which of the `levels` a value is; -1 for an unknown choice."""
-        parameter = self.parameter
-        if isinstance(parameter, Categorical | Ordinal):
-            same = (i for i, c in enumerate(parameter.choices) if _identical(c, value))
-            return next(same, -1)
-        return round((float(value) - parameter.low) / (parameter.step or 1))
-
-    def value(self, position: float) -> Scalar:
-        """The value at a position in [0, 1]."""
-        parameter = self.parameter
-        if isinstance(parameter, Categorical | Ordinal):
-            return parameter.choices[min(int(position * self.levels), self.levels - 1)]
-        number = self.start + position * self.width
-        return snap(parameter, math.exp(number) if parameter.scale == "log" else number)
-
-    def settle(self, positions: np.ndarray) -> np.ndarray:
-        """Move positions to the nearest that stand for a value, shape (m,)."""
-        positions = np.clip(positions, 0.0, 1.0)
-        if not self.levels:
-            return positions
-        parameter = self.parameter
-        if isinstance(parameter, Categorical | Ordinal):
-            cells = np.minimum(np.floor(positions * self.levels), self.levels - 1)
-            return np.asarray((cells + 0.5) / self.levels)
-        numbers = self.start + positions * self.width
-        numbers = np.exp(numbers) if parameter.scale == "log" else numbers
-        step = parameter.step or 1
-        steps = np.clip(np.round((numbers - parameter.low) / step), 0, self.levels - 1)
-        numbers = parameter.low + steps * step
-        numbers = np.log(numbers) if parameter.scale == "log" else numbers
-        return np.asarray((numbers - self.start) / self.width)
-
-
-def axis(parameter: Parameter) -> Axis:
-    """The axis of a parameter.
-
-    Args:
-        parameter: Any parameter.
-
-    Returns:
-        Its axis; grids get a margin of half a step so that all values are equally likely.
-    """
-    if isinstance(parameter, Categorical | Ordinal):
-        return Axis(parameter, len(parameter.choices), 0.0, 1.0)
-    low, high = float(parameter.low), float(parameter.high)
-    step = parameter.step or (1 if isinstance(parameter, Int) else None)
-    levels = 0
-    if step is not None:
-        levels = math.floor((high - low) / step + 1e-9) + 1
-        high = low + (levels - 1) * step + step / 2
-        # a log scale cannot reach 0, so a first step larger than its start gets a smaller margin
-        low = max(low - step / 2, low / 2) if parameter.scale == "log" else low - step / 2
-    if parameter.scale == "log":
-        low, high = math.log(low), math.log(high)
-    return Axis(parameter, levels, low, high - low)
-
-
-def _identical(a: Scalar, b: Scalar) -> bool:
-    return a == b and type(a) is type(b)
 
 
 @dataclass(frozen=True)
@@ -150,8 +50,18 @@ class Cube:
 
     @cached_property
     def repeats(self) -> bool:
-        """Whether two draws can be equal: no continuous parameter is always active."""
+        """Whether two draws can be equal: no continuous parameter is always active.
+
+        Also where clauses refuse draws, so that what a later trial would take was taken before.
+        """
+        if self.space.clauses:
+            return True
         return not any(a.levels == 0 and not a.parameter.when for a in self.axes)
+
+    @cached_property
+    def draws(self) -> int:
+        """How many coordinates a draw needs: one each, and one more where there are priors."""
+        return len(self) + has_priors(self.axes)
 
     def __len__(self) -> int:
         return len(self.axes)
@@ -239,10 +149,43 @@ class Cube:
             settled[:, i] = one.settle(settled[:, i])
             for condition in one.parameter.when:
                 parent = self.column[condition.parent]
-                at = [self.axes[parent].position(v) for v in condition.values]
-                met = np.isclose(settled[:, [parent]], at, rtol=0, atol=1e-9).any(axis=1)
-                settled[~met, i] = np.nan
+                there = met(self.axes[parent], condition, settled[:, parent])
+                settled[~there, i] = np.nan
         return settled
+
+    def shaped(self, points: np.ndarray) -> np.ndarray:
+        """Points that follow the priors, from evenly spread ones.
+
+        Args:
+            points: In [0, 1), shape (m, draws).
+
+        Returns:
+            Shape (m, d), in the cube.
+        """
+        return shaped(self.axes, points)
+
+    def log_prior(self, rows: np.ndarray) -> np.ndarray:
+        """Logarithm of how much likelier points are under the priors than under uniform draws.
+
+        Args:
+            rows: Settled points, shape (m, d), NaN where inactive.
+
+        Returns:
+            Shape (m,); 0 everywhere without priors, and never far below 0: a share of all draws
+            is uniform.
+        """
+        return log_density(self.axes, rows)
+
+    def allowed(self, rows: np.ndarray) -> np.ndarray:
+        """Which points the clauses of the space permit.
+
+        Args:
+            rows: Settled points, shape (m, d), NaN where inactive.
+
+        Returns:
+            Booleans, shape (m,).
+        """
+        return allowed(self.space, self.axes, rows)
 
     def _complete(self, config: Config) -> dict[str, Scalar] | None:
         """The active values, with start values where a number or choice is missing."""
@@ -256,8 +199,9 @@ class Cube:
             if value is None or not (one.listed or _is_number(value)):
                 value, missing = start_value(one.parameter), True
             full[name] = value
-        # Both missing and surplus parameters: a configuration of something else.
-        if missing and any(name not in self.column for name in config):
+        # Both missing and unknown parameters: a configuration of something else.
+        known = {*self.column, *self.space.retired}
+        if missing and any(name not in known for name in config):
             return None
         return full
 

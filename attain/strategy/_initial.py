@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from attain.strategy._tree import Tree, is_finite
 ROOT = "learner"  # the categorical parameter that chooses between known-good defaults
 _TRIES = 25  # draws without anything new before the remaining points are listed
 _LONG = 100_000  # the same where listing is impossible; practically never reached
+_CHUNK = 64  # points that are looked at together
 _LISTED = 1_000  # how many remaining points a random choice is made among
 
 
@@ -35,19 +36,20 @@ def defaults(space: Space) -> tuple[Proposal, ...]:
         space: The space.
 
     Returns:
-        Proposals; just one when the space has no parameter called ``learner``.
+        Proposals; just one when the space has no parameter called ``learner``, and none for a
+        learner whose defaults a clause forbids.
     """
     chooser = root(space)
     if chooser is None:
         return (Proposal(space.defaults(), "known-good default"),)
     first = chooser.default if chooser.default is not None else chooser.choices[0]
     choices = sorted(chooser.choices, key=lambda c: c != first)  # stable: the rest keeps its order
-    others = [p for p in space.parameters if p.name != ROOT]
-    found = []
-    for choice in choices:
-        fixed = Space((replace(chooser, default=choice), *others), space.version)
-        found.append(Proposal(fixed.defaults(), f"known-good default of {choice}"))
-    return tuple(found)
+    starts = ((choice, space.defaults({ROOT: choice})) for choice in choices)
+    return tuple(
+        Proposal(config, f"known-good default of {choice}")
+        for choice, config in starts
+        if space.allows(config)
+    )
 
 
 def pending_defaults(cube: Cube, history: Sequence[Observed]) -> tuple[Proposal, ...]:
@@ -86,9 +88,11 @@ class Fresh:
         return cls(cube, cube.keys(o.config for o in history) if cube.repeats else set())
 
     def accept(self, config: dict[str, Scalar]) -> bool:
-        """Whether a configuration is new; it is not the next time."""
+        """Whether a configuration is new and keeps all clauses; it is not new the next time."""
         if not self.cube.repeats:
             return True
+        if not self.cube.space.allows(config):
+            return False
         key = self.cube.key(config)
         if key is None or key in self.seen:
             return False
@@ -99,7 +103,7 @@ class Fresh:
         """The first n new ones of a stream, then from a list of all points that remain.
 
         Args:
-            draws: An endless stream of proposals.
+            draws: A stream of proposals that ends only where clauses leave next to nothing.
             n: How many are wanted.
             seed: Of the choice among the remaining points.
 
@@ -118,44 +122,119 @@ class Fresh:
         return tuple(taken)
 
     def rest(self, n: int, seed: int) -> tuple[Proposal, ...]:
-        """Up to n of the points that remain in a finite space, chosen by the seed.
+        """Up to n of the points that remain, chosen by the seed.
 
         Args:
             n: How many are wanted.
             seed: Of the choice.
 
         Returns:
-            None when the space is not finite or has been exhausted.
+            None when a finite space has been exhausted. Of one that is not finite, random points
+            that its clauses permit; without clauses none, for other draws are as good.
         """
-        if not is_finite(self.cube.space):
-            return ()
-        new = (c for c in Tree(self.cube.space) if self.cube.key(c) not in self.seen)
+        place, cube = derive(seed, "rest", len(self.seen)), self.cube
+        if not is_finite(cube.space):
+            return self._drawn(n, place) if cube.space.clauses else ()
+        new = (c for c in Tree(cube.space) if cube.key(c) not in self.seen)
         listed = list(itertools.islice(new, max(n, _LISTED)))
-        order = np.random.default_rng(derive(seed, "rest", len(self.seen))).permutation(len(listed))
+        order = np.random.default_rng(place).permutation(len(listed))
         chosen = [listed[i] for i in order[:n]]
-        self.seen.update(self.cube.keys(chosen))
+        self.seen.update(cube.keys(chosen))
         return tuple(Proposal(c, "one of the last points not tried yet") for c in chosen)
 
+    def _drawn(self, n: int, seed: int) -> tuple[Proposal, ...]:
+        configs = (self.cube.decode(row) for _, row in permitted(self.cube, draws(self.cube, seed)))
+        new = itertools.islice(filter(self.accept, itertools.islice(configs, _LONG)), n)
+        return tuple(Proposal(c, "drawn from what the clauses leave") for c in new)
 
-def sobol_rows(dimensions: int, seed: int, first: int = 0, chunk: int = 64) -> Iterator[np.ndarray]:
+
+def draws(cube: Cube, seed: int) -> Iterator[np.ndarray]:
+    """Independent uniform points without end.
+
+    Args:
+        cube: The space.
+        seed: Of the points.
+
+    Yields:
+        Points in [0, 1): one of shape (1, draws), then many at a time.
+    """
+    generator = np.random.default_rng(seed)
+    for count in itertools.chain((1,), itertools.repeat(_CHUNK)):
+        yield generator.random((count, cube.draws))
+
+
+def permitted(cube: Cube, chunks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
+    """Those points of a sequence that the clauses of a space permit, following its priors.
+
+    Args:
+        cube: The space.
+        chunks: Of evenly spread points in [0, 1), each of shape (m, draws).
+
+    Yields:
+        Place in the sequence and point of shape (d,); ends after a hundred thousand points of
+        which none is permitted.
+    """
+    place, refused = 0, 0
+    for points in chunks:
+        rows = cube.shaped(points)
+        fine = cube.allowed(cube.settle(rows)) if cube.space.clauses else np.ones(len(rows), bool)
+        for offset in np.flatnonzero(fine):
+            yield place + int(offset), rows[offset]
+        place += len(points)
+        refused = 0 if fine.any() else refused + len(points)
+        if refused >= _LONG:
+            return
+
+
+def along(
+    cube: Cube, sequence: Callable[[int], Iterator[np.ndarray]], asked: int, what: str
+) -> Iterator[Proposal]:
+    """Proposals along a sequence of points, continuing where a history left off.
+
+    The k-th trial after the known-good defaults is the k-th point that the clauses permit, however
+    the trials before it were asked for.
+
+    Args:
+        cube: The space.
+        sequence: From a place in the sequence to chunks of points from there on.
+        asked: How many trials were asked for, the known-good defaults among them.
+        what: Name of the points, for the reason.
+
+    Yields:
+        Proposals without end, unless the clauses leave next to nothing; a space without parameters
+        gives its only point for ever.
+    """
+    if not len(cube):
+        yield from itertools.repeat(Proposal({}, "the only point of the space"))
+    first = max(0, asked - len(defaults(cube.space)))
+    start, skipped = (0, first) if cube.space.clauses else (first, 0)
+    for place, row in itertools.islice(permitted(cube, sequence(start)), skipped, None):
+        yield Proposal(cube.decode(row), f"{what} {start + place + 1}")
+
+
+def sobol_rows(dimensions: int, seed: int, first: int = 0) -> Iterator[np.ndarray]:
     """The scrambled Sobol sequence from a place on: `scipy.stats.qmc.Sobol` with this seed.
 
     Args:
-        dimensions: Number of parameters, at least 1.
+        dimensions: Number of coordinates, at least 1.
         seed: Of the scrambling.
         first: Index of the first point.
-        chunk: How many points are computed at a time.
 
     Yields:
         Points in [0, 1), each of shape (dimensions,).
     """
+    for chunk in _sobol_chunks(dimensions, seed, first):
+        yield from chunk
+
+
+def _sobol_chunks(dimensions: int, seed: int, first: int) -> Iterator[np.ndarray]:
     from scipy.stats import qmc  # half a second to import, and a grid or a plan needs none of it
 
     engine = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(seed))
     if first:
         engine.fast_forward(first)
     while True:
-        yield from engine.random(chunk)
+        yield engine.random(_CHUNK)
 
 
 def sobol_draws(cube: Cube, history_length: int, seed: int) -> Iterator[Proposal]:
@@ -166,11 +245,11 @@ def sobol_draws(cube: Cube, history_length: int, seed: int) -> Iterator[Proposal
         history_length: How many trials were asked for, the known-good defaults among them.
         seed: Of the study.
 
-    Yields:
-        Proposals without end; a space without parameters gives its only point for ever.
+    Returns:
+        Proposals, as `along` gives them.
     """
-    if not len(cube):
-        yield from itertools.repeat(Proposal({}, "the only point of the space"))
-    first = max(0, history_length - len(defaults(cube.space)))
-    for index, row in enumerate(sobol_rows(len(cube), seed, first), first + 1):
-        yield Proposal(cube.decode(row), f"scrambled Sobol point {index}")
+
+    def sequence(first: int) -> Iterator[np.ndarray]:
+        return _sobol_chunks(cube.draws, seed, first)
+
+    return along(cube, sequence, history_length, "scrambled Sobol point")

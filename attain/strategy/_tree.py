@@ -1,19 +1,20 @@
 """A space as a tree whose leaves are configurations: counted exactly, reached by number.
 
 Nothing is listed: the number of leaves under each branch is computed once per combination of those
-parents that later parameters still depend on, so trees of any size cost next to nothing.
+parents that later parameters still depend on, so trees of any size cost next to nothing. Leaves
+that a clause of the space forbids have numbers, too; whoever visits the tree skips them.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from attain.core.space import (
     Categorical,
+    Clause,
     Config,
     Float,
     Int,
@@ -21,9 +22,13 @@ from attain.core.space import (
     Parameter,
     Scalar,
     Space,
+    between,
     holds,
+    level_value,
+    levels,
     snap,
 )
+from attain.core.space_clauses import broken
 
 SMALL = 256  # a finite space up to this size can be visited completely
 
@@ -43,24 +48,22 @@ class Values:
     thin: bool = False
 
     def __getitem__(self, index: int) -> Scalar:
-        parameter = self.parameter
-        if isinstance(parameter, Categorical | Ordinal):
-            return parameter.choices[index]
         if not self.thin:
-            return snap(parameter, parameter.low + index * (parameter.step or 1))
-        return _spaced(parameter, index / (self.count - 1))
+            return level_value(self.parameter, index)
+        return _spaced(self.parameter, index / (self.count - 1))
 
 
-def _spaced(parameter: Float | Int, share: float) -> float | int:
-    low, high = parameter.low, parameter.high
-    log = parameter.scale == "log"
-    value = low * (high / low) ** share if log else low + (high - low) * share
+def _spaced(parameter: Parameter, share: float) -> float | int:
+    assert isinstance(parameter, Float | Int), "choices are all visited"
+    if share in (0, 1):
+        return snap(parameter, parameter.high if share else parameter.low)
+    value = between(parameter, share)
     return snap(parameter, float(f"{value:.12g}"))  # 0.1 rather than 0.09999999999999998
 
 
 def is_finite(space: Space) -> bool:
     """Whether no parameter is a continuum."""
-    return not any(isinstance(p, Float) and p.step is None for p in space)
+    return all(levels(p) for p in space)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class Tree:
 
     @cached_property
     def size(self) -> int:
-        """Number of configurations; exact, however large."""
+        """Number of leaves, exact, however large: of configurations, and where the space has
+        clauses of what these forbid, too."""
         return self._count(0, {})
 
     def at(self, index: int) -> dict[str, Scalar]:
@@ -105,7 +109,30 @@ class Tree:
         return config
 
     def __iter__(self) -> Iterator[dict[str, Scalar]]:
-        return (self.at(i) for i in range(self.size))
+        """All configurations in the order of their numbers, without those that a clause forbids."""
+        return self._walk(0, {})
+
+    def _walk(self, i: int, config: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
+        """The leaves below a branch; branches that break a clause are not entered."""
+        if i == len(self._order):
+            yield config
+            return
+        parameter = self._order[i]
+        if not all(holds(c, config) for c in parameter.when):
+            yield from self._walk(i + 1, config)
+            return
+        for index in range(self._values[i].count):
+            below = {**config, parameter.name: self._values[i][index]}
+            if not broken(self._due[i], below):
+                yield from self._walk(i + 1, below)
+
+    @cached_property
+    def _due(self) -> Sequence[Sequence[Clause]]:
+        """Per position, the clauses whose last parameter this is."""
+        place = {p.name: i for i, p in enumerate(self._order)}
+        last = [max(place[name] for name in clause.names) for clause in self.space.clauses]
+        pairs = list(zip(last, self.space.clauses, strict=True))
+        return [[clause for at, clause in pairs if at == i] for i in range(len(self._order))]
 
     @cached_property
     def _order(self) -> Sequence[Parameter]:
@@ -174,22 +201,17 @@ class Tree:
         return self._counts[key]
 
 
-def _values(parameter: Parameter, levels: int | None) -> Values:
-    if isinstance(parameter, Categorical | Ordinal):
-        return Values(parameter, len(parameter.choices))
-    step = parameter.step or (1 if isinstance(parameter, Int) else None)
-    if step is not None:
-        count = math.floor((parameter.high - parameter.low) / step + 1e-9) + 1
-        if parameter.step is not None or levels is None or count <= levels:
-            return Values(parameter, count)
-    assert levels is not None, "a continuum cannot be listed without a number of levels"
-    places = {_spaced(parameter, k / (levels - 1)) for k in range(levels)}
+def _values(parameter: Parameter, wanted: int | None) -> Values:
+    """The values to visit; of a number without a step not more than are wanted."""
+    count = levels(parameter)
+    stepped = isinstance(parameter, Categorical | Ordinal) or parameter.step is not None
+    if count and (stepped or wanted is None or count <= wanted):
+        return Values(parameter, count)
+    assert wanted is not None, "a continuum cannot be listed without a number of levels"
+    places = {_spaced(parameter, k / (wanted - 1)) for k in range(wanted)}
     # a narrow integer range on a log scale has fewer values than places: then visit them all
-    return Values(parameter, levels, thin=True) if len(places) == levels else _all(parameter)
-
-
-def _all(parameter: Float | Int) -> Values:
-    return Values(parameter, int(parameter.high - parameter.low) + 1)
+    thin = len(places) == wanted
+    return Values(parameter, wanted if thin else max(count, 2), thin=thin or not count)
 
 
 def _runs(values: Values, decisive: Sequence[Scalar]) -> list[tuple[int, int]]:
@@ -209,6 +231,6 @@ def _indices(values: Values, wanted: float) -> list[int]:
     if values.thin:
         return [i for i in range(values.count) if values[i] == wanted]
     parameter = values.parameter
-    assert isinstance(parameter, Float | Int)
+    assert isinstance(parameter, Float | Int), "choices have runs of one"
     near = round((wanted - parameter.low) / (parameter.step or 1))
     return [near] if 0 <= near < values.count and values[near] == wanted else []

@@ -12,6 +12,8 @@ from attain.strategy._base import Unjudging
 from attain.strategy._encode import Cube
 from attain.strategy._tree import SMALL, Tree, is_finite
 
+_PATIENCE = 10_000  # forbidden points in a row
+
 
 @dataclass(frozen=True)
 class Grid(Unjudging):
@@ -41,16 +43,34 @@ class Grid(Unjudging):
         Returns:
             New configurations; fewer than n when the grid is exhausted.
         """
-        cube, tree = Cube(space), grid_tree(space, self.levels)
+        cube = Cube(space)
         seen = cube.keys(observed.config for observed in history)
-        proposals: list[Proposal] = []
-        for place, index in enumerate(_spread(tree.size), 1):
-            if len(proposals) == n:
+        found: list[Proposal] = []
+        for proposal in _points(grid_tree(space, self.levels)) if n else ():
+            key = cube.key(proposal.config)
+            if key in seen:
+                continue
+            found.append(proposal)
+            if len(found) == n:
                 break
-            config = tree.at(index)
-            if cube.key(config) not in seen:
-                proposals.append(Proposal(config, f"grid point {place} of {tree.size}"))
-        return tuple(proposals)
+            seen |= {key} if key is not None else set()
+        return tuple(found)
+
+
+def _points(tree: Tree) -> Iterator[Proposal]:
+    """The permitted points of a grid; after long stretches without one some come twice."""
+    size = f"at most {tree.size}" if tree.space.clauses else str(tree.size)
+    refused = 0
+    for place, index in enumerate(_spread(tree.size), 1):
+        config = tree.at(index)
+        if tree.space.allows(config):
+            yield Proposal(config, f"grid point {place} of {size}")
+            refused = 0
+            continue
+        refused += 1
+        if refused == _PATIENCE:  # next to nothing is permitted: look for it branch by branch
+            yield from (Proposal(c, f"one of {size} grid points") for c in tree)
+            return
 
 
 def grid_tree(space: Space, levels: int) -> Tree:

@@ -1,18 +1,19 @@
-"""Independent draws, uniform on each parameter's scale (Bergstra and Bengio 2012)."""
+"""Independent draws, uniform on each parameter's scale (Bergstra and Bengio 2012).
+
+Where a parameter has a prior, three of four draws follow it.
+"""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from attain.core.seeds import derive
 from attain.core.space import Space
 from attain.core.types import Observed, Proposal
 from attain.strategy._base import Unjudging
 from attain.strategy._encode import Cube
-from attain.strategy._initial import Fresh, pending_defaults
+from attain.strategy._initial import Fresh, draws, pending_defaults, permitted
 
 
 class Random(Unjudging):
@@ -35,12 +36,15 @@ class Random(Unjudging):
         cube = Cube(space)
         fresh = Fresh.after(cube, history)
         starts = [p for p in pending_defaults(cube, history) if fresh.accept(dict(p.config))][:n]
-        draws = _draws(cube, len(history) + len(starts), seed)
-        return (*starts, *fresh.take(draws, n - len(starts), seed))
+        stream = _draws(cube, len(history) + len(starts), seed)
+        return (*starts, *fresh.take(stream, n - len(starts), seed))
 
 
 def _draws(cube: Cube, first: int, seed: int) -> Iterator[Proposal]:
     """Proposals from the stream of trial `first` on; each trial has a generator of its own."""
     for index in itertools.count(first):
-        generator = np.random.default_rng(derive(seed, "random", index))
-        yield Proposal(cube.decode(generator.random(len(cube))), "drawn at random")
+        points = permitted(cube, draws(cube, derive(seed, "random", index)))
+        row = next((row for _, row in points), None)
+        if row is None:  # next to nothing is permitted
+            return
+        yield Proposal(cube.decode(row), "drawn at random")

@@ -20,7 +20,17 @@ from attain.core.codec import encode
 from attain.core.errors import EnvironmentProblem, InputError, LedgerError
 from attain.core.protocols import Event, Job
 from attain.core.seeds import derive
-from attain.core.space import Categorical, Float, Int, Ordinal, Parameter, Scalar, Space, snap
+from attain.core.space import (
+    Categorical,
+    Float,
+    Int,
+    Ordinal,
+    Parameter,
+    Scalar,
+    Space,
+    between,
+    snap,
+)
 from attain.core.types import Draft, Observed, Proposal, Record, Signal, Status
 from attain.testing.fake_learner import FakeLearner, FakeModel, FaultyLearner
 
@@ -280,7 +290,4 @@ def _draw(parameter: Parameter, rng: np.random.Generator) -> Scalar:
     if isinstance(parameter, Categorical | Ordinal):
         return parameter.choices[int(rng.integers(len(parameter.choices)))]
     assert isinstance(parameter, Float | Int)
-    low, high = float(parameter.low), float(parameter.high)
-    if parameter.scale == "log":
-        return snap(parameter, float(np.exp(rng.uniform(np.log(low), np.log(high)))))
-    return snap(parameter, float(rng.uniform(low, high)))
+    return snap(parameter, between(parameter, float(rng.random())))

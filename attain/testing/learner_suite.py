@@ -12,7 +12,6 @@ only turn up at prediction.
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,17 @@ import pandas as pd
 from attain.core.codec import encode
 from attain.core.errors import ArtifactError, NotApplicable
 from attain.core.protocols import FitData, Learner, Report
-from attain.core.space import Categorical, Config, Float, Int, Ordinal, Scalar, Space, snap
+from attain.core.space import (
+    Categorical,
+    Config,
+    Float,
+    Int,
+    Ordinal,
+    Scalar,
+    Space,
+    between,
+    snap,
+)
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Rows, Signal, Task
 
 _COLORS = ("red", "green", "blue")
@@ -306,17 +315,15 @@ def _random_configs(space: Space, count: int, seed: int) -> Iterator[dict[str, S
         for parameter in space.ordered:
             if all(config.get(c.parent) in c.values for c in parameter.when):
                 config[parameter.name] = _draw(parameter, rng)
-        space.check(config)
-        yield config
+        if space.allows(config):
+            space.check(config)
+            yield config
 
 
 def _draw(parameter: Float | Int | Categorical | Ordinal, rng: np.random.Generator) -> Scalar:
     if isinstance(parameter, Categorical | Ordinal):
         return parameter.choices[int(rng.integers(len(parameter.choices)))]
-    if parameter.scale == "log":
-        low, high = math.log(parameter.low), math.log(parameter.high)
-        return snap(parameter, math.exp(rng.uniform(low, high)))
-    return snap(parameter, rng.uniform(parameter.low, parameter.high))
+    return snap(parameter, between(parameter, float(rng.random())))
 
 
 def _target(task: Task, signal: np.ndarray) -> np.ndarray:

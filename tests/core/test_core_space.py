@@ -137,6 +137,9 @@ def test_parents_come_before_children(space):
         assert {c.parent for c in parameter.when} <= set(names[:position])
 
 
+codec.decode(Space, codec.encode(Space(())))  # builds the reader, which takes a while
+
+
 @given(spaces())
 def test_round_trip_through_json(space):
     """A space written as JSON text comes back equal, types of choices included."""

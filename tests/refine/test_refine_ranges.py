@@ -13,6 +13,10 @@ from attain.refine.ranges import at, fits, in_words, narrowed, position, widened
 
 RATE = Float(name="rate", low=0.01, high=0.3, default=0.1, scale="log", limits=(1e-5, 1.0))
 SHARE = Float(name="share", low=0.5, high=0.9, limits=(0.0, 1.0))
+KEEP = Float(name="keep", low=0.5, high=0.9, scale="logit", limits=(0.01, 0.999))
+SHIFT = Float(
+    name="shift", low=-1.0, high=10.0, scale="symlog", scale_width=0.1, limits=(-1e3, 1e3)
+)
 DEPTH = Int(name="depth", low=2, high=8, default=4, limits=(1, 16))
 
 
@@ -22,7 +26,7 @@ def ends(parameter) -> tuple[float, float] | None:
 
 @st.composite
 def numbers(draw):
-    scale = draw(st.sampled_from(["linear", "log"]))
+    scale = draw(st.sampled_from(["linear", "log", "symlog"]))
     whole = draw(st.booleans())
     if whole:
         low = draw(st.integers(1, 50))
@@ -60,6 +64,10 @@ def test_what_is_no_number_has_no_position(value):
         (SHARE, "high", (0.5, 1.0)),
         (DEPTH, "high", (2, 11)),
         (DEPTH, "low", (1, 8)),
+        (KEEP, "high", (0.5, 0.965)),
+        (KEEP, "low", (0.25, 0.9)),
+        (SHIFT, "high", (-1.0, 110.0)),
+        (SHIFT, "low", (-11.0, 10.0)),
         (Float(name="x", low=0.0, high=1.0), "high", None),
         (Float(name="x", low=0.0, high=1.0, limits=(0.0, 1.0)), "high", None),
         (Int(name="x", low=1, high=10, step=3, limits=(1, 18)), "high", (1, 13)),

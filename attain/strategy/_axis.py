@@ -1,0 +1,158 @@
+"""One parameter as an axis of the unit cube."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from attain.core.space import (
+    Categorical,
+    Float,
+    Ordinal,
+    Parameter,
+    Scalar,
+    level_value,
+    levels,
+    snap,
+)
+from attain.core.space_scale import SCALES, backward, forward, grid_digits
+
+_REACH = (-1.0, 2.0)  # how far outside of the cube evidence from an older space may lie
+_EXACT_DIGITS = 15  # decimal places to which an array can be rounded to what literals say
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter as an axis of the cube.
+
+    Attributes:
+        parameter: What it encodes.
+        levels: Number of values it can take; 0 for a continuum.
+        start: Lower edge on the parameter's scale.
+        width: Length on the parameter's scale.
+    """
+
+    parameter: Parameter
+    levels: int
+    start: float
+    width: float
+
+    @property
+    def listed(self) -> bool:
+        """Whether the values are a list of choices, not numbers."""
+        return isinstance(self.parameter, Categorical | Ordinal)
+
+    def position(self, value: Scalar) -> float:
+        """Where a value lies; outside of [0, 1] if it is out of range, negative if unknown."""
+        parameter = self.parameter
+        if isinstance(parameter, Categorical | Ordinal):
+            return (self.level(value) + 0.5) / self.levels
+        curve, number = SCALES[parameter.scale], float(value)
+        if number <= curve.above:
+            return _REACH[0]
+        if number >= curve.below:
+            return _REACH[1]
+        place = forward(parameter.scale, number, parameter.linear_width)
+        return float(min(max((place - self.start) / self.width, _REACH[0]), _REACH[1]))
+
+    def level(self, value: Scalar) -> int:
+        """Which of the `levels` a value is; -1 for an unknown choice."""
+        parameter = self.parameter
+        if isinstance(parameter, Categorical | Ordinal):
+            same = (i for i, c in enumerate(parameter.choices) if _identical(c, value))
+            return next(same, -1)
+        if isinstance(value, int) and not isinstance(parameter, Float):
+            return (value - parameter.low) // int(parameter.step or 1)  # exact, however large
+        return round((float(value) - parameter.low) / (parameter.step or 1))
+
+    def value(self, position: float) -> Scalar:
+        """The value at a position in [0, 1]."""
+        parameter = self.parameter
+        if isinstance(parameter, Categorical | Ordinal):
+            return parameter.choices[min(int(position * self.levels), self.levels - 1)]
+        place = self.start + position * self.width
+        return snap(parameter, backward(parameter.scale, place, parameter.linear_width))
+
+    def settle(self, positions: np.ndarray) -> np.ndarray:
+        """Move positions to the nearest that stand for a value, shape (m,)."""
+        positions = np.clip(positions, 0.0, 1.0)
+        if not self.levels:
+            return positions
+        if self.listed:
+            cells = np.minimum(np.floor(positions * self.levels), self.levels - 1)
+            return np.asarray((cells + 0.5) / self.levels)
+        return self.places(self.numbers(positions))
+
+    def numbers(self, positions: np.ndarray) -> np.ndarray:
+        """Values of a number at positions in [0, 1], on its grid and in its range, shape (m,)."""
+        parameter = self.parameter
+        assert not isinstance(parameter, Categorical | Ordinal), "choices are no numbers"
+        low, high = float(parameter.low), float(parameter.high)
+        places = self.start + positions * self.width
+        found = backward(parameter.scale, places, parameter.linear_width, np)
+        if not self.levels:
+            return np.asarray(np.clip(found, low, high))
+        step = float(parameter.step or 1)
+        steps = np.clip(np.round((found - low) / step), 0, self.levels - 1)
+        exact = low + steps * step
+        return np.asarray(exact if self._digits is None else np.round(exact, self._digits))
+
+    def places(self, numbers: np.ndarray) -> np.ndarray:
+        """Positions of values of a number that lie in its scale's domain, shape (m,)."""
+        parameter = self.parameter
+        assert not isinstance(parameter, Categorical | Ordinal), "choices are no numbers"
+        on_scale = forward(parameter.scale, numbers, parameter.linear_width, np)
+        return np.asarray((on_scale - self.start) / self.width)
+
+    def cells(self, positions: np.ndarray) -> np.ndarray:
+        """Lower and upper edges of the cells of a number's values, shape (2, m)."""
+        parameter = self.parameter
+        assert not isinstance(parameter, Categorical | Ordinal), "choices have equal cells"
+        numbers, half = self.numbers(positions), float(parameter.step or 1) / 2
+        edges = np.stack([numbers - half, numbers + half])
+        curve = SCALES[parameter.scale]
+        inside = (edges > curve.above) & (edges < curve.below)
+        ends = np.array([[0.0], [1.0]])
+        return np.asarray(np.clip(np.where(inside, self._safe_places(edges, inside), ends), 0, 1))
+
+    def _safe_places(self, numbers: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        return self.places(np.where(inside, numbers, self.numbers(np.array(0.5))))
+
+    @cached_property
+    def _digits(self) -> int | None:
+        """Decimal places of the grid's literals; None where rounding would not be exact."""
+        parameter = self.parameter
+        if not isinstance(parameter, Float) or parameter.step is None:
+            return None
+        digits = grid_digits(parameter.low, parameter.step)
+        return digits if digits <= _EXACT_DIGITS else None
+
+
+def axis(parameter: Parameter) -> Axis:
+    """The axis of a parameter.
+
+    Args:
+        parameter: Any parameter.
+
+    Returns:
+        Its axis; grids get a margin of half a step so that all values are equally likely.
+    """
+    count = levels(parameter)
+    if isinstance(parameter, Categorical | Ordinal):
+        return Axis(parameter, count, 0.0, 1.0)
+    low, high = float(parameter.low), float(parameter.high)
+    curve, width = SCALES[parameter.scale], parameter.linear_width
+    if count:
+        half = (parameter.step or 1) / 2
+        last = float(level_value(parameter, count - 1))
+        # a scale cannot reach the end of its domain, so a step that would gets a smaller margin
+        low = max(low - half, (low + curve.above) / 2)
+        high = min(last + half, (last + curve.below) / 2)
+    start, end = (forward(parameter.scale, edge, width) for edge in (low, high))
+    return Axis(parameter, count, float(start), float(end - start))
+
+
+def _identical(a: Scalar, b: Scalar) -> bool:
+    return a == b and type(a) is type(b)
