@@ -9,22 +9,37 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from attain.cli.call import VERBS
+from attain.core import registry
 from attain.core.errors import Exit
+from attain.core.protocols import FitData
+from attain.core.types import Signal
+from attain.data.infer import describe
+from attain.data.load import load_frame
+from attain.data.table import to_rows
+from attain.learners.linear import Linear
+from attain.pipeline import exports, saved
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+FORMATS = (ROOT / "docs" / "model-format.md").read_text(encoding="utf-8")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 # The example's verdict is not what is tested here, and a small machine may have little memory.
 ALLOWED = {"run": {0, 3, 4}, "doctor": {0, 8}}
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def _blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def _commands(page: str) -> list[list[str]]:
+    lines = [line for block in _blocks("console", page) for line in block.splitlines()]
+    return [shlex.split(line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
 
 
 def _anchor(heading: str) -> str:
@@ -36,6 +51,18 @@ def _anchor(heading: str) -> str:
 def _environment(folder: Path) -> dict[str, str]:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return {**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "TMPDIR": str(folder)}
+
+
+def _ran(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=_environment(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
 
 
 @pytest.fixture
@@ -79,24 +106,11 @@ def test_every_command_and_exit_code_is_in_the_readme():
 @pytest.mark.slow
 def test_the_commands_of_the_readme_run(folder):
     """Typed one after the other in an empty folder, each ends as it should."""
-    commands = [
-        shlex.split(line.removeprefix("$ "))
-        for block in _blocks("console")
-        for line in block.splitlines()
-        if line.startswith("$ ")
-    ]
+    commands = _commands(README)
     assert len(commands) >= 6
     for program, verb, *rest in commands:
         assert program == "attain"
-        ran = subprocess.run(
-            [sys.executable, "-m", "attain", verb, *rest],
-            cwd=folder,
-            env=_environment(folder),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=250,
-        )
+        ran = _ran(folder, "-m", "attain", verb, *rest)
         said = f"attain {verb} {shlex.join(rest)}\n{ran.stdout}\n{ran.stderr}"
         assert ran.returncode in ALLOWED.get(verb, {0}), said
         assert ran.stdout.strip(), said
@@ -111,17 +125,60 @@ def test_the_python_of_the_readme_runs(folder):
     (block,) = _blocks("python")
     script = folder / "example.py"
     script.write_text(block + "print(len(predictions))\n", encoding="utf-8")
-    ran = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=folder,
-        env=_environment(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
-    )
+    ran = _ran(folder, str(script))
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines()[-1] == "1000"
+
+
+CHECKED = """
+import attain
+folder = attain.load("final")
+assert (predictions == folder.predict("credit_g.csv")).all()
+assert (probabilities == folder.raw("credit_g.csv")).all()
+assert np.allclose(second, probabilities[:, 1], rtol=0, atol=1e-12)
+assert np.ptp(second) > 0.5
+"""
+
+
+def test_the_examples_of_the_model_formats_run(folder):
+    """A study's model is exported as the page says, and both its programs predict the same."""
+    frame = load_frame(folder / "credit_g.csv")
+    dataset = describe(frame, target="class")
+    learner, config = Linear(), {"C": 1.0, "penalty": "l2", "numeric": "standard"}
+    data = FitData(dataset, to_rows(frame, dataset))
+    model = learner.fit(config, data, lambda step, losses: Signal.CONTINUE)
+    (folder / "study").mkdir()
+    about = {"learner": "linear", "config": config, "dataset": dataset, "about": {}}
+    saved.save(folder / "study" / "model", model, **about)
+    for _, *arguments in _commands(FORMATS):
+        ran = _ran(folder, "-m", "attain", *arguments)
+        assert ran.returncode == 0, ran.stderr
+    (folder / "example.py").write_text("\n".join([*_blocks("python", FORMATS), CHECKED]))
+    ran = _ran(folder, "-W", "error", "example.py")
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.mark.parametrize("learner", [n for n in registry.names("learner") if ":" not in n])
+def test_every_field_of_a_model_is_in_the_page(learner, model_folder):
+    """Whatever file or field a learner writes, the page has its name."""
+    folder, _ = model_folder(learner)
+    spans = re.findall(r"`([^`\n]+)`", FORMATS)
+    explained = {word for span in spans for word in re.findall(r"[\w.]+", span)}
+    written = _fields(exports.document(saved.load(folder))["learner"])
+    assert len(written) >= 7
+    assert written - explained == set()
+
+
+def _fields(files: dict[str, Any]) -> set[str]:
+    """Names of files, fields, columns of records, parts of `prepare.json`; numbered ones once."""
+    names = set(files)
+    for file, content in files.items():
+        for key, value in content.items() if file != "booster.txt" else ():  # LightGBM's own
+            parts = file == "prepare.json" and isinstance(value, dict)
+            names |= {f"{key}.{part}" for part in value} if parts else {key}
+            kinds = value["dtype"] if isinstance(value, dict) and "dtype" in value else {}
+            names |= set(kinds) if isinstance(kinds, dict) else set()  # records have columns
+    return {re.sub(r"^(weight|bias|text)\d+", r"\g<1>0", name) for name in names}
 
 
 def test_ci_runs_the_command_that_the_readme_names():
