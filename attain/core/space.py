@@ -85,9 +85,12 @@ class Space:
     retired: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        problems = [*self._name_problems(), *self._value_problems(), *self._condition_problems()]
+        problems = [*self._name_problems(), *self._value_problems()]
         known = {p.name: p for p in self.parameters}
-        problems += [problem for clause in self.clauses for problem in clause.problems(known)]
+        unsound = {problem.place for problem in problems}  # what these may be is not known
+        problems += self._condition_problems(known, unsound)
+        for clause in self.clauses:
+            problems += clause.problems(known, unsound)
         if not problems:
             problems += default_problems(self.ordered, self.clauses, self.defaults())
         if problems:
@@ -272,8 +275,9 @@ class Space:
                 rule = "the default must lie in the range"
                 yield Problem(rule, str(default), parameter.name, str(parameter))
 
-    def _condition_problems(self) -> Iterable[Problem]:
-        known = {p.name: p for p in self.parameters}
+    def _condition_problems(
+        self, known: Mapping[str, Parameter], unsound: set[str]
+    ) -> Iterable[Problem]:
         for parameter in self.parameters:
             for condition in parameter.when:
                 parent = known.get(condition.parent)
@@ -281,7 +285,7 @@ class Space:
                     remedy = did_you_mean(condition.parent, list(known))
                     rule = "a condition must name a parameter of the space"
                     yield Problem(rule, condition.parent, parameter.name, remedy)
-                elif not any(parent.contains(v) for v in condition.values):
+                elif parent.name not in unsound and not any(map(parent.contains, condition.values)):
                     rule = "a condition must be satisfiable"
                     yield Problem(rule, str(condition), parameter.name, str(parent))
         yield from self._cycle_problems(known)

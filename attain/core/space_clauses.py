@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -66,8 +66,10 @@ class Forbidden:
         """The same of parameters with other names."""
         return Forbidden(tuple(replace(c, parent=rename(c.parent)) for c in self.together))
 
-    def problems(self, known: Mapping[str, Parameter]) -> Iterator[Problem]:
-        """What is wrong with it in a space of these parameters."""
+    def problems(
+        self, known: Mapping[str, Parameter], unsound: Collection[str] = ()
+    ) -> Iterator[Problem]:
+        """What is wrong with it in a space of these parameters, of which some are unsound."""
         if not self.together:
             rule = "a forbidden combination must name a value"
             yield Problem(rule, "()", "forbidden", "leave it out")
@@ -75,7 +77,9 @@ class Forbidden:
             parameter = known.get(condition.parent)
             if parameter is None:
                 yield _unknown("a forbidden combination", condition.parent, "forbidden", known)
-            elif not any(parameter.contains(v) for v in condition.values):
+            elif parameter.name not in unsound and not any(
+                map(parameter.contains, condition.values)
+            ):
                 rule = "a forbidden value must be in range"
                 yield Problem(rule, str(condition), "forbidden", str(parameter))
 
@@ -110,8 +114,10 @@ class Constraint:
         """The same of parameters with other names."""
         return Constraint(written(parse(self.text).tree, rename))
 
-    def problems(self, known: Mapping[str, Parameter]) -> Iterator[Problem]:
-        """What is wrong with it in a space of these parameters."""
+    def problems(
+        self, known: Mapping[str, Parameter], unsound: Collection[str] = ()
+    ) -> Iterator[Problem]:
+        """What is wrong with it in a space of these parameters, of which some are unsound."""
         try:
             rule = parse(self.text)
         except SpaceError as error:
@@ -123,7 +129,7 @@ class Constraint:
         if not rule.names:
             text = "a constraint must name a parameter"
             yield Problem(text, self.text, "constraints", "leave it out")
-        if unknown or not rule.names:
+        if unknown or not rule.names or rule.names & {*unsound}:
             return
         for text in misfits(rule.tree, {name: kind(known[name]) for name in rule.names}):
             remedy = "compare numbers with numbers, choices with one of their values"

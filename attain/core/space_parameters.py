@@ -112,9 +112,12 @@ class _Number(_Described):
             return False
         if not (self.low <= value <= self.high):
             return False
-        if self.step is None:
+        if not self.step:
             return True
-        near = grid_value(self.low, self.step, round((value - self.low) / self.step))
+        steps = (value - self.low) / self.step
+        if not math.isfinite(steps):
+            return False
+        near = grid_value(self.low, self.step, round(steps))
         return abs(near - value) <= 4 * math.ulp(max(abs(self.low), abs(self.high)))
 
     @property
@@ -149,11 +152,16 @@ class _Number(_Described):
             rule = "the distance of the bounds must be a finite number"
             yield Problem(rule, bounds, self.name, "use nearer bounds")
         if self.step is not None and not (
-            is_number(self.step) and 0 < self.step <= self.high - self.low
+            is_number(self.step)
+            and 0 < self.step <= self.high - self.low
+            and is_number((self.high - self.low) / self.step)
         ):
             rule = "a step must be positive and no larger than the range"
             yield Problem(rule, str(self.step), self.name, "use a smaller step")
-        if self.limits and not self.limits[0] <= self.low <= self.high <= self.limits[1]:
+        if (
+            self.limits is not None
+            and not self.limits[0] <= self.low <= self.high <= self.limits[1]
+        ):
             rule, remedy = "limits must enclose the range", f"widen them to cover {bounds}"
             yield Problem(rule, str(self.limits), self.name, remedy)
         yield from self._scale_problems()
@@ -212,7 +220,7 @@ class Int(_Number):
         if isinstance(value, bool) or not isinstance(value, int):
             return False
         inside = self.low <= value <= self.high
-        return inside and (self.step is None or (value - self.low) % self.step == 0)
+        return inside and (not self.step or (value - self.low) % self.step == 0)
 
     def _problems(self) -> Iterable[Problem]:
         yield from super()._problems()

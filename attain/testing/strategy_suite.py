@@ -18,11 +18,14 @@ from attain.core.space import (
     Categorical,
     Condition,
     Config,
+    Constraint,
     Float,
+    Forbidden,
     Int,
     Ordinal,
     Space,
     prefixed,
+    snap,
     start_value,
 )
 from attain.core.types import Observed, Proposal, Signal, Status
@@ -50,6 +53,38 @@ _BRANCHES = Space(
         Int(name="layers", low=1, high=3, when=(Condition("kind", ("deep",)),)),
         Categorical(name="skip", choices=(True, False), when=(Condition("layers", (2, 3)),)),
     )
+)
+_DECIMALS = Space((Float(name="share", low=0.1, high=0.75, step=0.1),))
+_SCALES = Space(
+    (
+        Float(name="keep", low=0.01, high=0.999, scale="logit", default=0.9),
+        Float(name="shift", low=-100.0, high=1000.0, scale="symlog", scale_width=0.1),
+        Int(name="offset", low=-20, high=20, scale="symlog", scale_width=1.0),
+    )
+)
+_EXPECTED = Space(
+    (
+        Float(name="rate", low=1e-5, high=1.0, scale="log", prior=(1e-3, 1.0)),
+        Int(name="depth", low=1, high=12, prior=(6, 2.0)),
+        Categorical(name="kind", choices=("plain", "deep"), prior=(3.0, 1.0)),
+    )
+)
+_FORBIDDEN = Space(
+    (
+        Categorical(name="kind", choices=("plain", "deep")),
+        Int(name="depth", low=1, high=4, default=2),
+        Categorical(name="skip", choices=(True, False), when=(Condition("kind", ("deep",)),)),
+    ),
+    forbidden=(Forbidden((Condition("kind", ("plain",)), Condition("depth", (3, 4)))),),
+    constraints=(Constraint("skip or depth <= 2"),),
+)
+_CONSTRAINED = Space(
+    (
+        Float(name="x", low=0.0, high=1.0),
+        Float(name="y", low=1e-3, high=1.0, scale="log"),
+        Int(name="units", low=1, high=64, scale="log"),
+    ),
+    constraints=(Constraint("x + y <= 1"), Constraint("x * units <= 8")),
 )
 _POINT = Space((Categorical(name="only", choices=("this",)),))
 _LEARNERS = Space(
@@ -81,6 +116,11 @@ SPACES = {
     "integers on a log scale": _LOG_INTS,
     "numbers with steps": _STEPS,
     "conditions under conditions": _BRANCHES,
+    "exact decimals": _DECIMALS,
+    "scales for shares and signs": _SCALES,
+    "priors": _EXPECTED,
+    "forbidden combinations": _FORBIDDEN,
+    "constraints on numbers": _CONSTRAINED,
     "a single point": _POINT,
     "no parameters": Space(()),
     "several learners": _LEARNERS,
@@ -91,6 +131,8 @@ SIZES = {
     "integers on a log scale": 12,
     "numbers with steps": 18,
     "conditions under conditions": 6,
+    "exact decimals": 7,
+    "forbidden combinations": 8,
     "a single point": 1,
     "no parameters": 1,
 }
@@ -148,6 +190,8 @@ def _faults(space: Space, proposal: Proposal) -> Iterator[str]:
     except SpaceError as error:
         yield f"a proposal lies outside of the space: {error}"
     for key, value in proposal.config.items():
+        if isinstance(value, float) and repr(value) != repr(_as_written(space, key, value)):
+            yield f"{key} is {value!r}; values of a grid are the decimals that its step says"
         if type(value) not in (bool, int, float, str):
             yield f"{key} is a {type(value).__name__}; values must be plain Python"
     if not proposal.reason.strip():
@@ -156,6 +200,11 @@ def _faults(space: Space, proposal: Proposal) -> Iterator[str]:
         number = getattr(proposal, what)
         if number is not None and not math.isfinite(number):
             yield f"{what} is {number}"
+
+
+def _as_written(space: Space, key: str, value: float) -> float:
+    parameter = next((p for p in space if p.name == key), None)
+    return snap(parameter, value) if isinstance(parameter, Float) and parameter.step else value
 
 
 def _replay(make: Make) -> Iterator[str]:
