@@ -393,10 +393,9 @@ def snap(parameter: Float | Int, value: float) -> float | int:
         An int for an `Int`, else a float.
     """
     value = min(max(value, parameter.low), parameter.high)
-    if isinstance(parameter, Float) and parameter.step is None:
-        return float(value)
-    step = parameter.step or 1
-    index = min(round((value - parameter.low) / step), levels(parameter) - 1)
+    if parameter.step is None:
+        return round(value) if isinstance(parameter, Int) else float(value)
+    index = min(round((value - parameter.low) / parameter.step), levels(parameter) - 1)
     snapped = level_value(parameter, index)
     assert isinstance(snapped, int | float), "a number's values are numbers"
     return snapped
