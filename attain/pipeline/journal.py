@@ -1,0 +1,277 @@
+"""The state of an optimizer and its records: nothing is known that was not recorded before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attain.core.codec import decode, encode
+from attain.core.errors import LedgerError, Problem, SpecError
+from attain.core.space import Space
+from attain.core.types import Draft, Record
+from attain.pipeline.goals import Goals
+from attain.pipeline.tally import Tally
+
+if TYPE_CHECKING:
+    from attain.core.protocols import Ledger, Strategy
+    from attain.pipeline.earlier import Earlier
+
+AUTO = "auto"
+USUAL_TRIALS = 100  # what a strategy is chosen for when nobody says how many there will be
+_STEPS = {"asked": "strategy", "told": "validate", "lost": "train", "added": "validate"}
+
+
+class Journal:
+    """An optimizer's state, rebuilt from its records or begun anew.
+
+    Args:
+        ledger: Where records go; None for nowhere.
+        space: As stated.
+        goals: As stated.
+        seed: As stated.
+        start: Configurations to ask for first.
+        strategy: As stated: ``auto``, a name, an address or an instance.
+        trials: How many are expected, if it is known.
+        from_study: An earlier study, or None.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger | None,
+        *,
+        space: Space,
+        goals: Goals,
+        seed: int,
+        start: Sequence[Mapping[str, Any]],
+        strategy: Any,
+        trials: int | None,
+        from_study: Any,
+    ) -> None:
+        self.space = space
+        self.goals = goals
+        self.seed = seed
+        self.start = start
+        self.tally = Tally(goals)
+        self.earlier: Earlier | None = None
+        self.named = ("", "")
+        self.records: list[Record] = []
+        self._ledger = ledger
+        self._open = True
+        records = ledger.read() if ledger is not None else ()
+        if records:
+            self._resume(records, strategy, trials)
+        else:
+            self._begin(strategy, trials, from_study)
+
+    def check_open(self) -> None:
+        """Refuse to go on once it was closed.
+
+        Raises:
+            LedgerError: When it was.
+        """
+        if not self._open:
+            raise LedgerError("the optimizer was closed — make it again with the same ledger")
+
+    def close(self) -> None:
+        """Give the ledger back; safe to call twice."""
+        self._open = False
+        if self._ledger is not None:
+            self._ledger.close()
+
+    def write(self, items: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Make records durable, all or none, then take them in.
+
+        Args:
+            items: Kinds and payloads, as docs/architecture.md lists them.
+
+        Raises:
+            LedgerError: When they cannot be written; nothing has changed then.
+        """
+        self.check_open()
+        items = list(items)
+        if self._ledger is not None:
+            drafts = [Draft(_STEPS.get(kind, "study"), kind, encode(p)) for kind, p in items]
+            self.records += self._ledger.append(drafts)
+        for kind, payload in items:
+            self._take(kind, payload)
+
+    def _take(self, kind: str, payload: Mapping[str, Any]) -> None:
+        self.tally.apply(kind, payload)
+        if kind == "chosen":
+            self.named = payload["strategy"], payload["reason"]
+        elif kind == "extended":
+            space = payload["space"]
+            self.space = space if isinstance(space, Space) else decode(Space, space)
+        elif kind == "checked" and self.earlier is not None:
+            self.earlier.checked(payload)
+
+    def _begin(self, strategy: Any, trials: int | None, from_study: Any) -> None:
+        self.named, self.strategy = choose(strategy, self.space, trials)
+        name = AUTO if _is_auto(strategy) else self.named[0]
+        stated = {**self._statement(), "strategy": name}
+        if from_study is not None:
+            from attain.pipeline.earlier import read_earlier
+
+            stated["earlier"] = read_earlier(from_study, self.goals, self.space)
+            self._learn_from(stated["earlier"])
+        chosen = {"strategy": self.named[0], "reason": self.named[1]}
+        self.write([("optimizer", stated), ("chosen", chosen)])
+
+    def _learn_from(self, earlier: Sequence[Mapping[str, Any]]) -> None:
+        from attain.pipeline.earlier import Earlier
+
+        self.earlier = Earlier.of(earlier, self.space, self.start, self.tally)
+
+    def _statement(self) -> dict[str, Any]:
+        """What must be the same when a ledger is opened again."""
+        return {
+            "space": self.space,
+            "goals": self.goals.statements,
+            "seed": self.seed,
+            "start": self.start,
+        }
+
+    def _resume(self, records: Sequence[Record], strategy: Any, trials: int | None) -> None:
+        if records[0].kind != "optimizer":
+            rule = "a ledger must have been begun by an optimizer"
+            remedy = "give another path"
+            raise SpecError(Problem(rule, f"a {records[0].kind!r} record", "ledger", remedy))
+        began = records[0].payload
+        self._check_same(began, strategy, [r for r in records if r.kind == "extended"])
+        self.space = decode(Space, began["space"])
+        if began.get("earlier"):
+            self._learn_from(began["earlier"])
+        self.records = list(records)
+        for record in records:
+            self._take(record.kind, record.payload)
+        self.strategy = load(self.named[0] if _is_auto(strategy) else strategy)
+        if began["strategy"] == AUTO and trials is not None:
+            self._choose_again(trials)
+
+    def _choose_again(self, trials: int) -> None:
+        """What was best for a few trials need not be for many."""
+        named, strategy = choose(AUTO, self.space, trials)
+        if named[0] != self.named[0]:
+            self.write([("chosen", {"strategy": named[0], "reason": named[1]})])
+            self.strategy = strategy
+
+    def _check_same(self, began: Mapping[str, Any], strategy: Any, later: list[Record]) -> None:
+        """Refuse to go on under another statement; the extended space may be given, too."""
+        given = encode({**self._statement(), "strategy": name_of(strategy)})
+        spaces = [began["space"], *(r.payload["space"] for r in later)]
+        if any(_content(given["space"]) == _content(space) for space in spaces):
+            given["space"] = began["space"]
+        if _is_auto(strategy):
+            given["strategy"] = began["strategy"]
+        problems = [
+            Problem(
+                f"a study goes on with the {key} it began with",
+                _short(value),
+                key,
+                f"it began with {_short(began[key])}: give that, or another path",
+            )
+            for key, value in given.items()
+            if value != began[key]
+        ]
+        if problems:
+            raise SpecError(problems)
+
+
+def open_ledger(ledger: Any) -> Ledger | None:
+    """The ledger that an argument stands for.
+
+    Args:
+        ledger: A path, a `Ledger`, or None.
+
+    Returns:
+        The ledger, to be closed by whoever uses it.
+
+    Raises:
+        LedgerError: When another process writes, or the file is damaged.
+    """
+    if isinstance(ledger, str | Path):
+        from attain.runtime.ledger import SqliteLedger
+
+        return SqliteLedger(ledger)
+    found: Ledger | None = ledger
+    return found
+
+
+def choose(strategy: Any, space: Space, trials: int | None) -> tuple[tuple[str, str], Strategy]:
+    """A strategy, its name and why it was chosen.
+
+    Args:
+        strategy: ``auto``, a name, an address or an instance.
+        space: Where to search.
+        trials: How many are expected, if it is known.
+
+    Returns:
+        Name and reason, and the strategy itself.
+
+    Raises:
+        PluginError: When no strategy has this name.
+        SpecError: When an instance cannot propose.
+    """
+    if _is_auto(strategy):
+        from attain.strategy.auto import choose as choose_for
+
+        named = choose_for(space, USUAL_TRIALS if trials is None else trials)
+        return named, load(named[0])
+    return (name_of(strategy), "as stated"), load(strategy)
+
+
+def _is_auto(strategy: Any) -> bool:
+    return isinstance(strategy, str) and strategy == AUTO
+
+
+def name_of(strategy: Any) -> str:
+    """The name of a strategy in records.
+
+    Args:
+        strategy: A name, an address or an instance.
+
+    Returns:
+        The name, or the address of the instance's class.
+    """
+    if isinstance(strategy, str):
+        from attain.core.registry import canonical
+
+        return canonical("strategy", strategy)
+    return f"{type(strategy).__module__}:{type(strategy).__qualname__}"
+
+
+def load(strategy: Any) -> Strategy:
+    """The strategy that a name stands for.
+
+    Args:
+        strategy: A name, an address or an instance.
+
+    Returns:
+        An instance.
+
+    Raises:
+        PluginError: When no strategy has this name.
+        SpecError: When an instance cannot propose.
+    """
+    if isinstance(strategy, str):
+        from attain.core.registry import find
+
+        strategy = find("strategy", strategy)()
+    if isinstance(strategy, type) or not hasattr(strategy, "propose"):
+        rule, remedy = "a strategy must be a name or have propose and judge", "try 'auto'"
+        raise SpecError(Problem(rule, repr(strategy), "strategy", remedy))
+    found: Strategy = strategy
+    return found
+
+
+def _content(space: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes two recorded spaces the same."""
+    return {key: part for key, part in space.items() if key not in ("version", "retired")}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and "parameters" in value:
+        value = [parameter["name"] for parameter in value["parameters"]]
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return (text if len(text) <= 60 else f"{text[:57]}...") or "nothing"

@@ -1,0 +1,283 @@
+"""The trials of a function as the records say; the same records always give the same state.
+
+Both a running optimizer and one that is opened again go through `Tally.apply`, so that nothing can
+be known that was not recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from attain.core.space import Scalar
+from attain.core.types import Observed, Status
+from attain.pipeline.goals import Goals
+from attain.pipeline.spaces import config_key
+
+RUNNING = "running"
+_TILT = 0.05  # how much the mean counts beside the worst goal
+
+
+@dataclass(frozen=True)
+class FunctionTrial:
+    """One configuration and what the function gave there.
+
+    Attributes:
+        id: Unique in the study; sorts in order of asking.
+        config: Values of the active parameters; yours to change.
+        reason: Who asked for it and why.
+        predicted: Loss that the strategy predicted, if it has a model.
+        spread: Standard deviation of that prediction.
+        origin: ``start``, ``earlier`` (a good one of an earlier study), ``strategy`` or ``added``.
+        status: ``running``, ``lost`` (waits to be asked again), or how it ended, as in
+            `attain.core.types.Status`.
+        metrics: Everything that was told, in your own signs.
+        loss: What is minimised: the goal, its sign turned for ``maximize``. With several goals, how
+            the trial compares with the others so far.
+        goals: With several goals, the loss of each.
+        excess: By how much each limit is exceeded; at most 0 where it holds.
+        noise: Standard error of the loss, if it was told.
+        seconds: What it cost, if it was told.
+        message: Why it did not end well.
+    """
+
+    id: str
+    config: dict[str, Scalar]
+    reason: str = ""
+    predicted: float | None = None
+    spread: float | None = None
+    origin: str = "strategy"
+    status: str = RUNNING
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    loss: float | None = None
+    goals: tuple[float, ...] = ()
+    excess: tuple[float, ...] = ()
+    noise: float | None = None
+    seconds: float = 0.0
+    message: str = ""
+
+    @property
+    def done(self) -> bool:
+        """Whether it ended well."""
+        return self.status == Status.DONE
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it ended well and keeps every limit."""
+        return self.done and all(e <= 0 for e in self.excess)
+
+
+class Tally:
+    """All trials, kept up to date record by record.
+
+    Args:
+        goals: What is asked for.
+    """
+
+    def __init__(self, goals: Goals) -> None:
+        self.goals = goals
+        self.trials: dict[str, FunctionTrial] = {}
+        self.lost: dict[str, None] = {}
+        self.done = 0
+        self.ended = 0
+        self.handed: dict[str, int] = {}
+        self._observed: dict[str, Observed] = {}
+        self._shown: tuple[Observed, ...] | None = ()
+        self._asked: set[frozenset[Any]] = set()
+        self._lead: tuple[tuple[Any, ...], str] | None = None
+        self._low: list[float] = []
+        self._high: list[float] = []
+
+    @property
+    def next_id(self) -> str:
+        """The id of the next new trial."""
+        return self.id_after(0)
+
+    def id_after(self, count: int) -> str:
+        """The id of a new trial once so many others are known."""
+        return f"t{len(self.trials) + count + 1:05d}"
+
+    def history(self) -> tuple[Observed, ...]:
+        """What a strategy sees: running and ended trials in order of asking, lost ones not."""
+        if self._shown is None:
+            self._shown = tuple(self._observed.values())
+        return self._shown
+
+    def knows(self, config: Mapping[str, Scalar]) -> bool:
+        """Whether a configuration was asked for or added."""
+        return self.knows_key(config_key(config))
+
+    def knows_key(self, key: frozenset[Any]) -> bool:
+        """The same for a key of `spaces.config_key`."""
+        return key in self._asked
+
+    def show(self, trial: str) -> FunctionTrial:
+        """A trial for the user, who may change its configuration."""
+        found = self.trials[trial]
+        seen = self._observed.get(trial)
+        return replace(found, config=dict(found.config), loss=seen.loss if seen else None)
+
+    def running(self) -> tuple[str, ...]:
+        """Ids of the trials under way, in order of asking."""
+        return tuple(o.trial for o in self.history() if o.status == RUNNING)
+
+    def best(self) -> str | None:
+        """The trial that keeps most limits and then has the smallest loss, the first of equals."""
+        if not self.goals.several:
+            return self._lead[1] if self._lead else None
+        ended = [o for o in self.history() if o.loss is not None]
+        leader = min(ended, key=self._place_of, default=None)
+        return leader.trial if leader else None
+
+    def front(self) -> tuple[str, ...]:
+        """Trials that no other one beats in every goal, in order of asking.
+
+        Those that keep every limit if there are any, else only the best one.
+        """
+        best = self.best()
+        if best is None or not self.trials[best].feasible or not self.goals.several:
+            return () if best is None else (best,)
+        found: list[Observed] = []
+        for trial in sorted(self._feasible(), key=lambda o: o.goals):  # a later one never dominates
+            if not any(_as_good(other.goals, trial.goals) for other in found):
+                found.append(trial)
+        return tuple(sorted((o.trial for o in found), key=_number))
+
+    def apply(self, kind: str, payload: Mapping[str, Any]) -> None:
+        """Take in a record; those of other kinds say nothing about trials.
+
+        Args:
+            kind: ``asked``, ``told``, ``lost`` or ``added``.
+            payload: As docs/architecture.md lists it.
+        """
+        apply = self._APPLY.get(kind)
+        if apply is not None:
+            apply(self, payload)
+            self._shown = None
+
+    def _on_asked(self, payload: Mapping[str, Any]) -> None:
+        trial_id = payload["trial"]
+        if payload.get("again"):
+            self.lost.pop(trial_id)
+            self.trials[trial_id] = replace(self.trials[trial_id], status=RUNNING)
+        else:
+            self._admit(payload)
+        self._see(self.trials[trial_id])
+
+    def _on_added(self, payload: Mapping[str, Any]) -> None:
+        self._admit({**payload, "origin": "added"})
+        self._on_told(payload)
+
+    def _admit(self, payload: Mapping[str, Any]) -> None:
+        trial = FunctionTrial(
+            id=payload["trial"],
+            config=dict(payload["config"]),
+            reason=payload["reason"],
+            predicted=payload.get("predicted"),
+            spread=payload.get("spread"),
+            origin=payload["origin"],
+        )
+        self.trials[trial.id] = trial
+        self._asked.add(config_key(trial.config))
+        self.handed[trial.origin] = self.handed.get(trial.origin, 0) + 1
+
+    def _on_told(self, payload: Mapping[str, Any]) -> None:
+        trial_id = payload["trial"]
+        metrics = {name: float(value) for name, value in payload["metrics"].items()}
+        done = payload["status"] == Status.DONE
+        judged = self.goals.judge(metrics) if done else None
+        trial = replace(
+            self.trials[trial_id],
+            status=payload["status"],
+            metrics=metrics,
+            loss=judged.loss if judged else None,
+            goals=judged.goals if judged else (),
+            excess=judged.excess if judged else (),
+            noise=payload["noise"],
+            seconds=float(payload["seconds"]),
+            message=payload["message"],
+        )
+        self.trials[trial_id] = trial
+        self.lost.pop(trial_id, None)  # a late answer of a trial that was believed to be lost
+        self.ended += 1
+        self.done += done
+        self._see(trial)
+        if done:
+            self._place(trial)
+
+    def _on_lost(self, payload: Mapping[str, Any]) -> None:
+        trial_id = payload["trial"]
+        trial = self.trials[trial_id]
+        self.ended -= trial.status != RUNNING
+        self.trials[trial_id] = replace(
+            trial, status=Status.LOST.value, metrics={}, noise=None, seconds=0.0,
+            message=payload["message"],
+        )  # fmt: skip
+        self._observed.pop(trial_id)
+        self.lost[trial_id] = None
+
+    _APPLY: Mapping[str, Callable[[Tally, Mapping[str, Any]], None]] = {
+        "asked": _on_asked,
+        "told": _on_told,
+        "lost": _on_lost,
+        "added": _on_added,
+    }
+
+    def _see(self, trial: FunctionTrial) -> None:
+        self._observed[trial.id] = Observed(
+            trial=trial.id,
+            config=trial.config,
+            status=trial.status,
+            loss=trial.loss,
+            noise=trial.noise,
+            seconds=trial.seconds,
+            goals=trial.goals,
+            excess=trial.excess,
+        )
+
+    def _place(self, trial: FunctionTrial) -> None:
+        """Compare a trial that has just ended well with the others."""
+        if self.goals.several:
+            self._compare(trial)
+            return
+        assert trial.loss is not None
+        place = (*self.goals.key(trial.loss, trial.excess), *_number(trial.id))
+        if self._lead is None or place < self._lead[0]:
+            self._lead = place, trial.id
+
+    def _compare(self, trial: FunctionTrial) -> None:
+        """Give a loss to the newest of several goals; to all if the range of a goal has grown."""
+        low = [min(pair) for pair in zip(self._low or trial.goals, trial.goals, strict=True)]
+        high = [max(pair) for pair in zip(self._high or trial.goals, trial.goals, strict=True)]
+        grown = (low, high) != (self._low, self._high)
+        self._low, self._high = low, high
+        for name in list(self._observed) if grown else [trial.id]:
+            seen = self._observed[name]
+            if seen.goals:
+                self._observed[name] = replace(seen, loss=self._compromise(seen.goals))
+
+    def _compromise(self, goals: tuple[float, ...]) -> float:
+        """Augmented Chebyshev distance from the best value of each goal (Knowles 2006, eq. 2)."""
+        shares = [
+            (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.0  # no overflow
+            for value, low, high in zip(goals, self._low, self._high, strict=True)
+        ]
+        return max(shares) + _TILT * sum(shares)
+
+    def _place_of(self, seen: Observed) -> tuple[Any, ...]:
+        assert seen.loss is not None
+        return (*self.goals.key(seen.loss, seen.excess), *_number(seen.trial))
+
+    def _feasible(self) -> Iterator[Observed]:
+        return (o for o in self.history() if o.goals and all(e <= 0 for e in o.excess))
+
+
+def _number(trial: str) -> tuple[int, str]:
+    """Ids in order of asking, also past t99999."""
+    return len(trial), trial
+
+
+def _as_good(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether a is at least as good as b in every goal, and better in one."""
+    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
