@@ -237,8 +237,7 @@ def report(
     found = cells(kept, best, {name: entry["median"] for name, entry in reference.items()})
     main = _main(main, found)
     gate = {m: v[GATE] for m, v in found.items()}
-    peers = {m: mean(v) for m, v in gate.items() if is_peer(m) and v}
-    best_peer = min(peers, key=lambda m: peers[m], default=None)
+    best_peer = _best_peer(gate)
     places = ranks(gate)
     methods = {}
     for method, values in found.items():
@@ -263,6 +262,15 @@ def report(
     }
     answer = {"main": main, "best_peer": best_peer, "methods": methods}
     return _plain(answer | {"differences": differences, "best_lowered_by_runs": lowered})
+
+
+def _best_peer(gate: Mapping[str, Cells]) -> str | None:
+    """The peer of least regret among those that have run on the most problems."""
+    peers = {m: v for m, v in gate.items() if is_peer(m) and v}
+    most = max(map(len, peers.values()), default=0)
+    return min(
+        (m for m in peers if len(peers[m]) == most), key=lambda m: mean(peers[m]), default=None
+    )
 
 
 def _main(main: str | None, found: Mapping[str, Any]) -> str | None:
@@ -317,18 +325,24 @@ def shortfalls(answer: Mapping[str, Any], quick: bool) -> list[str]:
         quick: Whether only random search was there to be compared with.
 
     Returns:
-        Peers over which the main method's lead at the gate is not certain; on a quick run random
-        search, if it did better.
+        Peers over which the main method's lead at the gate is not certain, and it is a fault to
+        have no peer at all; on a quick run random search, if it did better.
     """
     compared = answer["differences"]
     if quick:
         value = (compared.get("random") or {}).get(str(GATE)) or {}
         return ["random"] if (value.get("mean") or 0.0) > 0 else []
+    if not any(map(is_peer, compared)):
+        return ["no peer"]
     return [
         other
         for other, by_horizon in compared.items()
-        if is_peer(other) and not (by_horizon[str(GATE)]["high"] or 1.0) < 0
+        if is_peer(other) and not _below_0(by_horizon[str(GATE)]["high"])
     ]
+
+
+def _below_0(value: float | None) -> bool:
+    return value is not None and value < 0
 
 
 def table(answer: Mapping[str, Any]) -> str:

@@ -139,8 +139,20 @@ def test_the_report_compares_our_method_and_the_check_names_who_is_not_beaten(fi
     assert answer["methods"]["attain-bayes"]["older"] == 8
     assert answer["differences"]["optuna-tpe"]["50"]["mean"] == -0.25
     assert figures.shortfalls(answer, quick=False) == ["optuna-gp"]
+    assert answer["best_peer"] == "optuna-gp"
     assert "| attain-bayes minus |" in figures.table(answer)
     json.dumps(answer, allow_nan=False)
+
+
+def test_a_peer_that_ran_on_few_problems_is_not_the_best_and_no_peer_is_a_shortfall(figures):
+    """Two lucky problems make no best peer; a check without any peer fails."""
+    known = {f"bbob-{i}": {"best": 0.0, "median": 4.0, "exact": True} for i in range(3)}
+    ours = [kept(figures, "attain-bayes", name, losses=[1.0] * 50) for name in known]
+    tpe = [kept(figures, "optuna-tpe", name, losses=[2.0] * 50) for name in known]
+    lucky = [kept(figures, "optuna-gp", "bbob-0", losses=[0.0] * 50)]
+    assert figures.report((ours + tpe + lucky, {}), known, None, "")["best_peer"] == "optuna-tpe"
+    alone = figures.report((ours, {}), known, None, "")
+    assert figures.shortfalls(alone, quick=False) == ["no peer"]
 
 
 def test_settling_drops_inactive_values_and_clips_to_the_range(problems):
