@@ -122,12 +122,30 @@ def test_the_commands_of_the_readme_run(folder):
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(folder):
     """Pasted into a file, the example tunes, prints a verdict and predicts."""
-    (block,) = _blocks("python")
+    tuning, _ = _blocks("python")
+    assert _said(folder, tuning + "print(len(predictions))\n")[-1] == "1000"
+
+
+def test_the_python_of_any_function_runs(folder):
+    """The README's second example searches, and stops where it says that it would."""
+    _, searching = _blocks("python")
+    assert _said(folder, searching + "print(len(result.trials))\n")[-1] == "30"
+
+
+def test_the_python_of_the_page_on_functions_runs(folder):
+    """All examples of docs/minimize.md, one after the other in one file."""
+    blocks = _blocks("python", (ROOT / "docs" / "minimize.md").read_text(encoding="utf-8"))
+    assert len(blocks) == 4
+    assert len(_said(folder, "\n".join(blocks))) == 3
+
+
+def _said(folder: Path, program: str) -> list[str]:
+    """The lines that a program prints when it is run as a file."""
     script = folder / "example.py"
-    script.write_text(block + "print(len(predictions))\n", encoding="utf-8")
+    script.write_text(program, encoding="utf-8")
     ran = _ran(folder, str(script))
     assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.splitlines()[-1] == "1000"
+    return ran.stdout.splitlines()
 
 
 CHECKED = """
