@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -63,6 +64,15 @@ def test_a_space_is_read_from_a_file(tmp_path):
     assert read_space(path) == _SPACE
     with pytest.raises(SpaceError, match="the file of a space must be readable text"):
         read_space(tmp_path / "gone.yaml")
+
+
+def test_the_example_of_the_documentation_is_read():
+    """What the guide shows is a sound space with all that it explains."""
+    guide = Path(__file__).resolve().parents[2] / "docs" / "search-spaces.md"
+    text = guide.read_text(encoding="utf-8").partition("```yaml")[2].partition("```")[0]
+    space = read_space(text)
+    assert len(space) == 7
+    assert len(space.clauses) == 2
 
 
 def test_python_has_shorter_forms():

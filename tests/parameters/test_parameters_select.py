@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from attain.core.codec import decode, encode
 from attain.core.errors import SpecError
-from attain.core.space import Categorical, Condition, Float, Int, Space
+from attain.core.space import Categorical, Condition, Constraint, Float, Forbidden, Int, Space
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Task
 from attain.parameters.select import PORTFOLIO, Selection, select, unprefix
 
@@ -144,6 +144,24 @@ def test_a_learner_without_parameters_is_still_named():
     selection = choose({"plain": EMPTY})
     point = selection.space.defaults()
     assert unprefix(point, selection.fixed) == ("plain", {})
+
+
+def test_what_stands_in_a_clause_is_tuned_together():
+    """A learner's clauses hold in the whole space; with few trials nothing in them is tuned."""
+    clauses = Space(
+        TREES.parameters,
+        forbidden=(Forbidden((Condition("leaves", (256,)),)),),
+        constraints=(Constraint("rate * leaves <= 30 * bagging"),),
+    )
+    rich = choose({"trees": clauses, "linear": LINEAR}, trials=400).space
+    assert {"trees.rate", "trees.leaves", "trees.bagging"} <= {p.name for p in rich}
+    assert [str(c) for c in rich.clauses] == [
+        "never trees.leaves is 256",
+        "trees.rate * trees.leaves <= 30 * trees.bagging",
+    ]
+    poor = choose({"trees": clauses}, trials=3).space
+    assert {p.name for p in poor} in (set(), {"trees.rate", "trees.leaves", "trees.bagging"})
+    assert len(poor.clauses) in (0, 2)
 
 
 def test_a_selection_survives_the_ledger():

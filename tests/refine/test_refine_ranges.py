@@ -26,7 +26,12 @@ def ends(parameter) -> tuple[float, float] | None:
 
 @st.composite
 def numbers(draw):
-    scale = draw(st.sampled_from(["linear", "log", "symlog"]))
+    scale = draw(st.sampled_from(["linear", "log", "symlog", "logit"]))
+    if scale == "logit":
+        low, high = sorted(draw(st.tuples(*[st.floats(0.01, 0.99)] * 2)))
+        high += 0.001
+        limits = (low * draw(st.floats(0.01, 1)), high + (1 - high) * draw(st.floats(0, 0.99)))
+        return Float(name="x", low=low, high=high, scale=scale, limits=limits)
     whole = draw(st.booleans())
     if whole:
         low = draw(st.integers(1, 50))
@@ -140,3 +145,10 @@ def test_a_narrower_range_is_valid_and_holds_the_value(parameter, a, b, where, d
     Space((made,))
     assert parameter.low <= made.low < made.high <= parameter.high
     assert made.contains(keep)
+
+
+def test_the_weights_of_left_choices_are_kept():
+    """A prior shrinks with its choices; where nothing of it is left there is none."""
+    kind = Categorical(name="kind", choices=("a", "b", "c"), prior=(2.0, 1.0, 0.0))
+    assert without(kind, ("a",)).prior == (1.0, 0.0)
+    assert without(kind, ("a", "b")).prior is None
