@@ -7,6 +7,7 @@ people write.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -128,6 +129,21 @@ class Space:
             done.update((p.name, p) for p in ready)
             waiting = [p for p in waiting if p.name not in done]
         return tuple(done.values())
+
+    @property
+    def root(self) -> Categorical | None:
+        """The choice that decides which other parameters exist; None without conditions.
+
+        One called ``learner`` if there is one, else the unconditional choice with the most
+        children, the first of equals.
+        """
+        children = Counter(c.parent for p in self.parameters for c in p.when)
+        free = [p for p in self.parameters if isinstance(p, Categorical) and not p.when]
+        for parameter in free:
+            if parameter.name == "learner":
+                return parameter
+        best = max(free, key=lambda p: children[p.name], default=None)
+        return best if best is not None and children[best.name] else None
 
     def active(self, config: Config) -> tuple[Parameter, ...]:
         """The parameters that exist, given the values of their parents.

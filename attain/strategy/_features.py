@@ -20,7 +20,6 @@ import numpy as np
 
 from attain.core.space import Categorical
 from attain.strategy._encode import Cube
-from attain.strategy._initial import ROOT
 
 _CORNER = np.sqrt(0.5)
 
@@ -94,10 +93,11 @@ class Features:
         return np.where(np.isnan(rows), 0.0, pulled)
 
     def blocks(self, rows: np.ndarray) -> np.ndarray:
-        """Which learner each point belongs to, shape (m,); 0 if there is nothing to choose."""
-        if ROOT not in self.cube.parents or not self._is_choice(self.cube.column[ROOT]):
+        """Which branch of the space each point belongs to, shape (m,); 0 if there is but one."""
+        root = self.cube.space.root
+        if root is None:
             return np.zeros(len(rows), dtype=int)
-        column = self.cube.column[ROOT]
+        column = self.cube.column[root.name]
         return self._corner(column, rows[:, column])
 
     def _is_choice(self, i: int) -> bool:

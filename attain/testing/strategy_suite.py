@@ -26,7 +26,6 @@ from attain.core.space import (
     Space,
     prefixed,
     snap,
-    start_value,
 )
 from attain.core.types import Observed, Proposal, Signal, Status
 
@@ -145,7 +144,7 @@ def check_strategy(strategy_class: Callable[[], Strategy], *, defaults_first: bo
     Args:
         strategy_class: The class; called without arguments to make an instance.
         defaults_first: Whether the first proposals must be the known-good defaults, one for each
-            choice of a parameter called ``learner``.
+            choice of `Space.root`.
 
     Raises:
         AssertionError: Names every broken promise and on which space.
@@ -316,18 +315,12 @@ def _known_good_first(make: Make) -> Iterator[str]:
 
 
 def _defaults(space: Space) -> Iterator[Config]:
-    names = [p.name for p in space]
-    if "learner" not in names:
+    chooser = space.root
+    if chooser is None:
         yield space.defaults()
         return
-    chooser = space["learner"]
-    assert isinstance(chooser, Categorical), "the suite's own space"
-    for choice in chooser.choices:
-        config = {"learner": choice}
-        for parameter in space.ordered:
-            if parameter in space.active(config):
-                config.setdefault(parameter.name, start_value(parameter))
-        yield config
+    starts = (space.defaults({chooser.name: choice}) for choice in chooser.choices)
+    yield from filter(space.allows, starts)
 
 
 _CHECKS = (_inside, _replay, _distinct, _running, _failed, _older)

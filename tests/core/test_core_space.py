@@ -311,3 +311,18 @@ def test_a_space_prints_itself_in_words():
     ]
     assert str(Space(())) == "(no parameters)"
     assert len(space) == 6
+
+
+def test_the_root_decides_which_parameters_exist():
+    """`learner` if it is there, else the free choice with the most children, else nothing."""
+    kind, mode = (
+        Categorical(name="kind", choices=("a", "b")),
+        Categorical(name="mode", choices=(1, 2)),
+    )
+    one = Float(name="x", low=0, high=1, when=(Condition("kind", ("a",)),))
+    two = [Float(name=n, low=0, high=1, when=(Condition("mode", (2,)),)) for n in ("y", "z")]
+    learner = Categorical(name="learner", choices=("p", "q"))
+    assert Space((kind, mode, one, *two)).root == mode
+    assert Space((kind, mode, one)).root == kind
+    assert Space((kind, mode)).root is None
+    assert Space((kind, one, learner)).root == learner
