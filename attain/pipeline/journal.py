@@ -60,7 +60,7 @@ class Journal:
         self._open = True
         records = ledger.read() if ledger is not None else ()
         if records:
-            self._resume(records, strategy, trials)
+            self._resume(records, strategy, trials, from_study is not None)
         else:
             self._begin(strategy, trials, from_study)
 
@@ -132,12 +132,17 @@ class Journal:
             "start": self.start,
         }
 
-    def _resume(self, records: Sequence[Record], strategy: Any, trials: int | None) -> None:
+    def _resume(
+        self, records: Sequence[Record], strategy: Any, trials: int | None, taught: bool
+    ) -> None:
         if records[0].kind != "optimizer":
             rule = "a ledger must have been begun by an optimizer"
             remedy = "give another path"
             raise SpecError(Problem(rule, f"a {records[0].kind!r} record", "ledger", remedy))
         began = records[0].payload
+        if taught and not began.get("earlier"):
+            rule, remedy = "a study learns from an earlier one from the beginning on", "begin anew"
+            raise SpecError(Problem(rule, "it began without", "from_study", remedy))
         self._check_same(began, strategy, [r for r in records if r.kind == "extended"])
         self.space = decode(Space, began["space"])
         if began.get("earlier"):
@@ -194,6 +199,9 @@ def open_ledger(ledger: Any) -> Ledger | None:
         from attain.runtime.ledger import SqliteLedger
 
         return SqliteLedger(ledger)
+    if ledger is not None and not (hasattr(ledger, "append") and hasattr(ledger, "read")):
+        rule, remedy = "a ledger must be a path or have append and read", "give a path"
+        raise SpecError(Problem(rule, repr(ledger), "ledger", remedy))
     found: Ledger | None = ledger
     return found
 

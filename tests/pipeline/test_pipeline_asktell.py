@@ -405,6 +405,12 @@ def test_a_foreign_ledger_is_refused_and_untouched(tmp_path: Path) -> None:
     ledger.close()
 
 
+def test_a_ledger_is_a_path_or_a_ledger() -> None:
+    """Anything else is refused before a trial is asked for."""
+    with pytest.raises(SpecError, match="must be a path or have append and read"):
+        Optimizer(LINE, ledger=3)  # type: ignore[arg-type]
+
+
 def test_threads_share_an_optimizer() -> None:
     """Eight threads ask and tell 400 trials; none is lost, doubled or mixed up."""
     optimizer = Optimizer(LINE, strategy="random")

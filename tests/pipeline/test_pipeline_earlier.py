@@ -152,6 +152,13 @@ def test_it_is_recorded_and_judged_the_same_after_a_restart(
     assert checked[0]["reason"].startswith("dropped: it may not predict 8 results here")
 
 
+def test_an_earlier_study_cannot_come_later(before: Optimizer, tmp_path: Path) -> None:
+    """A ledger that began without it does not ignore it in silence."""
+    Optimizer(PLANE, ledger=tmp_path / "ledger.db").close()
+    with pytest.raises(SpecError, match=r"from_study: .*from the beginning on"):
+        Optimizer(PLANE, ledger=tmp_path / "ledger.db", from_study=before)
+
+
 @pytest.mark.parametrize(
     ("source", "goals", "message"),
     [
