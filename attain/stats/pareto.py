@@ -5,6 +5,7 @@ All goals are minimised. Point a dominates b when it is nowhere worse and somewh
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,7 +77,7 @@ def _ranks_of_two(goals: np.ndarray, wanted: int) -> np.ndarray:
     for place in order:
         point = (float(goals[place, 0]), float(goals[place, 1]))
         if point != previous:
-            level = int(np.searchsorted(lowest, point[1], side="right"))
+            level = bisect.bisect_right(lowest, point[1])
             lowest[level : level + 1] = [point[1]]
         number[place], previous = level, point
     last = np.searchsorted(np.cumsum(np.bincount(number, minlength=1)), wanted) + 1
@@ -140,25 +141,25 @@ def hypervolume(goals: np.ndarray, reference: Sequence[float] | np.ndarray) -> f
     inside = goals[(goals < reference).all(axis=1)]
     if not len(inside):
         return 0.0
-    return _volume(np.unique(inside[front(inside)], axis=0), reference)
+    if inside.shape[1] == 1:
+        return float(reference[0] - inside.min())
+    if inside.shape[1] == 2:
+        return _sweep(inside, reference)
+    alone = np.unique(inside[front(inside)], axis=0)
+    return (_slices if inside.shape[1] == 3 else _wfg)(alone, reference)
 
 
-def _volume(points: np.ndarray, reference: np.ndarray) -> float:
-    """Of a front without repeats, sorted by the first goal."""
-    if points.shape[1] == 1:
-        return float(reference[0] - points[0, 0])
-    if points.shape[1] == 2:
-        heights = np.concatenate([[reference[1]], points[:-1, 1]]) - points[:, 1]
-        return float((reference[0] - points[:, 0]) @ heights)
-    if points.shape[1] == 3:
-        return _slices(points, reference)
-    return _wfg(points, reference)
+def _sweep(points: np.ndarray, reference: np.ndarray) -> float:
+    """Strips between neighbours along the first goal, each as high as the best so far."""
+    points = points[np.argsort(points[:, 0])]
+    widths = np.diff(points[:, 0], append=reference[0])
+    return float(widths @ (reference[1] - np.minimum.accumulate(points[:, 1])))
 
 
 def _slices(points: np.ndarray, reference: np.ndarray) -> float:
     points = points[np.argsort(points[:, 2], kind="stable")]
     depths = np.append(points[1:, 2], reference[2]) - points[:, 2]
-    areas = [hypervolume(points[: i + 1, :2], reference[:2]) for i in np.flatnonzero(depths > 0)]
+    areas = [_sweep(points[: i + 1, :2], reference[:2]) for i in np.flatnonzero(depths > 0)]
     return float(np.array(areas) @ depths[depths > 0])
 
 
