@@ -24,6 +24,9 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "sobol": "attain.strategy.sobol:Sobol",
         "lhs": "attain.strategy.lhs:Lhs",
         "bayes": "attain.strategy.bayes:Bayes",
+        "tpe": "attain.strategy.tpe:Tpe",
+        "cmaes": "attain.strategy.cmaes:CmaEs",
+        "evolution": "attain.strategy.evolution:Evolution",
     },
     "learner": {
         "baseline": "attain.learners.baseline:Baseline",
