@@ -121,6 +121,8 @@ class Story(RuleBasedStateMachine):
             return
         found = {t.id: t.status for t in self.optimizer.trials}
         assert found == self.known
+        assert self.optimizer.done == len(self.of("done"))
+        assert self.optimizer.ended == len(self.of("done", "failed"))
         seen = {o.trial: o.status for o in self.optimizer.history}
         assert seen == {t: s for t, s in self.known.items() if s != "lost"}
         assert len(self.configs) == len({repr(sorted(c.items())) for c in self.configs})

@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import io
 import math
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -181,9 +184,6 @@ def test_ctrl_c_returns_what_was_found(tmp_path: Path) -> None:
     def function(config: dict[str, Any]) -> float:
         calls.append(config["x"])
         if stop and len(calls) == 4:
-            import os
-            import signal
-
             os.kill(os.getpid(), signal.SIGINT)
             raise AssertionError("the signal comes first")
         return float(config["x"])
@@ -199,6 +199,21 @@ def test_ctrl_c_returns_what_was_found(tmp_path: Path) -> None:
     assert calls[4] == calls[3]
     assert len(calls) == 7
     assert [t.status for t in result.trials] == ["done"] * 6
+
+
+def test_ctrl_c_gives_up_what_workers_run(tmp_path: Path) -> None:
+    """The search ends at once, running trials are asked again by the next call."""
+    settings: Any = {"workers": 2, "strategy": "random", "output": tmp_path / "out"}
+    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    result = minimize(slow, LINE, seconds=60, **settings)
+    timer.join()
+    assert result.ended is Ended.INTERRUPTED
+    assert {t.status for t in result.trials} <= {"done", "lost"}
+    known = len(result.trials)
+    again = minimize(slow, LINE, trials=known, **settings)
+    assert [t.config for t in again.trials] == [t.config for t in result.trials]
+    assert all(t.done for t in again.trials)
 
 
 def test_worker_processes_share_the_work() -> None:
