@@ -42,6 +42,7 @@ def next_steps(book: Book, evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
         *_continue(evidence),
         *_verdict(evidence),
         *_surprise(evidence),
+        *_simpler(evidence),
         *_diagnoses(evidence),
         *_stop(evidence),
         *_undecidable(book, evidence),
@@ -124,6 +125,34 @@ def _surprise(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         name = numbers.words(metric["metric"])
         title = f"Find out why the test differs from validation: {name}"
         yield _step(title, text, expected["record"], tested["record"])
+
+
+def _simpler(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """A baseline that does at least as well on the sealed rows as the final model."""
+    for metric in evidence["comparison"]:
+        tested = [p for p in metric["points"] if p["kind"] == "sealed"]
+        simple = [p for p in metric["points"] if p["kind"] == "baseline sealed"]
+        if metric["role"] != "goal" or not tested or not simple:
+            continue
+        best = (max if metric["direction"] == "maximize" else min)(
+            simple, key=lambda p: p["estimate"]
+        )
+        if not _no_worse(best, tested[0], metric["direction"]):
+            continue
+        name = best["label"].partition(",")[0].lower()
+        name += " model" if name.startswith("plain") else ""
+        text = (
+            f"On the sealed rows the {name} scores {numbers.with_interval(best)}, the final model "
+            f"{numbers.with_interval(tested[0])}. Validation preferred the final model, but where "
+            "a simpler one tests no worse, it is the safer choice until more rows say otherwise."
+        )
+        title = f"Consider the simpler model: {numbers.words(metric['metric'])}"
+        yield _step(title, text, best["record"])
+
+
+def _no_worse(a: Mapping[str, Any], b: Mapping[str, Any], direction: str) -> bool:
+    gain = a["estimate"] - b["estimate"]
+    return bool(gain >= 0 if direction == "maximize" else gain <= 0)
 
 
 def _overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:

@@ -88,7 +88,7 @@ def _sobol(dimensions: int, count: int) -> np.ndarray:
 
 def _ranked(cube: Cube, score: Score, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     settled = cube.settle(rows)
-    scores = score(settled)
+    scores = np.where(cube.allowed(settled), score(settled), -np.inf)
     order = np.argsort(-scores, kind="stable")
     return settled[order], scores[order]
 

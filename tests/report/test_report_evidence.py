@@ -239,3 +239,20 @@ def test_a_test_that_surprises_is_told():
     step = next(s for s in evidence.collect(moved)["next"] if s["title"] == title)
     assert "do not even touch" in step["text"]
     assert len(step["records"]) == 2
+
+
+def test_a_baseline_that_tests_no_worse_is_pointed_out():
+    """When a plain model scores at least as well on the sealed rows, the reader is told."""
+    records = studies.complete(Task.BINARY)
+    title = "Consider the simpler model: ROC AUC"
+    assert title not in [step["title"] for step in evidence.collect(records)["next"]]
+    moved = []
+    for record in records:
+        payload = json.loads(json.dumps(record.payload))
+        if record.kind == "verdict":
+            for score in payload["verdict"]["baseline"]:
+                score |= {k: min(score[k] + 0.3, 1.0) for k in ("estimate", "low", "high")}
+        moved.append(replace(record, payload=payload))
+    step = next(s for s in evidence.collect(moved)["next"] if s["title"] == title)
+    assert "tests no worse" in step["text"]
+    assert len(step["records"]) == 1
