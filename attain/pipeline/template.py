@@ -41,7 +41,7 @@ ignore: {ignore}
 
 # auto, or some of: linear, lightgbm, extra_trees, random_forest, mlp, svm, knn
 learners: auto
-# auto, or one of: grid, random, sobol, lhs, bayes
+# auto, or one of: grid, random, sobol, lhs, bayes, tpe, cmaes, evolution
 strategy: auto
 budget: {trials} trials, {minutes:g} min
 seed: 0

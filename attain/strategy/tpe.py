@@ -30,6 +30,7 @@ from attain.strategy._standing import Standing, finished
 from attain.strategy._threads import single_threaded
 
 _OVERDRAWN = 4  # draws per candidate, of which those with the same active parameters are kept
+_PRIOR = 10.0  # trials until a stated prior is outweighed (Hvarfner et al. 2022, piBO, eq. 6)
 _LEAST_WEIGHT = 0.1  # of the worst good trial, as a share of the mean
 
 
@@ -151,10 +152,12 @@ class Tpe(Unjudging):
         good = _parzen.fit(cube, told(split.good), split.good_weights)
         bad = _parzen.fit(cube, told(split.bad), split.bad_weights)
         rows = cube.settle(good.sample(_OVERDRAWN * self.candidates, rng))
+        rows = rows[cube.allowed(rows)]
         if self.grouped:
-            rows = rows[(np.isnan(rows) == np.isnan(rows[0])).all(axis=1)]
+            rows = rows[(np.isnan(rows) == np.isnan(rows[:1])).all(axis=1)]
         rows = rows[: self.candidates]
         score = good.log_density(told(rows)) - bad.log_density(told(rows))
+        score += _PRIOR / split.finished * cube.log_prior(rows)
         return np.asarray(rows[np.argsort(-score, kind="stable")])
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,12 @@ def test_built_in_strategies_keep_the_contract(name):
 def test_no_built_in_strategy_is_left_out():
     """The list above names every registered strategy."""
     assert registry.names("strategy") == _NAMES
+
+
+def test_every_strategy_has_a_row_in_the_guide():
+    """docs/strategies.md names each registered strategy in its tables, and no others."""
+    guide = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text(encoding="utf-8")
+    assert tuple(sorted(set(re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE)))) == _NAMES
 
 
 def test_the_suite_sweeps_what_it_says():

@@ -22,7 +22,7 @@ from strategy_problems import (
     zdt1,
 )
 
-from attain.core.space import Categorical, Condition, Float, Space
+from attain.core.space import Categorical, Condition, Constraint, Float, Space
 from attain.core.types import Observed
 from attain.strategy._cache import encoded
 from attain.strategy._standing import finished
@@ -136,6 +136,28 @@ def test_limits_come_first():
     kept = [o for o in history[20:] if o.excess[0] <= 0]
     assert len(kept) > 20
     assert min(o.loss for o in kept) < 2
+
+
+def test_clauses_leave_the_model_in_charge():
+    """Where most of the good region is forbidden, later proposals still come from the densities."""
+    start = replace(BRANIN["x"], default=0.0)
+    space = Space((start, BRANIN["y"]), constraints=(Constraint("x + y <= 8"),))
+    history = search(Tpe(), space, branin, 40, 0)
+    asked = Tpe().propose(space, history, 10, 0)
+    assert all(p.config["x"] + p.config["y"] <= 8 for p in asked)
+    assert all("unlike the others" in p.reason for p in asked)
+
+
+def test_a_stated_prior_draws_early_proposals():
+    """With a prior far from the best region, proposals after eight trials lie nearer to it."""
+    there = replace(BRANIN["x"], prior=(-4.0, 0.5))
+    stated = Space((there, BRANIN["y"]))
+    history = search(Random(), BRANIN, branin, 8, 0)
+    near, far = (
+        np.mean([abs(Tpe().propose(s, history, 1, k)[0].config["x"] + 4) for k in range(40)])
+        for s in (stated, BRANIN)
+    )
+    assert near < 0.8 * far
 
 
 def test_noise_makes_weights_alike():
