@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 from scipy import special
 
-from attain.core.space import Categorical, start_value
+from attain.core.space import Categorical, level_value, start_value
 from attain.strategy._encode import Axis, Cube
 
 _FEW = 32  # values up to which a number's cells are integrated one by one
@@ -61,9 +61,8 @@ def few_levels(axis: Axis) -> Levels | None:
     if axis.listed:
         centres = (np.arange(axis.levels) + 0.5) / axis.levels
     else:
-        parameter = axis.parameter
-        step = parameter.step or 1
-        centres = np.array([axis.position(parameter.low + k * step) for k in range(axis.levels)])
+        values = (level_value(axis.parameter, k) for k in range(axis.levels))
+        centres = np.array([axis.position(value) for value in values])
     return Levels(centres, np.concatenate([[0.0], (centres[1:] + centres[:-1]) / 2, [1.0]]))
 
 

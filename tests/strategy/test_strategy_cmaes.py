@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -79,6 +80,15 @@ def test_the_kept_states_never_change_an_answer():
         _generations._told.clear()
         fresh = [replace(o, config=dict(o.config)) for o in case]
         assert CmaEs().propose(Space(MIXED.parameters), fresh, 2, 0) == warm
+
+
+def test_threads_do_not_disturb_each_other():
+    """Four threads asking about two histories at once get what one thread gets."""
+    histories = [search(CmaEs(), MIXED, mixed, 40, seed) for seed in (0, 1)] * 8
+    alone = [CmaEs().propose(MIXED, history, 1, 0) for history in histories]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda history: CmaEs().propose(MIXED, history, 1, 0), histories))
+    assert together == alone
 
 
 def test_late_results_are_told_where_they_belong():
