@@ -89,11 +89,16 @@ def encoded(space: Space, history: Sequence[Observed]) -> Encoded:
 
 
 def _continues(entry: Encoded, space: Space, history: Sequence[Observed]) -> bool:
-    if entry.cube.space is not space and entry.cube.space != space:
+    if not _same(entry.cube.space, space):
         return False
     if not entry.history or not history:
         return not entry.history
     return entry.history[0].config is history[0].config
+
+
+def _same(a: Space, b: Space) -> bool:
+    """Whether two spaces are one; equal ones may still differ, as True equals 1."""
+    return a is b or (a == b and repr(a) == repr(b))
 
 
 def _empty(space: Space) -> Encoded:
