@@ -96,7 +96,11 @@ class Trial:
 
 
 class Status(StrEnum):
-    """How a job ended. Only DONE carries predictions; LOST is nobody's fault and is asked again."""
+    """How a job or a trial ended.
+
+    Only DONE carries predictions; LOST is nobody's fault and is asked again. RACED trials were
+    clearly behind on their first folds, and the others were saved.
+    """
 
     DONE = "done"
     FAILED = "failed"
@@ -106,6 +110,7 @@ class Status(StrEnum):
     KILLED = "killed"
     CANCELLED = "cancelled"
     LOST = "lost"
+    RACED = "raced"
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
                 executor,
                 workers=workers,
                 limits=_limits(spec, workers, threads),
+                racing=spec.racing,
             )
             baselines(study, ready, trials)
             decision = Search.resume(study, ready, trials).run()

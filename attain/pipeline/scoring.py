@@ -29,6 +29,7 @@ from attain.objectives.metrics import lookup
 from attain.pipeline.jobs import LATENCY_METRICS, all_folds, work_rows
 from attain.validate.diagnose import diagnose_fit
 from attain.validate.metrics import compute
+from attain.validate.race import Race
 from attain.validate.score import measured, score
 
 Z95 = 1.959964  # half-width of a two-sided 95 % interval, in standard errors
@@ -65,6 +66,7 @@ class Scored:
         seconds: Compute time over all folds.
         reached: Whether each objective's estimate clears its target.
         diagnoses: What is wrong with the fit.
+        race: The last look at it beside the best so far; None if there was none.
     """
 
     trial: str
@@ -77,6 +79,7 @@ class Scored:
     seconds: float = 0.0
     reached: Mapping[str, bool] = field(default_factory=dict)
     diagnoses: tuple[Diagnosis, ...] = ()
+    race: Race | None = None
 
     def score(self, metric: str) -> Score | None:
         """The score of a metric, if there is one."""
@@ -166,7 +169,7 @@ class Judge:
         rows = work_rows(str(self.folder), self.dataset)
         assert rows.y is not None
         folds = all_folds(str(self.folder), encode(trial.split), self.dataset)
-        saved = [_load(self.folder / o.predictions) for o in outcomes]
+        saved = [load_predictions(self.folder / o.predictions) for o in outcomes]
         index = np.concatenate([fold.valid for fold in folds])
         prediction = np.concatenate([s["valid"] for s in saved]).astype(np.float64)
         ends = np.cumsum([0, *(len(fold.valid) for fold in folds)])
@@ -210,22 +213,24 @@ def observe(trial: Trial, scored: Scored | None) -> Observed:
         scored: What it is worth, None while it runs.
 
     Returns:
-        Without a loss while running or when it failed.
+        Without a loss while running or when it failed; with an estimate when it was raced out.
     """
     if scored is None:
         return Observed(trial.id, trial.point, "running", round=trial.round)
+    told = scored.race if scored.race is not None and scored.status is Status.RACED else scored
     return Observed(
         trial.id,
         trial.point,
         scored.status.value,
-        loss=scored.loss,
-        noise=scored.noise,
+        loss=told.loss,
+        noise=told.noise,
         seconds=scored.seconds,
         round=trial.round,
     )
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_predictions(path: Path) -> dict[str, np.ndarray]:
+    """What a worker saved of a fold: ``valid``, and ``train`` of the rows ``train_rows``."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 

@@ -60,6 +60,7 @@ class StudySpec:
         budget: What the search may spend.
         folds: Number of folds, 1 for a hold-out, or ``auto``.
         repeats: How often the folds are drawn afresh, or ``auto``.
+        racing: Whether a configuration that is clearly behind is denied its remaining folds.
         confidence: Of every interval that decides, in [0.5, 1).
         workers: Processes that fit at the same time, or ``auto``.
         trial_minutes: Limit of a single fit, or None.
@@ -84,6 +85,7 @@ class StudySpec:
     budget: Budget = field(default_factory=Budget)
     folds: int | Literal["auto"] = "auto"
     repeats: int | Literal["auto"] = "auto"
+    racing: bool = True
     confidence: float = 0.95
     workers: int | Literal["auto"] = "auto"
     trial_minutes: float | None = None
@@ -325,6 +327,12 @@ def _whole(low: int, *, auto: bool) -> Any:
     return read
 
 
+def _yes_or_no(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _Broken("must be true or false")
+
+
 def _positive(value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
         return float(value)
@@ -407,6 +415,7 @@ _READERS: Mapping[str, Any] = {
     "budget": _budget,
     "folds": _whole(1, auto=True),
     "repeats": _whole(1, auto=True),
+    "racing": _yes_or_no,
     "confidence": _confidence,
     "workers": _whole(1, auto=True),
     "trial_minutes": _positive,

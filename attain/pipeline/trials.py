@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from attain.core.codec import decode, encode
 from attain.core.protocols import Event, Executor, Job, Limits
 from attain.core.seeds import derive
 from attain.core.types import Observed, Outcome, Score, Status, Trial
+from attain.pipeline.racing import Contest, race, raced_out
 from attain.pipeline.scoring import Judge, Scored, observe
 from attain.pipeline.study import Study
+from attain.validate.race import Race, unsound
 
 FIT_FOLD = "attain.pipeline.jobs:fit_fold"
 MOST_LOST = 3
@@ -33,16 +35,25 @@ class Trials:
         executor: Where folds run.
         workers: Folds that may run at the same time.
         limits: Of each fold.
+        racing: Whether configurations that are clearly behind are denied their remaining folds.
     """
 
     def __init__(
-        self, study: Study, judge: Judge, executor: Executor, *, workers: int, limits: Limits
+        self,
+        study: Study,
+        judge: Judge,
+        executor: Executor,
+        *,
+        workers: int,
+        limits: Limits,
+        racing: bool = True,
     ) -> None:
         self.study = study
         self.judge = judge
         self.executor = executor
         self.workers = workers
         self.limits = limits
+        self.racing = racing
         self.trials: dict[str, Trial] = {}
         self.scored: dict[str, Scored] = {}
         self._outcomes: dict[str, dict[int, Outcome]] = {}
@@ -87,7 +98,7 @@ class Trials:
         return tuple(
             observe(trial, self.scored.get(trial.id))
             for trial in self.trials.values()
-            if trial.purpose == "search" or (trial.purpose == "baseline" and trial.point)
+            if self._searches(trial)
         )
 
     def baseline(self) -> Mapping[str, Score]:
@@ -222,26 +233,56 @@ class Trials:
         return [trial_id] if self._settle(trial_id) else []
 
     def _settle(self, trial_id: str) -> bool:
-        """Score a trial whose last fold is done, or one of whose folds failed."""
+        """Score a trial that is complete, failed, or clearly behind on the folds it has."""
         trial, outcomes = self.trials[trial_id], list(self._outcomes[trial_id].values())
         failed = any(o.status is not Status.DONE for o in outcomes)
-        if not failed and len(outcomes) < trial.split.jobs:
+        seen = None if failed or not outcomes else self._race(trial, outcomes)
+        dropped = seen is not None and seen.dropped
+        if not failed and not dropped and len(outcomes) < trial.split.jobs:
             return False
-        if failed:
-            self._forget(trial_id)
+        if failed or dropped:
+            self._forget(trial_id, end=failed)
         baseline = {} if trial.purpose == "baseline" else self.baseline()
-        self._score(trial, self.judge.score(trial, outcomes, baseline))
+        if seen is not None and dropped:
+            scored = raced_out(trial, outcomes, seen)
+        else:
+            scored = replace(self.judge.score(trial, outcomes, baseline), race=seen)
+        self._score(trial, scored)
         return True
+
+    def _race(self, trial: Trial, outcomes: list[Outcome]) -> Race | None:
+        """A look at a trial of the search beside the best complete one on the same folds."""
+        if not self.racing or trial.purpose != "search" or unsound(trial.split):
+            return None
+        before = [t for t in self.trials.values() if t.id != trial.id and self._searches(t)]
+        rival = best(
+            s for t in before if t.split == trial.split and (s := self.scored.get(t.id)) is not None
+        )
+        if rival is None:
+            return None
+        family = [self.scored.get(t.id) for t in before if t.learner == trial.learner]
+        past = [s.race for s in family if s is not None and s.race is not None]
+        of_rival = self._outcomes[rival.trial]
+        baseline = self.baseline()
+        return race(
+            self.judge, Contest(trial, outcomes, rival, of_rival, len(before), past, baseline)
+        )
+
+    @staticmethod
+    def _searches(trial: Trial) -> bool:
+        return trial.purpose == "search" or (trial.purpose == "baseline" and bool(trial.point))
 
     def _score(self, trial: Trial, scored: Scored) -> None:
         self.study.write("validate", "scored", encode(scored), *self._records[trial.id])
         self.scored[trial.id] = scored
 
-    def _forget(self, trial_id: str) -> None:
+    def _forget(self, trial_id: str, *, end: bool = True) -> None:
+        """Drop what waits of a trial; what runs is ended, or left to end by itself unheard."""
         self._queue = deque(item for item in self._queue if item[0] != trial_id)
         for job in [j for j, item in self._running.items() if item[0] == trial_id]:
             del self._running[job]
-            self.executor.cancel(job)
+            if end:
+                self.executor.cancel(job)
 
 
 def _outcome(trial: str, fold: int, event: Event) -> Outcome:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from attain.core.errors import AttainError
-from attain.core.types import Observed
+from attain.core.types import Observed, Status
 
 # The luckiest of a hundred equal trials lies about 2.5 standard errors below their mean, so trials
 # within two of the leader may well be as good.
@@ -26,9 +26,11 @@ def finalists(history: Sequence[Observed], *, most: int = 3, noise: float) -> tu
 
     Returns:
         Ids, best first: the leader and those whose loss is within two standard errors of it, no
-        configuration twice. Empty when no trial has a loss.
+        configuration twice. Empty when no trial has a loss. One that was raced out is none of them,
+        however small the loss that its first folds promise.
     """
-    done = [(o.loss, o) for o in history if o.loss is not None and math.isfinite(o.loss)]
+    whole = [o for o in history if o.status != Status.RACED]
+    done = [(o.loss, o) for o in whole if o.loss is not None and math.isfinite(o.loss)]
     done.sort(key=lambda pair: (pair[0], pair[1].trial))
     found: list[Observed] = []
     for loss, trial in done:
