@@ -1,0 +1,208 @@
+"""Every metric on parts of the rows, for all configurations at once: what `stats.bbc` resamples.
+
+Means over rows, confusion matrices and explained variance are sums over rows, so one matrix product
+gives them for all resamples. Rankings are sorted once for each configuration and fold. The few
+others are computed again for each resample. Like `score`, sums are pooled over folds and repeats,
+and rankings are means over folds weighted by rows: a prediction is never averaged with another, as
+nobody deploys the average of two folds' models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from attain.core.errors import DataError
+from attain.stats.bbc import Values, mean_of
+from attain.validate import _counts, _rowwise, metrics
+
+EXPLAINED = ("r2", "explained_variance")
+RANKED = ("roc_auc", "roc_auc_ovr", "average_precision", "average_precision_macro")
+SUMMED = (*_rowwise.MEANS, *_rowwise.ROOTS, *_counts.NAMES, *EXPLAINED)
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Out-of-fold predictions of several configurations for the same rows and folds.
+
+    Attributes:
+        y: Class codes or values of the distinct rows, shape (n,).
+        row: Which of these each prediction is for, fold after fold, shape (m,).
+        folds: Positions among the m of each validation fold.
+        predictions: Of each configuration: probabilities (m, K) or values (m,).
+    """
+
+    y: np.ndarray
+    row: np.ndarray
+    folds: Sequence[np.ndarray]
+    predictions: Sequence[np.ndarray]
+
+    @property
+    def truth(self) -> np.ndarray:
+        """What each prediction should have been, shape (m,)."""
+        found: np.ndarray = self.y[self.row]
+        return found
+
+    def summed(self, each: np.ndarray) -> np.ndarray:
+        """Sum over the predictions of each distinct row; from shape (m,) to (n,)."""
+        return np.bincount(self.row, weights=each, minlength=len(self.y))
+
+
+def values(metric: str, stack: Stack) -> Values:
+    """A metric's values on parts of the rows.
+
+    Args:
+        metric: Name of a quality metric, with its argument if any.
+        stack: The predictions.
+
+    Returns:
+        A function of configurations (c,) and weights (n, b) to values (c, b), NaN where the metric
+        is undefined.
+    """
+    base, argument = metrics.parse(metric)
+    if base in _rowwise.MEANS:
+        return _means(stack, lambda y, p: _rowwise.MEANS[base](y, p, argument))
+    if base in _rowwise.ROOTS:
+        mean = _means(stack, lambda y, p: _rowwise.ROOTS[base](y, p, argument))
+        return lambda configs, weights: np.sqrt(mean(configs, weights))
+    if base in _counts.NAMES:
+        return partial(_of_counts, stack, _counts.count_metric(base, argument), base)
+    if base in EXPLAINED:
+        return _explained(stack, centred=base == "explained_variance")
+    if base in RANKED:
+        return partial(_ranked, stack, _auc if base.startswith("roc_auc") else _precision, base)
+    return partial(_again, stack, metric)
+
+
+def _means(stack: Stack, each: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Values:
+    counts = stack.summed(np.ones(len(stack.row)))
+    sums = [stack.summed(each(stack.truth, np.asarray(p, float))) for p in stack.predictions]
+    return mean_of(np.array(sums), counts)
+
+
+def _explained(stack: Stack, *, centred: bool) -> Values:
+    """One minus mean squared error over variance, from five sums; y is centred for accuracy."""
+    shift = float(stack.y.mean())
+    counts = stack.summed(np.ones(len(stack.row)))
+    errors = [np.asarray(p, float) - stack.truth for p in stack.predictions]
+    square = mean_of(np.array([stack.summed(e**2) for e in errors]), counts)
+    plain = mean_of(np.array([stack.summed(e) for e in errors]), counts)
+    truth = mean_of(np.array([stack.summed(stack.truth - shift)]), counts)
+    spread = mean_of(np.array([stack.summed((stack.truth - shift) ** 2)]), counts)
+    only = np.array([0])
+
+    def value(configs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        variance = spread(only, weights) - truth(only, weights) ** 2
+        error = square(configs, weights)
+        error = error - plain(configs, weights) ** 2 if centred else error
+        rest = np.full(error.shape, np.nan)
+        return 1 - np.divide(error, variance, out=rest, where=variance > 1e-12)
+
+    return value
+
+
+# What must be among the rows for a metric of two classes to be defined: rows of these classes.
+_NEEDED = {"recall": (1,), "f1": (1,), "fbeta": (1,), "specificity": (0,)}
+
+
+def _of_counts(
+    stack: Stack,
+    metric: _counts.CountMetric,
+    base: str,
+    configs: np.ndarray,
+    weights: np.ndarray,
+) -> np.ndarray:
+    """A function of the confusion matrix, whose cells are matrix products."""
+    k = stack.predictions[0].shape[1]
+    said = np.array([_counts.labels(stack.predictions[c]) for c in configs])
+    counts = np.zeros((len(configs), weights.shape[1], k, k))
+    for true in range(k):
+        own = np.flatnonzero(stack.truth == true)
+        weight = weights[stack.row[own]]
+        for other in range(k):
+            counts[:, :, true, other] = (said[:, own] == other).astype(np.float32) @ weight
+    found = metric(counts)
+    rows = counts.sum(axis=-1)
+    for code in _NEEDED.get(base, ()):
+        found = np.where(rows[..., code] > 0, found, np.nan)
+    return np.where(rows.sum(axis=-1) > 0, found, np.nan)
+
+
+Rank = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+def _ranked(
+    stack: Stack, rank: Rank, base: str, configs: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """A ranking within each fold, averaged over the folds that define it by their weights."""
+    weights = np.ascontiguousarray(weights)
+    k = stack.predictions[0].shape[1]
+    total = np.zeros((len(configs), weights.shape[1]))
+    size = np.zeros(weights.shape[1])
+    for fold in stack.folds:
+        weight, y = weights[stack.row[fold]], stack.truth[fold]
+        present = np.array([weight[y == code].sum(axis=0) > 0 for code in range(k)])
+        defined = present[1] if base == "average_precision" else present.sum(axis=0) > 1
+        rows = np.where(defined, weight.sum(axis=0, dtype=float), 0.0)
+        size += rows
+        for position, config in enumerate(configs):
+            p = stack.predictions[config][fold]
+            total[position] += rows * _over_classes(rank, y, p, weight, present)
+    return np.divide(total, size, out=np.full(total.shape, np.nan), where=size > 0)
+
+
+def _over_classes(
+    rank: Rank, y: np.ndarray, p: np.ndarray, weight: np.ndarray, present: np.ndarray
+) -> np.ndarray:
+    """Of two classes the second; of more the mean over those that occur."""
+    if p.shape[1] == 2:
+        return rank(p[:, 1], y == 1, weight)
+    each = np.array([rank(p[:, code], y == code, weight) for code in range(p.shape[1])])
+    found: np.ndarray = np.where(present, each, 0.0).sum(axis=0) / np.maximum(
+        present.sum(axis=0), 1
+    )
+    return found
+
+
+def _auc(score: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve of each part: weighted Mann-Whitney, ties counted half."""
+    order = np.argsort(score[~positive], kind="stable")
+    negative = score[~positive][order]
+    below = np.zeros((len(negative) + 1, weight.shape[1]), np.float32)
+    np.cumsum(weight[~positive][order], axis=0, out=below[1:])
+    lower = below[np.searchsorted(negative, score[positive], side="left")]
+    upper = below[np.searchsorted(negative, score[positive], side="right")]
+    own = weight[positive]
+    pairs = own.sum(axis=0, dtype=float) * below[-1]
+    won = np.einsum("ib,ib->b", own, lower + upper, dtype=float) / 2
+    found: np.ndarray = won / np.maximum(pairs, 1e-12)
+    return found
+
+
+def _precision(score: np.ndarray, positive: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Average precision of each part, equal scores taken together."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    said = np.cumsum(weight[order], axis=0)[ends]
+    hits = np.cumsum(weight[order] * positive[order][:, None], axis=0)[ends]
+    gained = np.diff(hits, axis=0, prepend=0)
+    above = (gained * (hits / np.maximum(said, 1e-12))).sum(axis=0, dtype=float)
+    found: np.ndarray = above / np.maximum(hits[-1], 1e-12)
+    return found
+
+
+def _again(stack: Stack, metric: str, configs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Anything else: computed on the rows of each part."""
+    found = np.full((len(configs), weights.shape[1]), np.nan)
+    for part in range(weights.shape[1]):
+        kept = np.flatnonzero(weights[stack.row, part] > 0)
+        for position, config in enumerate(configs):
+            try:
+                prediction = stack.predictions[config][kept]
+                found[position, part] = metrics.compute(metric, stack.truth[kept], prediction)
+            except DataError:
+                continue
+    return found
