@@ -185,7 +185,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         lambda part: learner.predict(trained.model, part),
         rows,
         dataset=dataset,
-        y_prediction=_out_of_fold(payload, dataset, rows),
+        y_prediction=out_of_fold(payload, dataset, rows),
         held_out=fold.valid,
         metric=metric,
         loss=loss,
@@ -195,8 +195,17 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     )
 
 
-def _out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.ndarray:
-    """Predictions of each row by a model that has not seen it; NaN where there is none."""
+def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.ndarray:
+    """Predictions of each row by a model that has not seen it.
+
+    Args:
+        payload: ``folder``, ``split`` and ``predictions`` (files of its folds).
+        dataset: What is known of the rows.
+        rows: The unsealed rows.
+
+    Returns:
+        Shape (n, classes) or (n,); NaN where there is none, the last repeat where there are several.
+    """
     width = (len(dataset.classes),) if dataset.task.classifies else ()
     found = np.full((len(rows), *width), np.nan)
     folds = all_folds(payload["folder"], payload["split"], dataset)

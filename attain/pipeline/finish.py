@@ -19,6 +19,7 @@ from attain.core.types import Score, Status, Trial, Verdict
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
+from attain.pipeline import reliability
 from attain.pipeline.final_jobs import measured_scores
 from attain.pipeline.loop import drain, heed_stop, paired_noise
 from attain.pipeline.prepare import Prepared
@@ -33,6 +34,8 @@ from attain.sealed.verdict import confidence_for, judge
 from attain.validate.resample import plan
 
 HINTS = ("rounds",)
+FINAL_JOBS = "attain.pipeline.final_jobs"
+RELIABILITY_JOBS = "attain.pipeline.reliability_jobs"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Ending:
         refitted = self._refit(choice)
         self._explain(choice)
         verdict = self._open_seal(choice, refitted, look=1, reason="")
+        self._measure_reliability(choice, verdict)
         self.study.once(
             "study",
             "ended",
@@ -230,6 +234,19 @@ class Ending:
 
         self.study.once("report", "explanation", make)
 
+    def _measure_reliability(self, choice: Mapping[str, Any], verdict: Verdict) -> None:
+        """After the verdict, on unsealed rows; decides nothing, and never fails the study."""
+
+        def run(name: str, payload: Mapping[str, Any], seconds: float) -> Any:
+            return self._run(name, payload, self.trials.executor, RELIABILITY_JOBS, seconds).value
+
+        def make() -> dict[str, Any]:
+            self.study.say("checking how far the result can be trusted", "report")
+            finalist = self._job_payload(choice)
+            return reliability.measure(self.study, self.trials, choice, verdict, finalist, run)
+
+        self.study.once("report", "reliability", make)
+
     def _open_seal(
         self, choice: Mapping[str, Any], refitted: Mapping[str, Any], *, look: int, reason: str
     ) -> Verdict:
@@ -362,13 +379,22 @@ class Ending:
         finally:
             executor.close()
 
-    def _run(self, name: str, payload: Mapping[str, Any], executor: Executor) -> Event:
+    def _run(
+        self,
+        name: str,
+        payload: Mapping[str, Any],
+        executor: Executor,
+        module: str = FINAL_JOBS,
+        seconds: float | None = None,
+    ) -> Event:
         """Run one job to its end.
 
         Args:
-            name: Function in `final_jobs`.
+            name: Function in `module`.
             payload: Its argument.
             executor: Where.
+            module: Where the function lives.
+            seconds: After which the job is stopped; None for no limit.
 
         Returns:
             The event that ended it.
@@ -377,8 +403,8 @@ class Ending:
             EnvironmentProblem: When it did not end well.
             Interrupted: When asked to stop meanwhile.
         """
-        limits = Limits(threads=self.trials.limits.threads)
-        executor.submit(Job(name, f"attain.pipeline.final_jobs:{name}", payload, limits))
+        limits = Limits(seconds=seconds, threads=self.trials.limits.threads)
+        executor.submit(Job(name, f"{module}:{name}", payload, limits))
         while True:
             heed_stop(self.study, self.trials)
             for event in executor.events(0.2):

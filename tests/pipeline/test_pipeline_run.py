@@ -53,7 +53,8 @@ def test_steps_come_in_the_design_s_order(run: Run) -> None:
     order = [
         *("study", "objectives", "dataset", "seal", "audit", "feasibility", "split"),
         *("selection", "strategy", "trial", "outcome", "scored", "decision", "finalists"),
-        *("choice", "refit", "explanation", "intent", "verdict", "ended"),
+        *("choice", "refit", "explanation", "intent", "verdict"),
+        *("reliability", "ended"),
     ]
     assert seen == order
     assert all(parent < record.id for record in records for parent in record.parents)
@@ -130,6 +131,7 @@ class StopAfter:
         *(("seal", 1), ("selection", 1), ("trial", 1), ("trial", 5), ("outcome", 3)),
         *(("outcome", 14), ("scored", 4), ("decision", 1), ("finalists", 1), ("choice", 1)),
         *(("refit", 1), ("explanation", 1), ("intent", 1), ("verdict", 1)),
+        ("reliability", 1),
     ],
 )
 def test_an_interrupted_study_ends_where_the_undisturbed_one_does(
