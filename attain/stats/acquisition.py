@@ -69,40 +69,40 @@ def log_expected_improvement(mean: np.ndarray, sd: np.ndarray, best: float) -> n
     return np.asarray(log_improvement((best - mean) / sd)[0] + np.log(sd))
 
 
-def log_expected_improvement_gradient(
-    mean: np.ndarray, sd: np.ndarray, best: float, mean_slope: np.ndarray, sd_slope: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same with its gradient.
+def improvement_slopes(
+    mean: np.ndarray, sd: np.ndarray, best: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The logarithm of the expected improvement and how it changes with a prediction.
 
     Args:
-        mean: Predicted means, shape (m,).
-        sd: Predicted standard deviations, shape (m,), positive.
-        best: The value to be improved on.
-        mean_slope: Gradients of the means, shape (m, d).
-        sd_slope: Gradients of the standard deviations, shape (m, d).
+        mean: Predicted means, any shape.
+        sd: Predicted standard deviations, same shape, positive.
+        best: The value to be improved on, of a shape that broadcasts.
 
     Returns:
-        The logarithm of the expected improvement, shape (m,), and its gradient, shape (m, d).
+        The logarithm, its derivative by the mean and by the standard deviation, each of the
+        broadcast shape.
     """
     u = (best - mean) / sd
     value, slope = log_improvement(u)
-    by_mean, by_sd = -slope / sd, (1.0 - slope * u) / sd
-    return value + np.log(sd), by_mean[:, None] * mean_slope + by_sd[:, None] * sd_slope
+    return value + np.log(sd), -slope / sd, (1.0 - slope * u) / sd
 
 
-def log_probability_below(
-    mean: np.ndarray, sd: np.ndarray, limit: float
-) -> tuple[np.ndarray, np.ndarray]:
+def probability_slopes(
+    mean: np.ndarray, sd: np.ndarray, limit: float | np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logarithm of the probability that a normal value stays below a limit.
 
     Args:
         mean: Predicted means, any shape.
         sd: Predicted standard deviations, same shape, positive.
-        limit: The limit.
+        limit: The limit, of a shape that broadcasts.
 
     Returns:
-        log Phi((limit - mean) / sd), and its derivative by the argument of Phi.
+        log Phi((limit - mean) / sd), its derivative by the mean and by the standard deviation,
+        each of the broadcast shape.
     """
     u = (limit - np.asarray(mean)) / sd
     value = special.log_ndtr(u)
-    return value, np.exp(-0.5 * u**2 - _HALF_LOG_TWO_PI - value)
+    slope = np.exp(-0.5 * u**2 - _HALF_LOG_TWO_PI - value) / sd
+    return value, -slope, -slope * u

@@ -1,107 +1,44 @@
 """What Bayesian search believes of every configuration, given a history.
 
-A Gaussian process of the warped loss, one of failing, and the acquisition that follows from both.
+One Gaussian process of each goal and each limit, one of failing, perhaps one of the duration; and
+the score that follows from them, a sum of terms on the logarithmic scale.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from attain.core.space import Scalar
 from attain.core.types import Proposal
-from attain.stats import acquisition, gp
+from attain.stats import gp, pareto
+from attain.stats.acquisition import improvement_slopes, probability_slopes
+from attain.stats.improvement import gain_between, log_volume_gain
+from attain.stats.signed import LogWarp, fit_log, fit_signed
 from attain.stats.warp import Warp, fit_warp
-from attain.strategy._cache import Encoded, State
+from attain.strategy._belief import Column, Formula, Term, learn
 from attain.strategy._encode import Cube
+from attain.strategy._evidence import Evidence, active_set
 from attain.strategy._features import Features
 
-_FIT_MOST = 120  # hyperparameters are fitted to at most so many trials
 _APART = 1e-4  # proposals closer than this in every parameter are the same one
-_REMEMBERED = 64  # fitted hyperparameters
+_SHARE = 0.1  # of improvement beside the limits while no trial keeps them
+_COOLED = 30  # finished trials after which a duration counts half
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What a history says about the present space.
+@dataclass(frozen=True)
+class Wish:
+    """What is wanted beyond small losses.
 
     Attributes:
-        rows: Points of finished trials, shape (k, d), NaN where inactive, in order of asking.
-        losses: Their losses, shape (k,).
-        errors: Standard errors of the losses, shape (k,), 0 where unknown.
-        failed: Points of failed trials, shape (f, d).
-        running: Points of trials under way, shape (r, d).
+        target: A loss below which nothing more is gained; None for none.
+        per_second: Whether gains count by the time they take.
     """
 
-    rows: np.ndarray
-    losses: np.ndarray
-    errors: np.ndarray
-    failed: np.ndarray
-    running: np.ndarray
-
-    def part(self, chosen: np.ndarray | slice) -> Evidence:
-        """The same with some of the finished trials only."""
-        return replace(
-            self, rows=self.rows[chosen], losses=self.losses[chosen], errors=self.errors[chosen]
-        )
-
-
-def read(told: Encoded, most: int) -> Evidence:
-    """What a history says about its space.
-
-    Args:
-        told: All trials.
-        most: Failed trials to keep at most.
-
-    Returns:
-        The evidence; trials that say nothing about this space are left out.
-    """
-    done = told.at(State.DONE)
-    return Evidence(
-        told.rows[done],
-        told.losses[done],
-        told.errors[done],
-        told.rows[told.at(State.FAILED)[-most:]],
-        told.rows[told.at(State.RUNNING)],
-    )
-
-
-def active_set(losses: np.ndarray, most: int) -> np.ndarray:
-    """Positions of at most so many losses: the best, the latest, a spread of the others.
-
-    Args:
-        losses: In order of asking, shape (n,).
-        most: How many at most.
-
-    Returns:
-        Increasing positions.
-    """
-    if len(losses) <= most:
-        return np.arange(len(losses))
-    order = np.argsort(losses, kind="stable")
-    best, rest = order[: most // 2], order[most // 2 :]
-    latest = np.sort(rest)[-(most // 4) :]
-    others = rest[~np.isin(rest, latest)]
-    places = np.linspace(0, len(others) - 1, most - len(best) - len(latest)).round().astype(int)
-    return np.sort(np.concatenate([best, latest, others[places]]))
-
-
-def scheduled(finished: int) -> int:
-    """How many of the finished trials hyperparameters are fitted to.
-
-    Args:
-        finished: At least 1.
-
-    Returns:
-        Every number up to 20; then steps of about a twelfth, since more trials of the same space
-        change the hyperparameters ever less.
-    """
-    number = min(finished, 20)
-    while (larger := number + max(1, number // 12)) <= finished and number >= 20:
-        number = larger
-    return number
+    target: float | None = None
+    per_second: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,53 +48,87 @@ class Surrogate:
     Attributes:
         cube: The space.
         features: Its embedding.
-        warp: From losses to the process's scale.
-        process: Of the warped loss.
+        wish: What is wanted beyond small losses.
+        warps: From each goal to its process's scale.
+        goals: A process of each warped goal.
+        limits: A process of each limit's warped excess.
+        bounds: The largest permitted value on each of their scales, shape (l,).
         failure: Of "fails" (1) against "runs" (0); None while nothing has failed.
-        rows: Points of finished trials, shape (k, d).
+        clock: Scale and process of the seconds; None unless they are wanted and known.
+        cooling: What log seconds are multiplied by, in [0, 1].
+        weighted: Whether the one goal is a compromise of several.
+        rows: Points of finished trials and of those believed, shape (k, d).
+        means: Posterior means of the goals there, shape (g, k). What has to be improved on is
+            among them; the smallest observed loss would be a lucky one where losses are noisy.
+        held: Whether all limits hold there, shape (k,).
+        finished: How many of the rows are finished trials.
         taken: Points that must not be asked for again, shape (t, d).
-        best: Smallest posterior mean among the finished trials, on the process's scale: what has
-            to be improved on. The smallest observed loss would be a lucky one where losses are
-            noisy.
     """
 
     cube: Cube
     features: Features
-    warp: Warp
-    process: gp.Process
+    wish: Wish
+    warps: tuple[Warp, ...]
+    goals: tuple[gp.Process, ...]
+    limits: tuple[gp.Process, ...]
+    bounds: np.ndarray
     failure: gp.Process | None
+    clock: tuple[LogWarp, gp.Process] | None
+    cooling: float
+    weighted: bool
     rows: np.ndarray
+    means: np.ndarray
+    held: np.ndarray
+    finished: int
     taken: np.ndarray
-    best: float
 
     @classmethod
-    def fit(cls, cube: Cube, evidence: Evidence, most: int = 150) -> Surrogate:
+    def fit(
+        cls, cube: Cube, evidence: Evidence, most: int = 150, wish: Wish | None = None
+    ) -> Surrogate:
         """The model given some evidence; running trials are believed at their predictions.
 
         Args:
             cube: The space.
             evidence: What is known.
-            most: Finished trials that the process is given at most.
+            most: Finished trials that each process is given at most.
+            wish: What is wanted beyond small losses.
 
         Returns:
             The model.
         """
-        features = Features(cube)
-        hyper = _hyper(features, evidence.part(slice(scheduled(len(evidence.losses)))))
-        kept = evidence.part(active_set(evidence.losses, most))
-        warp = fit_warp(kept.losses)
-        process = gp.condition(_sample(features, kept, warp), hyper)
+        wish, features = wish or Wish(), Features(cube)
+        warps, goals = _goals(features, evidence, most)
+        limits, bounds = _limits(features, evidence, most)
+        kept = active_set(evidence.standing, most)
+        rows, excess = evidence.rows[kept], evidence.excess[kept]
         failure = None
         if len(evidence.failed):
-            failure = _failure(features, kept)
-            # nothing is left to be found there: as bad as predicted, and no better than average
-            x, blocks = features.embed(evidence.failed), features.blocks(evidence.failed)
-            mean, _ = process.predict(x, blocks)
-            process = process.observing(x, blocks, np.maximum(mean, 0.0))
-        mean, _ = process.predict(features.embed(kept.rows), features.blocks(kept.rows))
-        taken = np.vstack([evidence.rows, evidence.failed])
-        best = float(mean.min())
-        model = cls(cube, features, warp, process, failure, kept.rows, taken, best)
+            failure = _failure(features, rows, evidence.failed)
+            goals = tuple(_disappointed(process, features, evidence.failed) for process in goals)
+        where = features.embed(rows), features.blocks(rows)
+        unknown = np.isnan(excess)
+        held = (excess <= 0) | unknown
+        for j in np.flatnonzero(unknown.any(axis=0)):
+            held[:, j] &= ~unknown[:, j] | (limits[j].predict(*where)[0] <= bounds[j])
+        model = cls(
+            cube=cube,
+            features=features,
+            wish=wish,
+            warps=warps,
+            goals=goals,
+            limits=limits,
+            bounds=bounds,
+            failure=failure,
+            clock=_clock(features, evidence, most) if wish.per_second else None,
+            cooling=_COOLED / (_COOLED + len(evidence.losses)),
+            weighted=len(evidence.weights) > 0,
+            rows=rows,
+            means=np.array([process.predict(*where)[0] for process in goals]),
+            held=held.all(axis=1),
+            finished=len(rows),
+            taken=np.vstack([evidence.rows, evidence.failed]),
+        )
         return model.believing(evidence.running)
 
     def believing(self, rows: np.ndarray) -> Surrogate:
@@ -165,43 +136,115 @@ class Surrogate:
         if not len(rows):
             return self
         x, blocks = self.features.embed(rows), self.features.blocks(rows)
-        mean, _ = self.process.predict(x, blocks)
+        means = np.array([process.predict(x, blocks)[0] for process in self.goals])
+        excess = np.array([process.predict(x, blocks)[0] for process in self.limits])
+        held = np.ones(len(rows), bool)
+        for one, bound in zip(excess, self.bounds, strict=True):
+            held &= one <= bound
         return replace(
             self,
-            process=self.process.observing(x, blocks, mean),
+            goals=_observing(self.goals, x, blocks, means),
+            limits=_observing(self.limits, x, blocks, excess),
+            rows=np.vstack([self.rows, rows]),
+            means=np.hstack([self.means, means]),
+            held=np.concatenate([self.held, held]),
             taken=np.vstack([self.taken, rows]),
-            best=min(self.best, float(mean.min())),
         )
 
-    def score(self, rows: np.ndarray) -> np.ndarray:
-        """Log expected improvement, plus the log probability of not failing; shape (m,)."""
-        x, blocks = self.features.embed(rows), self.features.blocks(rows)
-        score = acquisition.log_expected_improvement(*self.process.predict(x, blocks), self.best)
+    @cached_property
+    def best(self) -> float:
+        """The first goal's smallest posterior mean among the points that keep the limits.
+
+        The largest of all while none does: everything is an improvement then.
+        """
+        first = self.means[0]
+        return float(first[self.held].min() if self.held.any() else first.max())
+
+    @cached_property
+    def front(self) -> np.ndarray:
+        """Posterior means that no other dominates, of the points that keep the limits; (k, g)."""
+        means = self.means.T[self.held]
+        return np.unique(means[pareto.front(means)], axis=0)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """What adds up to the score: gain, limits, running to an end, time.
+
+        Expected improvement is multiplied by the probability that all limits hold (Gardner et al.
+        2014, eq. 6) and by that of not failing; logarithms turn this into a sum (Ament et al. 2023,
+        section 3.3). While no trial keeps the limits, only these have a full say (Gelbart, Snoek
+        and Adams 2014, section 4.1).
+        """
+        share = 1.0 if self.held.any() else _SHARE
+        terms = [Term(self.goals, self._gain(), share)]
+        if self.limits:
+            terms.append(Term(self.limits, _below(self.bounds[:, None])))
         if self.failure is not None:
-            mean, sd = self.failure.predict(x, blocks)
-            score = score + acquisition.log_probability_below(mean, sd, 0.5)[0]
-        return score
+            terms.append(Term((self.failure,), _below(0.5)))
+        if self.clock is not None:
+            scale, process = self.clock
+            terms.append(Term((process,), _identity, -self.cooling * scale.sd))
+        return tuple(terms)
+
+    def _gain(self) -> Formula:
+        """Of the goals: a function of their predictions."""
+        if len(self.goals) > 1 and self.held.any():
+            front, reference = self.front, self._reference()
+            return lambda mean, sd: log_volume_gain(mean, sd, front, reference)
+        best, target = self.best, self._target()
+        if len(self.goals) > 1:
+            worst = self.means.max(axis=1, keepdims=True)
+            return lambda mean, sd: _summed(*improvement_slopes(mean, sd, worst))
+        if target is not None and target < best:
+            return lambda mean, sd: _summed(*gain_between(mean, sd, target, best))
+        return lambda mean, sd: _summed(*improvement_slopes(mean, sd, best))
+
+    def _reference(self) -> np.ndarray:
+        """What volume is bounded by: a tenth of the range beyond the worst of all trials.
+
+        Of all, not of the front: a front that is short so far would be the only place where volume
+        can grow, and on ZDT1 three of five searches never left its first point.
+        """
+        return pareto.reference_point(self.means.T)
+
+    def _target(self) -> float | None:
+        if self.wish.target is None or self.weighted:
+            return None
+        return float(self.warps[0].forward(np.array([self.wish.target]))[0])
+
+    def score(self, rows: np.ndarray) -> np.ndarray:
+        """How much a proposal of each point is worth, on the logarithmic scale; shape (m,)."""
+        x, blocks = self.features.embed(rows), self.features.blocks(rows)
+        first, *others = (term.value(x, blocks) for term in self.terms)
+        return sum(others, start=first)
 
     def score_gradient(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores, shape (m,), and their gradients by position, shape (m, d)."""
         x, blocks = self.features.embed(rows), self.features.blocks(rows)
-        mean, sd, mean_slope, sd_slope = self.process.predict_gradient(x, blocks)
-        score, gradient = acquisition.log_expected_improvement_gradient(
-            mean, sd, self.best, mean_slope, sd_slope
-        )
-        if self.failure is not None:
-            mean, sd, mean_slope, sd_slope = self.failure.predict_gradient(x, blocks)
-            more, slope = acquisition.log_probability_below(mean, sd, 0.5)
-            score = score + more
-            by_mean, by_sd = slope / sd, slope * (0.5 - mean) / sd**2
-            gradient = gradient - by_mean[:, None] * mean_slope - by_sd[:, None] * sd_slope
+        parts = [term.gradient(x, blocks) for term in self.terms]
+        score = sum((value for value, _ in parts[1:]), start=parts[0][0])
+        gradient = sum((slope for _, slope in parts[1:]), start=parts[0][1])
         return score, self.features.pull_back(rows, gradient)
 
     def anchors(self, count: int) -> np.ndarray:
-        """The points of finished trials with the smallest posterior means, inside the cube."""
-        x, blocks = self.features.embed(self.rows), self.features.blocks(self.rows)
-        mean, _ = self.process.predict(x, blocks)
-        return self.cube.settle(self.rows[np.argsort(mean, kind="stable")[:count]])
+        """Finished trials worth looking around, inside the cube.
+
+        Those that keep the limits, or may keep them, first; then by the posterior mean of the goal,
+        or by the number of the front and evenly along it.
+        """
+        means, rows = self.means[:, : self.finished], self.rows[: self.finished]
+        value = means[0] if len(means) == 1 else _along_fronts(means.T)
+        order = np.lexsort((value, self._overshoot(rows)))
+        return self.cube.settle(rows[order[:count]])
+
+    def _overshoot(self, rows: np.ndarray) -> np.ndarray:
+        """By how much limits are expected to be exceeded, shape (m,); 0 where they were kept."""
+        total = np.zeros(len(rows))
+        if self.limits:
+            x, blocks = self.features.embed(rows), self.features.blocks(rows)
+            for process, bound in zip(self.limits, self.bounds, strict=True):
+                total += np.maximum(process.predict(x, blocks)[0] - bound, 0.0)
+        return np.where(self.held[: len(rows)], 0.0, total)
 
     def is_new(self, row: np.ndarray) -> bool:
         """Whether a point differs from all that were asked for."""
@@ -212,56 +255,116 @@ class Surrogate:
 
     def proposal(self, config: dict[str, Scalar], row: np.ndarray) -> Proposal:
         """A proposal with its prediction and the reason in words."""
-        x, blocks = self.features.embed(row[None, :]), self.features.blocks(row[None, :])
-        mean, sd = (float(part[0]) for part in self.process.predict(x, blocks))
-        low, middle, high = self.warp.backward(np.array([mean - sd, mean, mean + sd])).tolist()
-        spread, best = (high - low) / 2, float(self.warp.backward(np.array([self.best]))[0])
-        reason = (
-            f"expected improvement: predicted loss {middle:.4g} ± {spread:.2g}, best {best:.4g}"
-        )
-        return Proposal(config, reason, middle, spread)
+        where = self.features.embed(row[None, :]), self.features.blocks(row[None, :])
+        mean, sd = np.array([process.predict(*where) for process in self.goals])[:, :, 0].T
+        notes = "".join(f"; {note}" for note in self._notes(where, float(mean[0]), float(sd[0])))
+        if self.weighted:
+            why = "expected improvement of a compromise between the goals"
+            return Proposal(config, why + notes)
+        if len(self.goals) > 1:
+            pairs = zip(self.warps, mean, strict=True)
+            named = ", ".join(f"{warp.backward(np.array(m)):.4g}" for warp, m in pairs)
+            beside = f"front of {len(self.front)}" if self.held.any() else "no front yet"
+            why = f"expected growth of the front: predicted goals {named}, {beside}"
+            return Proposal(config, why + notes)
+        ends = np.array([mean[0] - sd[0], mean[0], mean[0] + sd[0], self.best])
+        low, middle, high, best = self.warps[0].backward(ends).tolist()
+        spread = (high - low) / 2
+        beside = f"best {best:.4g}" if self.held.any() else "limits come first"
+        why = f"expected improvement: predicted loss {middle:.4g} ± {spread:.2g}, {beside}"
+        return Proposal(config, why + notes, middle, spread)
+
+    def _notes(self, where: tuple[np.ndarray, np.ndarray], mean: float, sd: float) -> list[str]:
+        """What else spoke for or against a proposal."""
+        notes = []
+        if self.limits:
+            chance = np.exp(Term(self.limits, _below(self.bounds[:, None])).value(*where)[0])
+            notes.append(f"keeps all limits with probability {chance:.2g}")
+        if (target := self._target()) is not None and len(self.goals) == 1:
+            chance = np.exp(probability_slopes(np.array(mean), np.array(sd), target)[0])
+            notes.append(f"reaches the target with probability {chance:.2g}")
+        if self.clock is not None:
+            scale, process = self.clock
+            seconds = scale.backward(process.predict(*where)[0])[0]
+            notes.append(f"takes about {seconds:.3g} s")
+        return notes
 
 
-def _sample(features: Features, evidence: Evidence, warp: Warp) -> gp.Sample:
-    rows, losses = evidence.rows, evidence.losses
-    known = (evidence.errors * warp.slope(losses)) ** 2
-    blocks = features.blocks(rows)
-    return gp.Sample(features.embed(rows), warp.forward(losses), features.groups, blocks, known)
+def _goals(
+    features: Features, evidence: Evidence, most: int
+) -> tuple[tuple[Warp, ...], tuple[gp.Process, ...]]:
+    rows, standing = evidence.rows, evidence.standing
+    if evidence.goals.shape[1]:
+        columns = [Column(rows, values, standing) for values in evidence.goals.T]
+    else:
+        columns = [Column(rows, evidence.losses, standing, evidence.errors)]
+    warps, processes = zip(*(learn(features, c, fit_warp, most) for c in columns), strict=True)
+    return warps, processes
 
 
-def _failure(features: Features, evidence: Evidence) -> gp.Process:
-    rows = np.vstack([evidence.rows, evidence.failed])
-    labels = np.repeat([0.0, 1.0], [len(evidence.rows), len(evidence.failed)])
-    known, blocks = np.zeros(len(rows)), features.blocks(rows)
-    sample = gp.Sample(features.embed(rows), labels, features.groups, blocks, known)
-    return gp.condition(sample, _remembered(_part(sample, scheduled(len(rows)))))
+def _limits(
+    features: Features, evidence: Evidence, most: int
+) -> tuple[tuple[gp.Process, ...], np.ndarray]:
+    columns = [Column(evidence.rows, values, evidence.standing) for values in evidence.excess.T]
+    learnt = [learn(features, column, fit_signed, most) for column in columns]
+    return tuple(process for _, process in learnt), np.array([scale.zero for scale, _ in learnt])
 
 
-def _part(sample: gp.Sample, count: int) -> gp.Sample:
-    chosen = active_set(sample.y[:count], _FIT_MOST)
-    return replace(
-        sample,
-        x=sample.x[chosen],
-        y=sample.y[chosen],
-        blocks=sample.blocks[chosen],
-        known=sample.known[chosen],
-    )
+def _clock(features: Features, evidence: Evidence, most: int) -> tuple[LogWarp, gp.Process] | None:
+    known = evidence.seconds > 0
+    if not known.any():
+        return None
+    values = np.where(known, evidence.seconds, np.nan)
+    return learn(features, Column(evidence.rows, values, evidence.standing), fit_log, most)
 
 
-def _hyper(features: Features, evidence: Evidence) -> gp.Hyper:
-    kept = evidence.part(active_set(evidence.losses, _FIT_MOST))
-    return _remembered(_sample(features, kept, fit_warp(kept.losses)))
+def _failure(features: Features, rows: np.ndarray, failed: np.ndarray) -> gp.Process:
+    # failed ones first: the hyperparameters are fitted to the first so many, and never without them
+    labels = np.repeat([1.0, 0.0], [len(failed), len(rows)])
+    column = Column(np.vstack([failed, rows]), labels, -labels)
+    return learn(features, column, lambda _: _Same(), len(labels))[1]
 
 
-_fitted: OrderedDict[tuple[bytes, ...], gp.Hyper] = OrderedDict()
+class _Same:
+    """No change of scale."""
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        return values
 
 
-def _remembered(sample: gp.Sample) -> gp.Hyper:
-    """Fitted hyperparameters; equal samples are fitted once."""
-    parts = (sample.x, sample.y, sample.groups, sample.blocks, sample.known)
-    key = tuple(part.tobytes() for part in parts)
-    if key not in _fitted:
-        _fitted[key] = gp.fit_hyper(sample)
-        if len(_fitted) > _REMEMBERED:
-            _fitted.popitem(last=False)
-    return _fitted[key]
+def _disappointed(process: gp.Process, features: Features, failed: np.ndarray) -> gp.Process:
+    """Nothing is left to be found there: as bad as predicted, and no better than average."""
+    x, blocks = features.embed(failed), features.blocks(failed)
+    return process.observing(x, blocks, np.maximum(process.predict(x, blocks)[0], 0.0))
+
+
+def _observing(
+    processes: tuple[gp.Process, ...], x: np.ndarray, blocks: np.ndarray, values: np.ndarray
+) -> tuple[gp.Process, ...]:
+    pairs = zip(processes, values, strict=True)
+    return tuple(process.observing(x, blocks, seen) for process, seen in pairs)
+
+
+def _along_fronts(means: np.ndarray) -> np.ndarray:
+    """What sorts points by front, within each by how much room they have; shape (k,)."""
+    number = pareto.ranks(means)
+    room = np.zeros(len(means))
+    for one in np.unique(number):
+        room[number == one] = pareto.crowding(means[number == one])
+    place = np.empty(len(means))
+    place[np.lexsort((-room, number))] = np.arange(len(means))
+    return place
+
+
+def _below(limit: float | np.ndarray) -> Formula:
+    return lambda mean, sd: _summed(*probability_slopes(mean, sd, limit))
+
+
+def _summed(
+    value: np.ndarray, by_mean: np.ndarray, by_sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return value.sum(axis=0), by_mean, by_sd
+
+
+def _identity(mean: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return mean.sum(axis=0), np.ones_like(mean), np.zeros_like(sd)

@@ -3,7 +3,9 @@
 Known-good defaults, a few evenly spread points, then the configuration of largest expected
 improvement under a process fitted to all finished trials. Losses are warped before fitting; trials
 under way count as if they had given what the process predicts; failed ones teach a second process
-where not to look.
+where not to look, and each limit has a process of its own. Two goals are searched by the expected
+growth of the volume that their front dominates; more of them by compromises whose weights are drawn
+anew for every proposal (Knowles 2006, ParEGO).
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from attain.core.types import Observed, Proposal
 from attain.strategy._base import Unjudging
 from attain.strategy._cache import encoded
 from attain.strategy._encode import Cube
+from attain.strategy._evidence import Evidence, read
 from attain.strategy._initial import Fresh, defaults, pending_defaults, sobol_draws
 from attain.strategy._optimise import Effort, maximise
-from attain.strategy._surrogate import Surrogate, read
+from attain.strategy._surrogate import Surrogate, Wish
 from attain.strategy._threads import single_threaded
 from attain.strategy._tree import Tree, is_finite
 
 _ANCHORS = 10
+_EXACT = 2  # goals up to which the growth of the dominated volume is computed
 _LISTED = 1024  # a finite space up to this size is scored completely
 
 
@@ -37,11 +41,15 @@ class Bayes(Unjudging):
         spread_starts: Evenly spread points after the known-good defaults.
         most: Trials that the process is given at most; the best, the latest, and a spread of the
             others.
+        target: A loss that is good enough: what lies below counts no more. Of one goal only.
+        per_second: Whether gains count by the time they take, ever less as trials finish.
         effort: How hard to look for the largest expected improvement.
     """
 
     spread_starts: int = 4
     most: int = 150
+    target: float | None = None
+    per_second: bool = False
     effort: Effort = field(default_factory=Effort)
 
     def propose(
@@ -73,16 +81,24 @@ class Bayes(Unjudging):
         if blind or len(found) == n:
             return tuple(found)
         with single_threaded():
-            model = Surrogate.fit(cube, evidence, self.most)
-            model = model.believing(_rows(cube, [p.config for p in found]))
+            model: Surrogate | None = None
             while len(found) < n:
                 place = derive(seed, "bayes", len(history) + len(found))
+                if model is None or evidence.goals.shape[1] > _EXACT:
+                    model = self._model(cube, evidence, place)
+                    model = model.believing(_rows(cube, [p.config for p in found]))
                 proposal = self._next(model, fresh, place)
                 if proposal is None:
                     break
                 found.append(proposal)
                 model = model.believing(_rows(cube, [proposal.config]))
         return tuple(found)
+
+    def _model(self, cube: Cube, evidence: Evidence, seed: int) -> Surrogate:
+        """What is believed; of many goals, of a compromise that the seed decides."""
+        many = evidence.goals.shape[1] > _EXACT
+        told = evidence.scalarised(seed) if many else evidence
+        return Surrogate.fit(cube, told, self.most, Wish(self.target, self.per_second))
 
     def _next(self, model: Surrogate, fresh: Fresh, seed: int) -> Proposal | None:
         """The most promising new configuration; None when there is none."""

@@ -57,32 +57,32 @@ def test_log_expected_improvement_is_the_integral():
 
 
 @given(st.floats(-3, 3), st.floats(-4, 1), st.floats(-3, 3))
-def test_gradient_matches_finite_differences(mean, log_sd, best):
-    """The gradient follows mean and standard deviation as they move along a line."""
+def test_slopes_of_the_improvement_match_finite_differences(mean, log_sd, best):
+    """The slopes by mean and standard deviation agree with central differences."""
     sd = float(np.exp(log_sd))
-    directions = (np.array([0.7, -0.4]), np.array([0.2, 0.5]) * sd)
 
-    def value(t):
-        return acquisition.log_expected_improvement(
-            np.array([mean + t * directions[0][0]]), np.array([sd + t * directions[1][0]]), best
-        )[0]
+    def value(m, s):
+        return acquisition.log_expected_improvement(np.array([m]), np.array([s]), best)[0]
 
-    (got,), (gradient,) = acquisition.log_expected_improvement_gradient(
-        np.array([mean]), np.array([sd]), best, *(d[None, :] for d in directions)
-    )
+    got, *slopes = acquisition.improvement_slopes(np.array([mean]), np.array([sd]), best)
     step = 1e-5 * sd
-    numeric = (value(step) - value(-step)) / (2 * step)
-    assert got == pytest.approx(value(0.0), rel=1e-12, abs=1e-12)
-    assert gradient[0] == pytest.approx(numeric, rel=1e-5, abs=1e-5)
+    by_mean = (value(mean + step, sd) - value(mean - step, sd)) / (2 * step)
+    by_sd = (value(mean, sd + step) - value(mean, sd - step)) / (2 * step)
+    assert got[0] == pytest.approx(value(mean, sd), rel=1e-12, abs=1e-12)
+    assert [s[0] for s in slopes] == pytest.approx([by_mean, by_sd], rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("u", [-40.0, -3.0, 0.0, 5.0])
-def test_log_probability_and_its_slope(u):
-    """The log probability is SciPy's, also far in the tail, and the slope is its derivative."""
-    value, slope = acquisition.log_probability_below(
-        np.array([1.0]), np.array([2.0]), 1.0 + 2.0 * u
-    )
+def test_log_probability_and_its_slopes(u):
+    """The log probability is SciPy's, also far in the tail, and its slopes are its derivatives."""
+    mean, sd, limit = 1.0, 2.0, 1.0 + 2.0 * u
+
+    def value(m, s):
+        return stats.norm.logcdf((limit - m) / s)
+
+    got, *slopes = acquisition.probability_slopes(np.array([mean]), np.array([sd]), limit)
     step = 1e-6
-    numeric = (stats.norm.logcdf(u + step) - stats.norm.logcdf(u - step)) / (2 * step)
-    assert value[0] == pytest.approx(stats.norm.logcdf(u))
-    assert slope[0] == pytest.approx(numeric, rel=1e-6, abs=1e-9)
+    by_mean = (value(mean + step, sd) - value(mean - step, sd)) / (2 * step)
+    by_sd = (value(mean, sd + step) - value(mean, sd - step)) / (2 * step)
+    assert got[0] == pytest.approx(value(mean, sd))
+    assert [s[0] for s in slopes] == pytest.approx([by_mean, by_sd], rel=1e-6, abs=1e-8)

@@ -13,8 +13,9 @@ from attain.core.space import Categorical, Condition, Float, Int, Space, prefixe
 from attain.core.types import Observed
 from attain.strategy._cache import encoded
 from attain.strategy._encode import Cube
+from attain.strategy._evidence import active_set, read, scheduled
 from attain.strategy._optimise import Effort, maximise
-from attain.strategy._surrogate import Surrogate, active_set, read, scheduled
+from attain.strategy._surrogate import Surrogate
 from attain.strategy.bayes import Bayes
 from attain.strategy.random import Random
 
