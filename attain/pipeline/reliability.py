@@ -12,10 +12,10 @@ from typing import Any
 
 from attain.core.codec import decode, encode
 from attain.core.errors import EnvironmentProblem
-from attain.core.types import Objective, Outcome, Role, Score, Verdict, VerdictState
+from attain.core.types import Decision, Objective, Outcome, Role, Score, Verdict, VerdictState
 from attain.objectives.metrics import lookup
 from attain.pipeline.study import Study
-from attain.pipeline.trials import Trials
+from attain.pipeline.trials import Trials, best
 from attain.report import numbers
 
 SHARE = 0.05  # of the study's time
@@ -122,24 +122,26 @@ def _search(study: Study, trials: Trials, confirmation: str) -> dict[str, Any]:
     """What the search says of the time it had, and what a fit takes."""
     outcomes = [decode(Outcome, r.payload["outcome"]) for r in study.of("outcome")]
     own = sorted(o.fit_seconds for o in outcomes if o.trial == confirmation)
-    decision = study.last("decision")
     return {
         "fit_seconds": own[len(own) // 2],
         "cut_short": any(_CUT_SHORT in o.message for o in outcomes if o.trial == confirmation),
-        "stop": "" if decision is None else decision.payload["decision"]["stop"],
-        "late": _late(trials),
+        "closes": _closes(study, trials),
     }
 
 
-def _late(trials: Trials) -> bool:
-    """Whether the best trial was found in the last quarter of at least eight."""
-    losses = [trials.scored[t].loss for t in trials.trials if _searched(trials, t)]
-    known = [(loss, place) for place, loss in enumerate(losses) if loss is not None]
-    return len(losses) >= 8 and bool(known) and min(known)[1] >= 0.75 * len(losses)
+def _closes(study: Study, trials: Trials) -> float:
+    """Share of the remaining loss that as many trials again are expected to gain.
 
-
-def _searched(trials: Trials, trial: str) -> bool:
-    return trial in trials.scored and trials.scored[trial].search
+    Asked only when the budget ended the search; else going on was already found unlikely to help.
+    """
+    record = study.last("decision")
+    leader = best(s for s in trials.scored.values() if s.search)
+    if record is None or leader is None or not leader.loss or leader.loss <= 0:
+        return 0.0
+    decision = decode(Decision, record.payload["decision"])
+    if decision.stop != "budget" or decision.predicted is None:
+        return 0.0
+    return float(decision.predicted / leader.loss)
 
 
 def _order(study: Study) -> list[str]:

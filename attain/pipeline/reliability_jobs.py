@@ -80,7 +80,7 @@ def refits(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
             ``split``, ``predictions``, ``objective``, ``gain`` (over the baseline), ``half_width``
             (of the confirmed score), ``order`` (columns, most important first), ``seconds`` (to
             spend), ``fit_seconds`` (of one fit), ``gap`` (distance to the target, None when it is
-            reached), ``stop``, ``late``, ``cut_short``, ``words`` (the metric's name).
+            reached), ``closes``, ``cut_short``, ``words`` (the metric's name).
         progress: Not used.
 
     Returns:
@@ -272,8 +272,7 @@ def _limits(finalist: _Finalist, curve: Mapping[str, Any] | None) -> list[dict[s
             far=known.get("gain_far"),
             rises=bool(known.get("rises")),
             leftover=_leftover(finalist),
-            stop=payload["stop"],
-            late=payload["late"],
+            closes=payload["closes"],
             cut_short=payload["cut_short"],
         )
     )

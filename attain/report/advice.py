@@ -32,7 +32,8 @@ def next_steps(book: Book, evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         book: The records.
-        evidence: With ``progress``, ``verdict``, ``comparison``, ``data`` and ``search`` filled in.
+        evidence: With ``progress``, ``verdict``, ``comparison``, ``data``, ``search`` and
+            ``reliability`` filled in.
 
     Returns:
         At most eight mappings with ``rank``, ``title``, ``text`` and ``records``.
@@ -41,13 +42,16 @@ def next_steps(book: Book, evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
         *_unblock(book),
         *_continue(evidence),
         *_verdict(evidence),
+        *_reliability(evidence, "limit"),
         *_surprise(evidence),
         *_simpler(evidence),
+        *_reliability(evidence, "slice", "fails", "seed_spread"),
         *_diagnoses(evidence),
         *_stop(evidence),
         *_undecidable(book, evidence),
         *_failures(evidence),
         *_findings(book),
+        *_reliability(evidence, "brittle"),
         *_use(evidence),
     ]
     unique = list({step["title"]: step for step in reversed(steps)}.values())[::-1][:MOST]
@@ -163,12 +167,22 @@ def _overlap(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     return bool(b["low"] <= a["high"] and a["low"] <= b["high"])
 
 
+def _reliability(evidence: Mapping[str, Any], *codes: str) -> Iterable[dict[str, Any]]:
+    """What was found wrong when the result was put to the test, and which limit binds."""
+    found = evidence["reliability"]
+    for warning in found["warnings"] if found else ():
+        if warning["code"] in codes:
+            yield _step(warning["title"], warning["text"], found["record"])
+
+
 def _diagnoses(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """What the last round found wrong; of no interest once everything is met."""
     rounds = evidence["search"]["rounds"]
     if not rounds or _met(evidence):
         return
     for diagnosis in rounds[-1]["diagnoses"]:
+        if diagnosis["code"] == rounds[-1]["stop"]:  # told by `_stop`
+            continue
         about = numbers.listed(diagnosis["parameters"])
         title = f"Act on the diagnosis {diagnosis['code'].replace('_', ' ')}"
         text = diagnosis["explanation"] + (f" Parameters concerned: {about}." if about else "")
@@ -177,6 +191,9 @@ def _diagnoses(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def _stop(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     rounds = evidence["search"]["rounds"]
+    binds = (evidence["reliability"] or {}).get("limits") or ()
+    if binds and all(limit["limit"] != "time" for limit in binds):
+        return  # what was measured says that more of the same would not help
     if rounds and not _met(evidence) and rounds[-1]["stop"] in _STOPS:
         title, text = _STOPS[rounds[-1]["stop"]]
         yield _step(title, f"{text} {_late_gain(evidence)}".strip(), rounds[-1]["record"])

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from attain.report import numbers
+from attain.report import numbers, reliability
 
 _FOLDER = Path(__file__).parent / "templates"
 _SPACE = re.compile(r"\s+")
@@ -118,6 +118,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=plain,
     )
+    environment.globals |= {"trust": reliability}
     environment.filters |= {
         "goal": lambda objective: numbers.capital(numbers.goal(objective)),
         "metric": lambda name: numbers.capital(numbers.words(name)),

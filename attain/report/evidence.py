@@ -10,6 +10,7 @@ from attain.core.types import Dataset, FindingState, Record, Severity
 from attain.report.advice import next_steps
 from attain.report.book import Book, newest, plain
 from attain.report.numbers import finite
+from attain.report.reliability import reliability
 from attain.report.searching import search, trials
 from attain.report.standing import comparison, efficiency, progress, verdict
 from attain.report.story import decisions, reproduce, revision
@@ -39,9 +40,9 @@ def collect(records: Iterable[Record]) -> dict[str, Any]:
     Returns:
         JSON values (no NaN, no infinities) under ``format``, ``version``, ``study``, ``progress``,
         ``objectives``, ``verdict``, ``next``, ``comparison``, ``data``, ``search``, ``model``,
-        ``efficiency``, ``decisions``, ``reproduce`` and ``shortened`` (lists that were cut to keep
-        the page small, with the number left out). Each mapping with numbers has the id of its
-        record under ``record``.
+        ``reliability``, ``efficiency``, ``decisions``, ``reproduce`` and ``shortened`` (lists that
+        were cut to keep the page small, with the number left out). Each mapping with numbers has
+        the id of its record under ``record``.
     """
     book = Book(records)
     tried = trials(book)
@@ -57,6 +58,7 @@ def collect(records: Iterable[Record]) -> dict[str, Any]:
         "data": _data(book),
         "search": search(book, tried),
         "model": _model(book),
+        "reliability": reliability(book),
         "efficiency": efficiency(book, tried),
         "decisions": decisions(book),
         "reproduce": reproduce(book),

@@ -55,6 +55,15 @@ def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[s
     if choice:
         by = f" ({choice['learner']})" if choice["learner"] else ""
         yield from _wrapped(f"Final model: {choice['trial']}{by}.")
+    yield from _doubts(evidence)
+
+
+def _doubts(evidence: Mapping[str, Any]) -> Iterable[str]:
+    """One line when something makes the result less reliable than it looks."""
+    found = evidence["reliability"]
+    doubts = [w["brief"] for w in found["warnings"] if w["brief"]] if found else []
+    if doubts:
+        yield from _wrapped(f"Reliability: {'; '.join(doubts)}.")
 
 
 def _wrapped_row(head: str, tail: str, indent: int) -> list[str]:

@@ -22,8 +22,8 @@ class Evidence:
         rises: Whether the learning curve can be told from a flat one.
         leftover: What a flexible model finds in the finalist's errors, as an improvement of the
             score; None if not tried.
-        stop: Why the search ended.
-        late: Whether the best trial was found in the last quarter of the search.
+        closes: Share of the distance to the target that as many trials again are expected to close;
+            0 when the search did not end for want of budget.
         cut_short: Whether fits were ended by the clock.
     """
 
@@ -33,8 +33,7 @@ class Evidence:
     far: Mapping[str, float] | None
     rises: bool
     leftover: Mapping[str, float] | None
-    stop: str
-    late: bool
+    closes: float
     cut_short: bool
 
 
@@ -46,8 +45,9 @@ def binding(evidence: Evidence) -> list[dict[str, Any]]:
 
     ``model``: a flexible model predicts the finalist's errors on rows that neither has seen, so
     there is something in the features that the finalist misses. ``data``: the learning curve still
-    rises. ``time``: the search was cut off while it still improved. ``noise``: none of these, so
-    the features say no more about the target; named alone, and only when the others were asked.
+    rises. ``time``: the search or its fits were cut off while they still improved. ``noise``: none
+    of these, so the features say no more about the target; named alone, and only when the others
+    were asked.
 
     Args:
         evidence: What is known.
@@ -100,8 +100,12 @@ def _model(e: Evidence) -> Answer:
 
 
 def _time(e: Evidence) -> Answer:
-    if e.stop == "budget" and e.late:
-        return 0.0, "the search was still improving when its budget ran out"
+    if e.closes >= LEAST_SHARE:
+        text = (
+            "the search was still improving when its budget ran out; as many trials again are "
+            f"expected to close {min(e.closes, 1.0):.0%} of the distance to the target"
+        )
+        return min(e.closes, 1.0) * (e.gap or 0.0), text
     if e.cut_short:
         return 0.0, "fits were ended by the clock before they had finished"
     return None

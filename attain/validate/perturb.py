@@ -38,12 +38,15 @@ class Accident:
         code: Stable.
         words: What happened to its cells, after "if its cells are".
         kinds: Columns that it can happen to.
+        noticeable: Whether a model could see that something is wrong; a plausible wrong value, such
+            as another row's, must mislead.
         change: From a column and a generator to the changed column.
     """
 
     code: str
     words: str
     kinds: tuple[ColumnKind, ...]
+    noticeable: bool
     change: Change
 
 
@@ -80,19 +83,18 @@ def _later(values: pd.Series, _: np.random.Generator) -> pd.Series:
 _NUMBER, _FLAG, _DATE = (ColumnKind.NUMERIC,), (ColumnKind.BOOLEAN,), (ColumnKind.DATETIME,)
 _WORD = (ColumnKind.CATEGORICAL,)
 ACCIDENTS: tuple[Accident, ...] = (
-    Accident("missing", "empty", tuple(ColumnKind), _emptied),
-    Accident("noise", f"off by {NOISE:.0%} of their spread", _NUMBER, _noisy),
-    Accident("times_10", "10 times too large", _NUMBER, lambda v, _: v * 10.0),
-    Accident("times_1000", "1000 times too large", _NUMBER, lambda v, _: v * 1000.0),
-    Accident("swapped", "of another category", _WORD, _swapped),
-    Accident("unseen", "of a category never seen", _WORD, _unseen),
-    Accident("flipped", "turned into their opposite", _FLAG, lambda v, _: 1.0 - v),
-    Accident("year_off", "a year too late", _DATE, _later),
-    Accident("shuffled", "those of other rows", tuple(ColumnKind), _shuffled),
+    Accident("missing", "empty", tuple(ColumnKind), True, _emptied),
+    Accident("noise", f"off by {NOISE:.0%} of their spread", _NUMBER, True, _noisy),
+    Accident("times_10", "10 times too large", _NUMBER, True, lambda v, _: v * 10.0),
+    Accident("times_1000", "1000 times too large", _NUMBER, True, lambda v, _: v * 1000.0),
+    Accident("swapped", "of another category", _WORD, False, _swapped),
+    Accident("unseen", "of a category never seen", _WORD, True, _unseen),
+    Accident("flipped", "flipped", _FLAG, False, lambda v, _: 1.0 - v),
+    Accident("year_off", "a year too late", _DATE, True, _later),
+    Accident("shuffled", "taken from other rows", tuple(ColumnKind), False, _shuffled),
 )
-
-
 _UNKNOWN, _SMALL = "shuffled", ("noise",)
+_NOTICEABLE = frozenset(a.code for a in ACCIDENTS if a.noticeable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +125,10 @@ def perturb(
     """How much worse the score gets when one column's cells go wrong, column by column.
 
     Every row is compared with itself (`compare.compare`), so that even small drops show; the
-    intervals of all accidents hold jointly (Bonferroni). A column is brittle for an accident when
-    the drop is certain, costs at least a fifth of what the model gains over the baseline, and is
-    worse than not knowing the column at all (its cells shuffled); small noise needs no such excuse.
+    intervals of all accidents hold jointly (Bonferroni). A column is brittle for an accident that a
+    model could notice when the drop is certain, costs at least a fifth of what the model gains over
+    the baseline, and is worse than not knowing the column at all (its cells shuffled); for small
+    noise the last is not asked.
 
     Args:
         parts: Models with rows that they have not seen; their rows are taken together.
@@ -179,13 +182,10 @@ def _planned(columns: Sequence[Column], order: Sequence[str]) -> list[tuple[Colu
 
 
 def _is_brittle(entry: dict[str, Any], unknown: float, gain: float | None) -> bool:
-    """Whether an accident does more harm than it should; `unknown` is the drop without the column.
-
-    Shuffling itself is no accident: a column that matters must matter.
-    """
+    """Whether an accident does more harm than it should; `unknown` is the drop when shuffled."""
     if entry["failed"]:
         return True
-    if entry["code"] == _UNKNOWN or entry["low"] is None or entry["low"] <= 0:
+    if entry["code"] not in _NOTICEABLE or entry["low"] is None or entry["low"] <= 0:
         return False
     if gain is not None and gain > 0 and entry["drop"] < BRITTLE * gain:
         return False

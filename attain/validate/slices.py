@@ -28,7 +28,7 @@ LEAST_SHARE = 0.02  # ... and of the half
 LEAST_POSITIVES = 10  # rows of the rarer class, and of the rest, in each half of a slice
 NOMINATED = 4  # slices of either kind that the second half is asked about
 DEPTH_PRICE = 1.0  # standard errors by which a second condition must pay for itself
-OVERLAP = 0.5  # of two nominated slices (Jaccard), at most
+OVERLAP = 0.5  # share of the smaller of two nominated slices that is in the other, at most
 POWER = 0.8
 SHOWN_SHARE = 0.1  # size of the slice for which the smallest visible gap is stated
 _SHORTLIST = 400
@@ -244,7 +244,7 @@ def _different(
     masks: list[np.ndarray] = []
     for i, j in places:
         mask = (member[:, i] * member[:, j]) > 0
-        if _has_both(mask, rare) and all(_jaccard(mask, other) <= OVERLAP for other in masks):
+        if _has_both(mask, rare) and all(_overlap(mask, other) <= OVERLAP for other in masks):
             picked.append((int(i), int(j)))
             masks.append(mask)
         if len(picked) == NOMINATED:
@@ -265,8 +265,8 @@ def _has_both(mask: np.ndarray, rare: np.ndarray | None) -> bool:
     return min(inside, int(rare.sum()) - inside) >= LEAST_POSITIVES
 
 
-def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / max((a | b).sum(), 1))
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / max(min(a.sum(), b.sum()), 1))
 
 
 @dataclass(frozen=True, eq=False)
