@@ -30,8 +30,8 @@ class Gap:
         difference: In metric units, positive when behind; over the rows of the folds together.
         error: Standard error of the difference from its rows; infinite where the metric cannot be
             linearised.
-        spread: Variance of the difference between folds; NaN for a single fold.
-        ratio: That variance over what the rows of a fold predict; NaN where one is not known.
+        spread: Variance of the difference between folds; None for a single fold.
+        ratio: That variance over what the rows of a fold predict; None where one is not known.
         units: Independent rows or groups.
         chance: Of such a difference if the complete one were not above zero.
     """
@@ -39,8 +39,8 @@ class Gap:
     metric: str
     difference: float
     error: float
-    spread: float = math.nan
-    ratio: float = math.nan
+    spread: float | None = None
+    ratio: float | None = None
     units: int = 0
     chance: float = 1.0
 
@@ -125,10 +125,13 @@ def gap(
         each = [_paired(metric, *fold) for fold in zip(y, a, b, families, strict=True)]
     except DataError:
         return None
-    spread = float(np.var([d for d, _, _ in each], ddof=1)) if len(each) > 1 else math.nan
+    made = Gap(metric, sign * whole[0], whole[1], units=whole[2])
+    if len(each) < 2:
+        return made
+    spread = float(np.var([d for d, _, _ in each], ddof=1))
     explained = float(np.mean([e**2 for _, e, _ in each]))
-    ratio = spread / explained if 0 < explained < math.inf else math.nan
-    return Gap(metric, sign * whole[0], whole[1], spread, ratio, whole[2])
+    ratio = spread / explained if 0 < explained < math.inf else None
+    return replace(made, spread=spread, ratio=ratio)
 
 
 def _paired(
@@ -173,7 +176,7 @@ def look(
     Returns:
         The look; `dropped` is never set without a gap, or once all folds are known.
     """
-    seen = [(g.ratio, r.folds - 1.0) for r in past for g in r.gaps]
+    seen = [(g.ratio, r.folds - 1.0) for r in past for g in r.gaps if g.ratio is not None]
     known = sequential.dispersion(seen)
     tested = tuple(_tested(g, folds, total, known) for g in gaps)
     limit = sequential.level(error, max(rivals, 1), folds, total)
@@ -186,9 +189,10 @@ def _tested(found: Gap, folds: int, total: int, known: sequential.Dispersion) ->
     more."""
     if math.isfinite(found.error):
         factor, freedom = known.factor, min(known.freedom, found.units - 1)
-        if folds > 2 and found.ratio > factor:
-            factor = found.ratio
+        if folds > 2 and found.ratio is not None:
+            factor = max(factor, found.ratio)
         error = found.error * math.sqrt(factor)
     else:
-        error, freedom = math.sqrt(found.spread / folds) if folds > 1 else math.inf, folds - 1
+        error = math.inf if found.spread is None else math.sqrt(found.spread / folds)
+        freedom = folds - 1
     return replace(found, chance=sequential.chance(found.difference, error, folds, total, freedom))

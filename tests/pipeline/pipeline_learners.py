@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from attain.core.space import Float, Space
 from attain.testing.fakes import FakeLearner, FakeModel
 
 
@@ -36,6 +37,23 @@ class Confused(FakeLearner):
         shuffled = np.random.default_rng(data.seed).permutation(data.train.y)
         train = replace(data.train, y=shuffled)
         return super().fit(config, replace(data, train=train), report)
+
+
+class Uneven(FakeLearner):
+    """Learns from targets of which a stated share is shuffled: most of its space loses clearly."""
+
+    def space(self, dataset: Any) -> Space:
+        return Space((Float(name="shuffled", low=0.0, high=1.0, default=0.0, source="test"),))
+
+    def fit(self, config: Any, data: Any, report: Any) -> Any:
+        from dataclasses import replace
+
+        y, rng = data.train.y.copy(), np.random.default_rng(data.seed)
+        share = config["shuffled"] ** 0.3
+        part = rng.choice(len(y), int(len(y) * share), replace=False)
+        y[part] = rng.permutation(y[part])
+        full = {"penalty": 0.01, "rate": 0.5, "rounds": 40}
+        return super().fit(full, replace(data, train=replace(data.train, y=y)), report)
 
 
 class Scribbler(FakeLearner):

@@ -1,0 +1,159 @@
+"""Racing in a study: what is saved, what is recorded, what a resumed study makes of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pipeline_small import inline, table
+from test_pipeline_run import StopAfter, payloads
+
+from attain.core.codec import decode
+from attain.core.errors import Interrupted, SpecError
+from attain.core.types import Objective, Score, Status
+from attain.objectives import parse
+from attain.pipeline import run as running
+from attain.pipeline.racing import overtaken_by
+from attain.pipeline.result import Result
+from attain.pipeline.scoring import Scored
+from attain.pipeline.spec import StudySpec
+
+Run = Callable[..., Result]
+Make = Callable[..., StudySpec]
+UNEVEN: dict[str, Any] = {
+    "learners": ["pipeline_learners:Uneven"],
+    "objectives": ["maximize roc_auc"],
+    "strategy": "random",
+    "folds": 5,
+    "budget": "16 trials",
+}
+
+
+def scored(result: Result) -> dict[str, Scored]:
+    return {p["trial"]: decode(Scored, p) for p in payloads(result.records, "scored")}
+
+
+def fits(result: Result) -> Counter[str]:
+    """Folds that were fitted, by trial of the search."""
+    found = [p["outcome"]["trial"] for p in payloads(result.records, "outcome")]
+    return Counter(trial for trial in found if trial.startswith("t"))
+
+
+@pytest.fixture
+def uneven(run: Run) -> Result:
+    """A study most of whose configurations lose clearly."""
+    return run(data=table(600), **UNEVEN)
+
+
+def test_clear_losers_are_denied_their_folds(uneven: Result) -> None:
+    """At least a third of all folds is saved; who is raced out says so with its evidence."""
+    lost = {k: s for k, s in scored(uneven).items() if s.status is Status.RACED}
+    assert len(lost) >= 5
+    assert sum(fits(uneven).values()) <= 2 / 3 * len(fits(uneven)) * 5
+    for trial, end in lost.items():
+        assert end.race is not None
+        assert end.race.dropped
+        assert end.race.folds == fits(uneven)[trial] < 5
+        assert end.message.startswith(f"raced out after {end.race.folds} of 5 folds: roc_auc behind")
+        assert all(g.chance <= end.race.level for g in end.race.gaps)
+
+
+def test_who_is_raced_out_has_an_estimate_but_no_loss(uneven: Result) -> None:
+    """The strategy is told a loss behind the rival's and with more noise; nobody else is."""
+    ends = scored(uneven)
+    for end in ends.values():
+        if end.status is Status.RACED:
+            assert end.race is not None
+            rival = ends[end.race.rival]
+            assert (end.loss, end.scores) == (None, ())
+            assert end.race.loss is not None
+            assert rival.loss is not None
+            assert end.race.loss > rival.loss
+            assert (end.race.noise or 0) > (rival.noise or 0)
+            assert fits(uneven)[rival.trial] == 5
+
+
+def test_who_is_raced_out_is_never_a_finalist(uneven: Result) -> None:
+    """Finalists have all their folds."""
+    names = payloads(uneven.records, "finalists")[0]["trials"]
+    assert names
+    assert all(scored(uneven)[name].status is Status.DONE for name in names)
+
+
+def test_the_answer_is_that_of_a_study_without_races(uneven: Result, run: Run) -> None:
+    """`racing: false` fits every fold and puts the same configuration first."""
+    whole = run(data=table(600), **UNEVEN, racing=False, output=str(uneven.folder) + "-whole")
+    assert set(fits(whole).values()) == {5}
+    assert all(s.race is None for s in scored(whole).values())
+    first = [payloads(r.records, "finalists")[0]["trials"][0] for r in (uneven, whole)]
+    assert first[0] == first[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("outcome", 22), ("outcome", 23), ("outcome", 31), ("scored", 9)]
+)
+def test_a_race_that_was_interrupted_ends_as_the_undisturbed_one(
+    kind: str, count: int, uneven: Result, spec: Make
+) -> None:
+    """Stopped between an outcome and its consequence, the second run draws the same one."""
+    stated = spec(data=table(600), **UNEVEN, output=str(uneven.folder) + f"-{kind}{count}")
+    with pytest.raises(Interrupted, match="finished trials are kept"):
+        running.run(stated, listen=StopAfter(kind, count), executors=inline)
+    resumed = running.run(stated, executors=inline)
+
+    def essence(result: Result) -> Any:
+        ends = scored(result).values()
+        return {s.trial: (s.status, s.loss, s.message, s.race) for s in ends}
+
+    assert essence(resumed) == essence(uneven)
+    assert fits(resumed) == fits(uneven)
+
+
+def test_a_holdout_is_not_raced(run: Run) -> None:
+    """There are no folds to save."""
+    result = run(data=table(600), **{**UNEVEN, "folds": 1, "budget": "6 trials"})
+    assert all(s.race is None for s in scored(result).values())
+
+
+def test_racing_is_true_or_false(spec: Make) -> None:
+    """Anything else is refused."""
+    with pytest.raises(SpecError, match="must be true or false"):
+        spec(racing="sometimes")
+
+
+@pytest.mark.parametrize(
+    ("stated", "reached", "wanted"),
+    [
+        (["maximize roc_auc"], {"roc_auc": True}, ("roc_auc",)),
+        (
+            ["maximize roc_auc", "minimize log_loss"],
+            {"roc_auc": True, "log_loss": True},
+            ("roc_auc", "log_loss"),
+        ),
+        (
+            ["maximize roc_auc", "latency_p95_ms <= 50"],
+            {"roc_auc": True, "latency_p95_ms": True},
+            ("roc_auc",),
+        ),
+        (
+            ["maximize roc_auc", "latency_p95_ms <= 50"],
+            {"roc_auc": True, "latency_p95_ms": False},
+            ("latency_p95_ms",),
+        ),
+        (
+            ["maximize roc_auc", "accuracy >= 0.9"],
+            {"roc_auc": True, "accuracy": False},
+            ("accuracy",),
+        ),
+    ],
+)
+def test_where_a_rival_can_be_overtaken(
+    stated: list[str], reached: dict[str, bool], wanted: tuple[str, ...]
+) -> None:
+    """What it misses, if anything; else its goals; never a limit that it keeps."""
+    objectives: tuple[Objective, ...] = parse.parse(stated)
+    scores: tuple[Score, ...] = ()
+    rival = Scored("t0001", Status.DONE, True, scores=scores, loss=0.0, reached=reached)
+    assert overtaken_by(objectives, rival) == wanted
