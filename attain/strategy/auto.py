@@ -1,34 +1,131 @@
-"""Which strategy suits a space and a budget."""
+"""Which strategy suits a space, a budget, and what is asked for."""
 
 from __future__ import annotations
 
-from attain.core.space import Space
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+
+from attain.core.space import Categorical, Ordinal, Space
 from attain.strategy._initial import defaults
 from attain.strategy._tree import SMALL, Tree, is_finite
 
 MODEL_AFTER = 5  # trials beyond the known-good defaults before a model can tell anything
+_USUAL = 100  # trials, when nobody says how many there will be
+_UNCOUNTED = 10_000  # what a study that is limited by time alone states
+_MODELLED = 300  # trials up to which a process of the best and the latest 150 is worth its time
+_MOSTLY = 0.75  # share of numbers among the parameters
 
 
-def choose(space: Space, trials: int) -> tuple[str, str]:
-    """A registered strategy's name, and why.
+@dataclass(frozen=True)
+class Case:
+    """What a strategy is chosen for.
+
+    Attributes:
+        space: The space to search.
+        trials: How many trials there will be.
+        goals: How many goals.
+        limits: How many limits.
+    """
+
+    space: Space
+    trials: int
+    goals: int
+    limits: int
+
+    @cached_property
+    def size(self) -> int | None:
+        """Number of points; None when there is no end of them."""
+        return Tree(self.space).size if is_finite(self.space) else None
+
+    @cached_property
+    def starts(self) -> int:
+        """Number of known-good defaults."""
+        return len(defaults(self.space))
+
+    @cached_property
+    def numeric(self) -> bool:
+        """Whether nearly all parameters are numbers that always exist."""
+        listed = [isinstance(p, Categorical | Ordinal) or bool(p.when) for p in self.space]
+        return not listed or 1 - sum(listed) / len(listed) >= _MOSTLY
+
+    @property
+    def wanted(self) -> str:
+        """Goals and limits in words."""
+        limits = {0: "", 1: " within a limit"}.get(self.limits, f" within {self.limits} limits")
+        return ("losses" if self.goals == 1 else f"{self.goals} goals") + limits
+
+
+def _grid(case: Case) -> str | None:
+    if case.size is None or case.size > min(case.trials, SMALL):
+        return None
+    points = "its only point" if case.size == 1 else f"all {case.size} points of the space"
+    return f"{case.trials} trials are enough to try {points}"
+
+
+def _sobol(case: Case) -> str | None:
+    if case.trials >= case.starts + MODEL_AFTER:
+        return None
+    known = f"{case.starts} known-good defaults"
+    known = "the known-good default" if case.starts == 1 else known
+    return (
+        f"with {case.trials} trials, {known} and evenly spread points tell more than a model would"
+    )
+
+
+def _bayes(case: Case) -> str | None:
+    if case.trials > _MODELLED:
+        return None
+    gains = "improvement is" if case.goals == 1 else f"{case.goals} goals improve together as"
+    also = ", and whether limits hold" if case.limits else ""
+    return f"a Gaussian process learns from each of {case.trials} trials where {gains} likely{also}"
+
+
+def _evolution(case: Case) -> str | None:
+    if case.goals == 1:
+        return None
+    return (
+        f"{case.trials} trials are enough for generations that spread along the front of "
+        f"{case.wanted}, at little time per proposal"
+    )
+
+
+def _cmaes(case: Case) -> str | None:
+    if not case.numeric or find_spec("cmaes") is None:
+        return None
+    return f"{case.trials} trials of mostly numbers let a normal distribution learn its shape"
+
+
+def _tpe(case: Case) -> str:
+    return (
+        f"with {case.trials} trials, densities of good and bad ones tell enough, within "
+        "milliseconds and with any conditions and choices"
+    )
+
+
+_RULES: tuple[tuple[str, Callable[[Case], str | None]], ...] = (
+    ("grid", _grid),
+    ("sobol", _sobol),
+    ("bayes", _bayes),
+    ("evolution", _evolution),
+    ("cmaes", _cmaes),
+    ("tpe", _tpe),
+)
+
+
+def choose(space: Space, trials: int | None, goals: int = 1, limits: int = 0) -> tuple[str, str]:
+    """A registered strategy's name, and why: the first rule that applies.
 
     Args:
         space: The space to search.
-        trials: How many trials the budget allows.
+        trials: How many trials the budget allows; None when it does not say.
+        goals: How many goals there are.
+        limits: How many limits there are.
 
     Returns:
         The name, and the reason as a clause that ends no sentence.
     """
-    size = Tree(space).size if is_finite(space) else None
-    if size is not None and size <= min(trials, SMALL):
-        points = "its only point" if size == 1 else f"all {size} points of the space"
-        return "grid", f"{trials} trials are enough to try {points}"
-    starts = len(defaults(space))
-    if trials < starts + MODEL_AFTER:
-        known = "the known-good default" if starts == 1 else f"{starts} known-good defaults"
-        return "sobol", (
-            f"with {trials} trials, {known} and evenly spread points tell more than a model would"
-        )
-    return "bayes", (
-        f"a Gaussian process learns from each of {trials} trials where improvement is likely"
-    )
+    known = trials is not None and trials != _UNCOUNTED
+    case = Case(space, trials if known and trials is not None else _USUAL, goals, limits)
+    return next((name, why) for name, rule in _RULES if (why := rule(case)) is not None)

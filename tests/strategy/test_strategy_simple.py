@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 
 import numpy as np
@@ -10,9 +9,8 @@ import pytest
 from scipy import stats
 from scipy.stats import qmc
 
-from attain.core.space import Categorical, Float, Int, Ordinal, Space
+from attain.core.space import Float, Int, Space
 from attain.core.types import Observed
-from attain.strategy.auto import choose
 from attain.strategy.grid import Grid
 from attain.strategy.random import Random
 from attain.strategy.sobol import Sobol
@@ -157,39 +155,3 @@ def test_nothing_is_told_to_running_trials():
     """None of the three stops a trial."""
     for strategy in (Grid(), Random(), Sobol()):
         assert strategy.judge(_history([], "running"), {"t0": [1.0, 2.0]}) == {}
-
-
-_FEW = Space((Categorical(name="a", choices=(1, 2, 3)), Ordinal(name="b", choices=("s", "l"))))
-
-
-@pytest.mark.parametrize(
-    ("space", "trials", "name", "why"),
-    [
-        (_FEW, 6, "grid", "6 trials are enough to try all 6 points of the space"),
-        (_FEW, 5, "sobol", "with 5 trials, the known-good default and evenly spread points"),
-        (SPACES["a single point"], 50, "grid", "50 trials are enough to try its only point"),
-        (_TWO, 5, "sobol", "with 5 trials, the known-good default"),
-        (_TWO, 6, "bayes", "a Gaussian process learns from each of 6 trials"),
-        (_LEARNERS, 7, "sobol", "with 7 trials, 3 known-good defaults and evenly spread points"),
-        (_LEARNERS, 8, "bayes", "a Gaussian process learns from each of 8 trials"),
-    ],
-)
-def test_the_automatic_choice_follows_space_and_budget(space, trials, name, why):
-    """Tiny spaces are listed, tiny budgets spread, all else modelled; reasons have numbers."""
-    got, reason = choose(space, trials)
-    assert got == name
-    assert reason.startswith(why)
-
-
-def test_a_large_finite_space_is_not_listed():
-    """A budget of a thousand trials does not turn a thousand points into a grid."""
-    parts = tuple(Categorical(name=f"c{i}", choices=tuple(range(10))) for i in range(3))
-    assert choose(Space(parts), 1000)[0] == "bayes"
-
-
-def test_what_is_chosen_as_grid_is_visited_completely():
-    """Whenever a grid is chosen, it tries every point of the space."""
-    for count in itertools.product((2, 7, 16), (3, 16)):
-        space = Space(tuple(Int(name=f"n{i}", low=1, high=n) for i, n in enumerate(count)))
-        assert choose(space, 256)[0] == "grid"
-        assert len(Grid().propose(space, [], 300, 0)) == np.prod(count)
