@@ -208,6 +208,7 @@ class Observed:
         goals: What to minimise, one number per goal, when there are several; `loss` then says how
             the trial ranks where a strategy knows only one.
         excess: By how much each limit is exceeded, in the limit's units; at most 0 where it holds.
+        curve: Steps and losses of its first fit on rows set aside, if it learns in steps.
     """
 
     trial: str
@@ -219,6 +220,7 @@ class Observed:
     round: int = 1
     goals: tuple[float, ...] = ()
     excess: tuple[float, ...] = ()
+    curve: tuple[tuple[int, float], ...] = ()
 
 
 class Signal(StrEnum):

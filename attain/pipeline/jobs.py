@@ -6,6 +6,7 @@ import io
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 
 from attain.core.codec import decode, encode
 from attain.core.files import write_atomic
-from attain.core.protocols import FitData, Learner
+from attain.core.protocols import FitData, Learner, Strategy
 from attain.core.registry import find
 from attain.core.seeds import derive
-from attain.core.types import Dataset, Rows, Split, Status
+from attain.core.types import CurvePoint, Dataset, Observed, Rows, Signal, Split, Status
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.sealed.latency import measure
@@ -42,7 +43,9 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``split``, ``fold``, ``seed``,
             ``threads``, ``metrics`` (names whose measurements are wanted), ``seconds`` (after which
             a learner that learns in steps stops with what it has), ``out`` (file for the
-            predictions, relative to the folder).
+            predictions, relative to the folder), and optionally ``stop_seed`` (of the choice of
+            rows to stop on; the same for all configurations makes their curves comparable) and
+            ``judge`` (see `judged`).
         progress: Told of each look at the fit under way.
 
     Returns:
@@ -53,7 +56,8 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     rows = work_rows(payload["folder"], dataset)
     fold = all_folds(payload["folder"], payload["split"], dataset)[payload["fold"]]
     learner: Learner = find("learner", payload["learner"])()
-    trained = _fit(learner, payload, dataset, rows, fold.train, progress)
+    on_point = judged(payload.get("judge"), progress)
+    trained = _fit(learner, payload, dataset, rows, fold.train, on_point)
     if trained.model is None:
         return _failed(trained, began)
     clock = time.perf_counter()
@@ -71,10 +75,68 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         "message": trained.message,
         "predictions": payload["out"],
         "curve": encode(trained.curve),
-        "facts": {**trained.model.facts, **measured},
+        "facts": {**trained.model.facts, **measured, **on_point.facts},
         "fit_seconds": trained.seconds,
         "predict_seconds": predict_seconds,
     }
+
+
+@dataclass
+class Judged:
+    """Passes each look at a fit on, and asks the strategy whether to go on.
+
+    A strategy's `judge` is a pure function, so it is asked here, where the losses are: at once, on
+    what was known when the fit was asked for, and therefore the same when a study is replayed.
+
+    Attributes:
+        progress: Told of each look.
+        strategy: What judges, or None.
+        trial: Id of the trial.
+        history: Finished trials of the same learner, with their curves.
+        losses: After each step so far, on the rows set aside.
+        facts: ``stopped``, the step after which the strategy ended the fit, if it did.
+    """
+
+    progress: Progress
+    strategy: Strategy | None = None
+    trial: str = ""
+    history: tuple[Observed, ...] = ()
+    losses: list[float] = field(default_factory=list)
+    facts: dict[str, int] = field(default_factory=dict)
+
+    def __call__(self, point: CurvePoint) -> Signal:
+        """CONTINUE, or what ends the fit with what has been learnt so far.
+
+        PAUSE does, too: no learner keeps the state of its optimiser, so that going on later would
+        mean to begin again.
+        """
+        self.progress(encode(point))
+        loss = point.values.get("stop")
+        if self.strategy is None or loss is None:
+            return Signal.CONTINUE
+        self.losses += [loss] * (point.step - len(self.losses))
+        signals = self.strategy.judge(self.history, {self.trial: self.losses})
+        signal = signals.get(self.trial, Signal.CONTINUE)
+        if signal is not Signal.CONTINUE:
+            self.facts["stopped"] = point.step
+        return signal
+
+
+def judged(asked: Mapping[str, Any] | None, progress: Progress) -> Judged:
+    """What a fit under way is told.
+
+    Args:
+        asked: ``strategy`` (a registered name), ``trial`` and ``history`` (encoded); None to let
+            the fit run to its end.
+        progress: Told of each look.
+
+    Returns:
+        To be called with each point of the curve.
+    """
+    if asked is None:
+        return Judged(progress)
+    history = decode(tuple[Observed, ...], asked["history"])
+    return Judged(progress, find("strategy", asked["strategy"])(), asked["trial"], history)
 
 
 def _fit(
@@ -83,14 +145,17 @@ def _fit(
     dataset: Dataset,
     rows: Rows,
     index: np.ndarray,
-    progress: Progress,
+    on_point: Judged,
 ) -> Trained:
     """Fit on the rows at `index`; without hints a part of them is set aside to stop early on."""
     hints = payload.get("hints") or {}
     fit_index, stop = index, None
     if getattr(learner, "stops_early", False) and not hints:
         fit_index, stop_index = carve_stop(
-            rows, index, classifies=dataset.task.classifies, seed=payload["seed"]
+            rows,
+            index,
+            classifies=dataset.task.classifies,
+            seed=payload.get("stop_seed", payload["seed"]),
         )
         stop = rows.take(stop_index) if len(stop_index) else None
     data = FitData(
@@ -105,7 +170,7 @@ def _fit(
         learner,
         payload["config"],
         data,
-        on_point=lambda p: progress(encode(p)),
+        on_point=on_point,
         seconds=payload.get("seconds"),
     )
 

@@ -32,6 +32,7 @@ class Contest:
         rivals: Configurations among which it is the best.
         past: Earlier looks at the same learner.
         baseline: Scores of the baseline by metric, which losses refer to.
+        stopped: Whether its fit was ended early, so that it gets no further fold in any case.
     """
 
     trial: Trial
@@ -41,6 +42,7 @@ class Contest:
     rivals: int
     past: Sequence[Race]
     baseline: Mapping[str, Score]
+    stopped: bool = False
 
 
 def race(judge: Judge, contest: Contest) -> Race | None:
@@ -52,11 +54,11 @@ def race(judge: Judge, contest: Contest) -> Race | None:
 
     Returns:
         The look, with what is known of the loss if the rest is saved. None where a race would not
-        be fair: the rival misses an objective that is measured rather than validated, or a metric
-        is undefined on so few rows.
+        be fair: the rival misses an objective that is measured rather than validated, a metric is
+        undefined on so few rows, or the threshold that decides is only known at the end.
     """
     wanted = overtaken_by(judge.objectives, contest.rival)
-    if not wanted or not set(wanted) <= set(judge.quality):
+    if not wanted or not set(wanted) <= set(judge.quality) or judge.promises:
         return None
     gaps = _gaps(judge, contest)
     if not set(wanted) <= set(gaps):
@@ -69,7 +71,9 @@ def race(judge: Judge, contest: Contest) -> Race | None:
         rivals=contest.rivals,
         past=contest.past,
     )
-    return _with_loss(judge, contest, gaps, seen) if seen.dropped else seen
+    if seen.dropped or contest.stopped:
+        return _with_loss(judge, contest, gaps, seen)
+    return seen
 
 
 def overtaken_by(objectives: Sequence[Objective], rival: Scored) -> tuple[str, ...]:
@@ -135,23 +139,57 @@ def _error(score: Score) -> float:
     return (score.high - score.low) / (2 * Z95)
 
 
-def raced_out(trial: Trial, outcomes: Sequence[Outcome], seen: Race) -> Scored:
+def raced_out(trial: Trial, outcomes: Sequence[Outcome], seen: Race | None, message: str) -> Scored:
     """The end of a trial whose remaining folds are saved.
 
     Args:
         trial: The trial.
         outcomes: Of its folds so far.
-        seen: The look that decided.
+        seen: The last look at it, if there was one.
+        message: Why it ends.
 
     Returns:
         Without a loss of its own, so that it is never a finalist.
     """
     seconds = sum(o.seconds for o in outcomes)
-    return Scored(
-        trial.id,
-        Status.RACED,
-        trial.purpose == "search",
-        str(seen),
-        seconds=seconds,
-        race=seen,
-    )
+    search = trial.purpose == "search"
+    return Scored(trial.id, Status.RACED, search, message, seconds=seconds, race=seen)
+
+
+def stopped_early(outcomes: Sequence[Outcome]) -> str:
+    """Why a trial gets no further fold because of how its fit went.
+
+    Args:
+        outcomes: Of its folds so far.
+
+    Returns:
+        A sentence, or an empty string when no fit was ended by the strategy.
+    """
+    for o in outcomes:
+        if "stopped" in o.facts:
+            return (
+                f"ended by the strategy at step {o.facts['stopped']} of fold {o.fold + 1}: behind"
+            )
+    return ""
+
+
+def curve_of(outcome: Outcome | None) -> tuple[tuple[int, float], ...]:
+    """How a fit went on the rows set aside: the best loss at about forty steps.
+
+    Args:
+        outcome: Of a trial's first fold, if it is done.
+
+    Returns:
+        Steps, each a sixth above the one before, and the best losses up to them; then the last.
+    """
+    if outcome is None or outcome.status is not Status.DONE:
+        return ()
+    kept: list[tuple[int, float]] = []
+    best, wanted = math.inf, 0.0
+    points = [(p.step, p.values["stop"]) for p in outcome.curve if "stop" in p.values]
+    for number, (step, loss) in enumerate(points, 1):
+        best = min(best, loss)
+        if step >= wanted or number == len(points):
+            kept.append((step, best))
+            wanted = step * 7 / 6
+    return tuple(kept)

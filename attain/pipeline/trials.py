@@ -11,13 +11,14 @@ from attain.core.codec import decode, encode
 from attain.core.protocols import Event, Executor, Job, Limits
 from attain.core.seeds import derive
 from attain.core.types import Observed, Outcome, Score, Status, Trial
-from attain.pipeline.racing import Contest, race, raced_out
+from attain.pipeline.racing import Contest, curve_of, race, raced_out, stopped_early
 from attain.pipeline.scoring import Judge, Scored, observe
 from attain.pipeline.study import Study
 from attain.validate.race import Race, unsound
 
 FIT_FOLD = "attain.pipeline.jobs:fit_fold"
 MOST_LOST = 3
+MOST_CURVES = 100  # of earlier fits, for a strategy that judges one under way
 LARGEST_SHARE = 0.1  # of the time budget, for one trial
 LEAST_SECONDS = 2.0  # for one fit, however small the budget
 _JOB_FIELDS = {f.name for f in fields(Outcome)} - {"trial", "fold", "seconds", "peak_bytes", "log"}
@@ -36,6 +37,7 @@ class Trials:
         workers: Folds that may run at the same time.
         limits: Of each fold.
         racing: Whether configurations that are clearly behind are denied their remaining folds.
+        strategy: Registered name of the strategy that judges fits under way; empty for none.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Trials:
         workers: int,
         limits: Limits,
         racing: bool = True,
+        strategy: str = "",
     ) -> None:
         self.study = study
         self.judge = judge
@@ -54,6 +57,7 @@ class Trials:
         self.workers = workers
         self.limits = limits
         self.racing = racing
+        self.strategy = strategy
         self.trials: dict[str, Trial] = {}
         self.scored: dict[str, Scored] = {}
         self._outcomes: dict[str, dict[int, Outcome]] = {}
@@ -206,9 +210,24 @@ class Trials:
             "metrics": metrics,
             "seconds": self._soft_seconds(trial),
             "out": f"trials/{trial.id}-f{fold}.npz",
+            "stop_seed": derive(trial.split.seed, "stop rows", fold),
+            "judge": self._judge(trial) if fold == 0 else None,
         }
         name = f"{trial.id}-f{fold}" + (f"-again{attempt}" if attempt else "")
         return Job(name, FIT_FOLD, payload, self.limits)
+
+    def _judge(self, trial: Trial) -> dict[str, Any] | None:
+        """What a strategy judges a trial's first fit by: the fits of its learner before it."""
+        if not self.strategy or trial.purpose != "search":
+            return None
+        same = [t for t in self.trials.values() if t.learner == trial.learner]
+        seen = [observe(t, s) for t in same if (s := self.scored.get(t.id)) is not None]
+        curves = [replace(o, curve=curve_of(self._outcomes[o.trial].get(0))) for o in seen]
+        return {
+            "strategy": self.strategy,
+            "trial": trial.id,
+            "history": encode([o for o in curves[-MOST_CURVES:] if o.curve]),
+        }
 
     def _soft_seconds(self, trial: Trial) -> float | None:
         """When a fit stops with what it has, so that no trial takes more than a tenth of the time.
@@ -237,14 +256,16 @@ class Trials:
         trial, outcomes = self.trials[trial_id], list(self._outcomes[trial_id].values())
         failed = any(o.status is not Status.DONE for o in outcomes)
         seen = None if failed or not outcomes else self._race(trial, outcomes)
-        dropped = seen is not None and seen.dropped
-        if not failed and not dropped and len(outcomes) < trial.split.jobs:
+        ended = "" if failed else stopped_early(outcomes)
+        if seen is not None and seen.dropped and not ended:
+            ended = str(seen)
+        if not failed and not ended and len(outcomes) < trial.split.jobs:
             return False
-        if failed or dropped:
+        if failed or ended:
             self._forget(trial_id, end=failed)
         baseline = {} if trial.purpose == "baseline" else self.baseline()
-        if seen is not None and dropped:
-            scored = raced_out(trial, outcomes, seen)
+        if ended:
+            scored = raced_out(trial, outcomes, seen, ended)
         else:
             scored = replace(self.judge.score(trial, outcomes, baseline), race=seen)
         self._score(trial, scored)
@@ -252,7 +273,9 @@ class Trials:
 
     def _race(self, trial: Trial, outcomes: list[Outcome]) -> Race | None:
         """A look at a trial of the search beside the best complete one on the same folds."""
-        if not self.racing or trial.purpose != "search" or unsound(trial.split):
+        stopped = bool(stopped_early(outcomes))
+        races = self.racing and not unsound(trial.split)
+        if trial.purpose != "search" or not (races or stopped):
             return None
         before = [t for t in self.trials.values() if t.id != trial.id and self._searches(t)]
         rival = best(
@@ -265,7 +288,17 @@ class Trials:
         of_rival = self._outcomes[rival.trial]
         baseline = self.baseline()
         return race(
-            self.judge, Contest(trial, outcomes, rival, of_rival, len(before), past, baseline)
+            self.judge,
+            Contest(
+                trial,
+                outcomes,
+                rival,
+                of_rival,
+                len(before),
+                past,
+                baseline,
+                stopped,
+            ),
         )
 
     @staticmethod

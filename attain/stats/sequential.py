@@ -89,9 +89,9 @@ def level(error: float, rivals: int, done: int, total: int) -> float:
         error: Chance of a wrong answer over all looks, in (0, 1).
         rivals: Configurations among which the one to compare with was the best, at least 1.
         done: Folds known.
-        total: All folds, at least 2.
+        total: All folds.
 
     Returns:
-        What the p-value must not exceed.
+        What the p-value must not exceed; 0 where no fold is left to save.
     """
-    return error / rivals * 2 * (total - done) / (total * (total - 1))
+    return 0.0 if done >= total else error / rivals * 2 * (total - done) / (total * (total - 1))

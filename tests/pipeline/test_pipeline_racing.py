@@ -56,7 +56,9 @@ def test_clear_losers_are_denied_their_folds(uneven: Result) -> None:
         assert end.race is not None
         assert end.race.dropped
         assert end.race.folds == fits(uneven)[trial] < 5
-        assert end.message.startswith(f"raced out after {end.race.folds} of 5 folds: roc_auc behind")
+        assert end.message.startswith(
+            f"raced out after {end.race.folds} of 5 folds: roc_auc behind"
+        )
         assert all(g.chance <= end.race.level for g in end.race.gaps)
 
 
@@ -115,6 +117,30 @@ def test_a_holdout_is_not_raced(run: Run) -> None:
     """There are no folds to save."""
     result = run(data=table(600), **{**UNEVEN, "folds": 1, "budget": "6 trials"})
     assert all(s.race is None for s in scored(result).values())
+
+
+@pytest.mark.parametrize("strategy", ["halving", "median"])
+def test_a_strategy_ends_fits_that_are_behind(strategy: str, run: Run) -> None:
+    """Fits end at the rung with what they have; the trial is told apart and is no finalist."""
+    stated = {**UNEVEN, "strategy": strategy, "racing": False, "budget": "14 trials"}
+    result = run(data=table(600), **stated)
+    stopped = {
+        p["outcome"]["trial"]: p["outcome"]["facts"]["stopped"]
+        for p in payloads(result.records, "outcome")
+        if "stopped" in p["outcome"]["facts"]
+    }
+    assert stopped
+    for trial, step in stopped.items():
+        end = scored(result)[trial]
+        assert (end.status, end.loss, fits(result)[trial]) == (Status.RACED, None, 1)
+        assert end.message == f"ended by the strategy at step {step} of fold 1: behind"
+        assert end.race is not None
+        assert end.race.loss is not None
+    assert not set(stopped) & set(payloads(result.records, "finalists")[0]["trials"])
+    again = run(data=table(600), **stated, output=str(result.folder) + "-again")
+    assert {k: s.message for k, s in scored(again).items()} == {
+        k: s.message for k, s in scored(result).items()
+    }
 
 
 def test_racing_is_true_or_false(spec: Make) -> None:

@@ -58,7 +58,9 @@ def _study(rng, factor, spread, total=5, configurations=25, error=0.05):
     truth = spread * np.sort(rng.exponential(size=configurations))
     rng.shuffle(truth)
     shared = rng.normal(size=total)
-    folds = truth[:, None] + shared + math.sqrt(factor / 2) * rng.standard_t(8, (configurations, total))
+    folds = (
+        truth[:, None] + shared + math.sqrt(factor / 2) * rng.standard_t(8, (configurations, total))
+    )
     whole, used, seen, dropped = [0], total, [], set()
     for i in range(1, configurations):
         rival = min(whole, key=lambda j: folds[j].mean())

@@ -1,0 +1,87 @@
+"""Curves of fits, and the strategies that judge a fit under way by those before it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from attain.core.registry import find
+from attain.core.space import Space
+from attain.core.types import Observed, Proposal, Signal
+
+
+def best_until(curve: Sequence[tuple[int, float]], step: int) -> float | None:
+    """The smallest loss of a curve up to a step.
+
+    Args:
+        curve: Steps, increasing, and losses.
+        step: The last one that counts.
+
+    Returns:
+        None where the curve ends earlier, or begins later.
+    """
+    if not curve or curve[-1][0] < step:
+        return None
+    return min((loss for at, loss in curve if at <= step), default=None)
+
+
+@dataclass(frozen=True)
+class Judging(ABC):
+    """A search whose fits may end early; what to try is another strategy's business.
+
+    Attributes:
+        search: Registered name of the strategy that proposes.
+    """
+
+    search: str = "bayes"
+
+    def propose(
+        self, space: Space, history: Sequence[Observed], n: int, seed: int
+    ) -> tuple[Proposal, ...]:
+        """Up to n configurations, as the strategy `search` proposes them.
+
+        Args:
+            space: Where to search.
+            history: All trials so far.
+            n: How many are wanted.
+            seed: Of all random choices.
+
+        Returns:
+            New configurations.
+        """
+        found: tuple[Proposal, ...] = find("strategy", self.search)().propose(
+            space, history, n, seed
+        )
+        return found
+
+    def judge(
+        self, history: Sequence[Observed], running: Mapping[str, Sequence[float]]
+    ) -> Mapping[str, Signal]:
+        """STOP for each running trial that is behind at the step it has come to.
+
+        Args:
+            history: Trials so far; those with a curve are what running ones are compared with.
+            running: Losses after each step of the running trials.
+
+        Returns:
+            Signals of those that are to stop.
+        """
+        found = {}
+        for trial, losses in running.items():
+            step = len(losses)
+            if not self._looks(trial, step):
+                continue
+            others = [best_until(o.curve, step) for o in history if o.trial != trial]
+            known = sorted(value for value in others if value is not None)
+            if self._behind(min(losses), known):
+                found[trial] = Signal.STOP
+        return found
+
+    @abstractmethod
+    def _looks(self, trial: str, step: int) -> bool:
+        """Whether fits are compared after this step."""
+
+    @abstractmethod
+    def _behind(self, own: float, others: Sequence[float]) -> bool:
+        """Whether a fit is to stop, given the best losses up to here, increasing."""

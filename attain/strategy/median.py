@@ -1,0 +1,33 @@
+"""The median rule: a fit ends when its best loss is worse than the median of others at that step.
+
+Golovin et al. 2017, "Google Vizier", section 3.2.2, with the best loss so far instead of the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from attain.strategy._curves import Judging
+
+
+@dataclass(frozen=True)
+class Median(Judging):
+    """Search whose fits end when they fall behind the median.
+
+    Attributes:
+        first: Steps that every fit is granted.
+        fewest: Fits that must have come as far before one is judged.
+    """
+
+    first: int = 10
+    fewest: int = 5
+
+    def _looks(self, trial: str, step: int) -> bool:
+        return step >= self.first
+
+    def _behind(self, own: float, others: Sequence[float]) -> bool:
+        if len(others) < self.fewest:
+            return False
+        half = len(others) // 2
+        return own > (others[half] + others[~half]) / 2

@@ -1,0 +1,127 @@
+"""Strategies that end fits early: each rule by hand, and on curves whose order is known."""
+
+import numpy as np
+import pytest
+
+from attain.core.registry import find
+from attain.core.space import Float, Space
+from attain.core.types import Observed, Signal
+from attain.strategy._curves import best_until
+from attain.strategy.halving import Halving, Hyperband
+from attain.strategy.median import Median
+
+STOP = Signal.STOP
+STEPS = 100
+
+
+def done(*losses, steps=STEPS):
+    """Finished trials with flat curves."""
+    return [
+        Observed(f"d{i}", {}, "done", loss, curve=tuple((s, loss) for s in range(1, steps + 1)))
+        for i, loss in enumerate(losses)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("curve", "step", "wanted"),
+    [
+        (((1, 3.0), (5, 1.0), (9, 2.0)), 9, 1.0),
+        (((1, 3.0), (5, 1.0), (9, 2.0)), 4, 3.0),
+        (((1, 3.0), (5, 1.0)), 6, None),
+        (((5, 1.0), (9, 0.5)), 3, None),
+        ((), 1, None),
+    ],
+)
+def test_the_best_until_a_step(curve, step, wanted):
+    """What a curve shows up to a step; nothing where it ends earlier or begins later."""
+    assert best_until(curve, step) == wanted
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "stops"),
+    [
+        *((9.0, (), False), (9.0, (1.0,), False), (9.0, (1.0, 2.0), True)),
+        *((0.5, (1.0, 2.0), False), (1.0, (1.0, 2.0), True), (1.5, (1, 2, 3, 4, 5), False)),
+        *((2.5, (1, 2, 3, 4, 5), True), (2.5, (1, 2, 3, 4, 5, 6, 7, 8), False)),
+    ],
+)
+def test_one_in_three_goes_on_at_a_rung(own, others, stops):
+    """Among the best third of all that reached the rung, its own included; too few: all go on."""
+    told = Halving().judge(done(*others), {"t": [own] * 10})
+    assert told == ({"t": STOP} if stops else {})
+
+
+def test_rungs_are_powers_of_three_times_the_first():
+    """The worst of many stops at 10, 30 and 90 steps, nowhere else."""
+    stops = [
+        step
+        for step in range(1, STEPS + 1)
+        if Halving().judge(done(*range(9)), {"t": [99.0] * step})
+    ]
+    assert stops == [10, 30, 90]
+
+
+def test_a_trial_is_judged_by_its_best_loss_not_its_last():
+    """A fit that was good and got worse keeps its best model, so that is what counts."""
+    losses = [0.5] + [99.0] * 9
+    assert Halving().judge(done(*range(1, 9)), {"t": losses}) == {}
+
+
+def test_hyperband_grants_some_trials_more():
+    """Of 60 trials about a third is judged at 10 steps, two thirds by 30, all by 90."""
+    history, names = done(*range(9)), [f"t{i:04d}" for i in range(60)]
+    stopped = [
+        sum(bool(Hyperband().judge(history, {name: [99.0] * step})) for name in names)
+        for step in (10, 30, 90)
+    ]
+    assert 10 <= stopped[0] <= 30
+    assert 30 <= stopped[1] <= 50
+    assert stopped[2] == 60
+
+
+def test_the_median_rule_waits_for_steps_and_fits_then_judges_each_step():
+    """Nine steps or four fits are not enough; then worse than the median stops, better does not."""
+    rule = Median()
+    assert rule.judge(done(*range(9)), {"t": [99.0] * 9}) == {}
+    assert rule.judge(done(*range(4)), {"t": [99.0] * 50}) == {}
+    assert rule.judge(done(*range(9)), {"t": [4.5] * 37}) == {"t": STOP}
+    assert rule.judge(done(*range(9)), {"t": [3.9] * 37}) == {}
+
+
+def test_fits_that_ended_before_a_step_do_not_count_there():
+    """A rung compares with those that came as far."""
+    assert Halving().judge(done(*range(9), steps=20), {"t": [99.0] * 30}) == {}
+
+
+@pytest.mark.parametrize("name", ["halving", "hyperband", "median"])
+def test_they_propose_what_the_strategy_inside_proposes(name):
+    """What to try is left to Bayesian search."""
+    space = Space((Float(name="x", low=0, high=1, default=0.5),))
+    assert find("strategy", name)().propose(space, [], 3, 7) == find("strategy", "bayes")().propose(
+        space, [], 3, 7
+    )
+
+
+@pytest.mark.parametrize("strategy", [Halving(), Hyperband(), Median()])
+def test_most_steps_are_saved_and_the_best_is_kept(strategy):
+    """50 seeds, 40 decaying curves with noise: half of the steps at most (0.6 by the median rule),
+    and the best that is left is within 3 % of the range of the best there is, on average."""
+    spent, regret = [], []
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        ends = rng.uniform(size=40)
+        history, steps = [], 0
+        for i, end in enumerate(ends):
+            fall = np.exp(-np.arange(1, 301) / rng.uniform(10, 40))
+            losses = end + fall + 0.01 * rng.normal(size=300)
+            last = next(
+                (s for s in range(1, 301) if strategy.judge(history, {f"t{i}": losses[:s]})), 300
+            )
+            steps += last
+            curve = tuple((s + 1, float(losses[s])) for s in range(last))
+            loss = end if last == 300 else None
+            history.append(Observed(f"t{i}", {}, "done", loss, curve=curve))
+        spent.append(steps / (300 * len(ends)))
+        regret.append(min(o.loss for o in history if o.loss is not None) - ends.min())
+    assert np.mean(spent) < (0.6 if isinstance(strategy, Median) else 0.5)
+    assert np.mean(regret) < 0.03
