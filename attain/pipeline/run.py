@@ -76,6 +76,7 @@ def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
                 workers=workers,
                 limits=_limits(spec, workers, threads),
                 racing=spec.racing,
+                strategy=ready.strategy,
             )
             baselines(study, ready, trials)
             decision = Search.resume(study, ready, trials).run()
