@@ -16,6 +16,7 @@ from attain.validate._dealing import codes
 from attain.validate._linear import LINEAR
 from attain.validate.score import score
 
+BENT = 0.15  # of a drop: real curves bend away from a power law, most where rows are few
 FLAT = 0.05  # chance above which the curve cannot be told from a flat one
 _FEWEST_ROWS = 20  # of a training set at the smallest size
 
@@ -65,7 +66,9 @@ def learning_curve(
     """Scores over training sizes and what more rows would bring.
 
     Every size is validated on the same rows, so differences between sizes are paired; luck that
-    training itself adds (`training_noise`, from repeated seeds) is added to their variance. The
+    training itself adds (`training_noise`, from repeated seeds) is added to their variance, and so
+    is a share of each drop, because curves follow a power law only roughly (Viering & Loog 2021,
+    section 4), and small sizes, whose drops are large, follow it least. The
     forecast is `stats.power_law.forecast` and reaches at most four times the rows.
 
     Args:
@@ -97,6 +100,7 @@ def learning_curve(
     full = points[-1]["estimate"]
     drops = np.array([sign * (full - p["estimate"]) for p in points[:-1]])
     covariance = _covariance(metric, y, by_share, shares, groups, training_noise)
+    covariance += np.diag((BENT * drops) ** 2)
     best = objective.high if sign > 0 else objective.low
     room = sign * (best - full) if np.isfinite(best) else 10 * float(np.abs(drops).max() + 1e-12)
     made = forecast(shares[:-1], drops, covariance, max(room, 1e-9), confidence=confidence)
