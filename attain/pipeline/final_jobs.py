@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from attain.sealed.open import open_sealed
 from attain.train.trial import train
 from attain.validate.metrics import compute
 from attain.validate.score import measured, score
+from attain.validate.threshold import for_metric
 
 PROBE_ROWS = 500
 LATENCY_SECONDS = 2.0
@@ -36,7 +37,7 @@ def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
-            ``trial``.
+            ``trial``, ``threshold`` (of two classes, None for the usual rule).
         progress: Told of each look at the fit under way.
 
     Returns:
@@ -64,13 +65,15 @@ def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     if trained.model is None:
         raise RuntimeError(f"the refit ended {trained.status}: {trained.message}")
     model_folder = Path(payload["folder"]) / "model"
+    threshold = payload.get("threshold")
+    decides = {} if threshold is None else {"threshold": threshold}
     digest = saved.save(
         model_folder,
         trained.model,
         learner=payload["learner"],
         config=payload["config"],
         dataset=dataset,
-        about={"trial": payload["trial"], "facts": trained.model.facts},
+        about={"trial": payload["trial"], "facts": trained.model.facts, **decides},
     )
     probe = learner.predict(trained.model, rows.take(np.arange(min(PROBE_ROWS, len(rows)))))
     return {
@@ -119,7 +122,8 @@ def sealed_test(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any
 
     Args:
         payload: ``folder``, ``dataset``, ``seal``, ``permit``, ``metrics``, ``confidence``,
-            ``baselines`` (mappings with ``learner``, ``config``, ``trial``), ``seed``, ``threads``.
+            ``baselines`` (mappings with ``learner``, ``config``, ``trial`` and perhaps
+            ``threshold``), ``seed``, ``threads``.
         progress: Not used.
 
     Returns:
@@ -133,14 +137,18 @@ def sealed_test(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any
     dataset = decode(Dataset, payload["dataset"])
     permit = decode(Permit, payload["permit"])
     model = _frozen(folder, permit.digest)
-    fitted = [_fit_baseline(b, payload, dataset) for b in payload["baselines"]]
+    fitted = [(b, _fit_baseline(b, payload, dataset)) for b in payload["baselines"]]
     rows = to_rows(open_sealed(folder, decode(Seal, payload["seal"]), permit), dataset)
     ask = {"rows": rows, "metrics": payload["metrics"], "confidence": payload["confidence"]}
     prediction = find("learner", model.learner_name)().predict(model.model, rows)
     return {
-        "scores": encode(_scores("final", prediction, **ask)),
+        "scores": encode(_scores("final", prediction, threshold=model.threshold, **ask)),
         "baseline": encode(
-            [s for name, predict in fitted for s in _scores(name, predict(rows), **ask)]
+            [
+                s
+                for b, predict in fitted
+                for s in _scores(b["trial"], predict(rows), threshold=b.get("threshold"), **ask)
+            ]
         ),
         "seconds": time.perf_counter() - began,
     }
@@ -228,7 +236,7 @@ def _frozen(folder: Path, digest: str) -> saved.SavedModel:
 
 def _fit_baseline(
     baseline: Mapping[str, Any], payload: Mapping[str, Any], dataset: Dataset
-) -> tuple[str, Any]:
+) -> Callable[[Rows], np.ndarray]:
     learner = find("learner", baseline["learner"])()
     data = FitData(
         dataset=dataset,
@@ -238,11 +246,16 @@ def _fit_baseline(
         threads=payload["threads"],
     )
     model = learner.fit(baseline["config"], data, lambda step, losses: Signal.CONTINUE)
-    return baseline["trial"], lambda rows: learner.predict(model, rows)
+    return lambda rows: learner.predict(model, rows)
 
 
 def _scores(
-    name: str, prediction: np.ndarray, rows: Rows, metrics: list[str], confidence: float
+    name: str,
+    prediction: np.ndarray,
+    rows: Rows,
+    metrics: list[str],
+    confidence: float,
+    threshold: float | None,
 ) -> list[Score]:
     """Every metric that is defined on these rows; one that is not is left out, not made up."""
     assert rows.y is not None
@@ -253,7 +266,7 @@ def _scores(
                 score(
                     metric,
                     rows.y,
-                    prediction,
+                    for_metric(metric, prediction, threshold),
                     trial=name,
                     groups=rows.groups,
                     confidence=confidence,

@@ -20,10 +20,12 @@ from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
 from attain.pipeline import reliability
+from attain.pipeline.confirming import apart, fresh_split, in_words
 from attain.pipeline.final_jobs import measured_scores
 from attain.pipeline.loop import drain, heed_stop, paired_noise
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.result import Result, exit_of
+from attain.pipeline.rigor import LEVELS
 from attain.pipeline.scoring import FULL, Scored, observe
 from attain.pipeline.spec import StudySpec
 from attain.pipeline.study import Study
@@ -31,7 +33,6 @@ from attain.pipeline.trials import Trials, best
 from attain.refine.confirm import choose, finalists
 from attain.report import card, evidence, html, hyper, text
 from attain.sealed.verdict import confidence_for, judge
-from attain.validate.resample import plan
 
 HINTS = ("rounds",)
 FINAL_JOBS = "attain.pipeline.final_jobs"
@@ -71,6 +72,7 @@ class Ending:
             self.study.once("study", "ended", self._nothing_worked)
             return
         choice = self._choose()
+        self._fix_threshold(choice)
         refitted = self._refit(choice)
         self._explain(choice)
         verdict = self._open_seal(choice, refitted, look=1, reason="")
@@ -130,19 +132,13 @@ class Ending:
             if t.purpose in ("search", "baseline") and t.learner != "baseline" and t.id in scored
         ]
         noise = paired_noise(self.trials)
-        names = finalists(done, most=3, noise=noise)
+        names = finalists(done, most=LEVELS[self.spec.rigor].finalists, noise=noise)
         reason = f"the best and those within its noise (a loss of {noise:.3g})"
         return {"trials": list(names), "reason": reason}
 
     def _fresh_split(self) -> Any:
         rows = to_rows(load_work(self.study.folder), self.ready.dataset)
-        return plan(
-            self.ready.dataset,
-            rows,
-            folds=self.spec.folds,
-            repeats=self.spec.repeats,
-            seed=derive(self.study.seed, "confirm"),
-        )
+        return fresh_split(self.spec, self.ready.dataset, rows, self.study.seed)
 
     def _confirmation(self, name: str, number: int, split: Any) -> Trial:
         trial, trial_id = self.trials.trials[name], f"c{number:03d}"
@@ -163,11 +159,12 @@ class Ending:
         naive = {n: self.trials.scored[n] for n in names}
         fresh = {n: self.trials.scored[f"c{k:03d}"] for k, n in enumerate(names, start=1)}
         confirmed = {n: s for n, s in fresh.items() if s.loss is not None}
-        error = paired_noise(self.trials)  # finalists share folds, so their common luck cancels
+        noise, error = paired_noise(self.trials), apart(self.trials, confirmed)
         name, reason = choose(
-            {n: (_loss(s), error) for n, s in naive.items()},
-            {n: (_loss(s), error) for n, s in confirmed.items()},
+            {n: (_loss(s), noise) for n, s in naive.items()},
+            {n: (_loss(s), error[n]) for n, s in confirmed.items()},
             megabytes={n: self.trials.megabytes(s.trial) for n, s in confirmed.items()},
+            shown=in_words(self.trials, confirmed),
         )
         final = confirmed.get(name, naive[name])
         return {
@@ -176,10 +173,18 @@ class Ending:
             "naive": encode(naive[name].scores),
             "confirmed": encode(final.scores),
             "confirmation": final.trial,
+            "threshold": encode(final.threshold),
             "candidates": [
                 {"trial": n, "naive": naive[n].loss, "confirmed": fresh[n].loss} for n in names
             ],
         }
+
+    def _fix_threshold(self, choice: Mapping[str, Any]) -> None:
+        """Record from which probability on the final model says positive, if objectives ask."""
+        chosen = choice.get("threshold")
+        if chosen is not None:
+            made = {**chosen, "trial": choice["confirmation"]}
+            self.study.once("refine", "threshold", lambda: made)
 
     def _refit(self, choice: Mapping[str, Any]) -> Mapping[str, Any]:
         """Fit on all unsealed rows, save, and load in a fresh process to compare and time."""
@@ -330,6 +335,7 @@ class Ending:
                 "learner": t.learner,
                 "config": dict(t.config),
                 "hints": self._hints(t.id),
+                "threshold": _threshold(encode(self.trials.scored[t.id].threshold)),
             }
             for t in self.trials.trials.values()
             if t.purpose == "baseline" and self.trials.scored[t.id].status is Status.DONE
@@ -357,6 +363,7 @@ class Ending:
             "seed": derive(trial.seed, "refit"),
             "threads": self.trials.limits.threads,
             "trial": trial.id,
+            "threshold": _threshold(choice.get("threshold")),
         }
 
     def _direction(self, metric: str) -> str:
@@ -418,6 +425,10 @@ class Ending:
 def _why(name: str, event: Event) -> str:
     log = f"; see {event.log}" if event.log else ""
     return f"the {name.replace('_', ' ')} ended {event.status}: {event.message}{log}"
+
+
+def _threshold(chosen: Mapping[str, Any] | None) -> float | None:
+    return None if chosen is None else chosen["value"]
 
 
 def _loss(scored: Scored) -> float:

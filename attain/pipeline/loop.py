@@ -24,10 +24,10 @@ from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials, best
 from attain.refine.decide import Progress, decide
 from attain.stats.compare import corrected_difference
+from attain.validate.resample import test_over_train
 
 FIRST_ROUND = 3
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
-FINALISTS = 3
 BASELINES = {
     "baseline": "always predicts the same",
     "linear": "the simplest model that learns",
@@ -184,7 +184,7 @@ class Search:
             return left
         costs = sorted(s.seconds for s in self.trials.scored.values() if s.search and s.loss)
         typical = costs[len(costs) // 2] if costs else 0.0
-        return left - FINALISTS * typical / self.trials.workers
+        return left - self.ready.confirming * typical / self.trials.workers
 
     def _round_size(self) -> int:
         """Trials between decisions; the first look comes when every learner's default is known.
@@ -347,15 +347,24 @@ def paired_noise(trials: Trials, most: int = 5) -> float:
     folds = [np.asarray(s.per_fold) for t in leaders if (s := t.score(metric)) and s.per_fold]
     if len(folds) < 2:
         return 0.0
-    errors = np.array([corrected_difference(folds[0], other) for other in folds[1:]])
-    scale = _loss_scale(trials, leaders, metric)
+    ratio = test_over_train(trials.trials[leaders[0].trial].split)
+    errors = np.array([corrected_difference(folds[0], other, ratio) for other in folds[1:]])
+    scale = loss_scale(leaders, metric)
     if not np.isfinite(errors).any():  # a hold-out has one fold: fall back on the scores' own noise
         return float(np.median([s.noise or 0.0 for s in leaders]))
     return float(np.median(errors[np.isfinite(errors)])) * scale
 
 
-def _loss_scale(trials: Trials, leaders: list[Scored], metric: str) -> float:
-    """How much the loss moves when the metric moves by one."""
+def loss_scale(leaders: list[Scored], metric: str) -> float:
+    """How much the loss moves when the metric moves by one.
+
+    Args:
+        leaders: Good trials.
+        metric: Which one.
+
+    Returns:
+        From their scores' intervals; 1 when these tell nothing.
+    """
     spread = []
     for scored in leaders:
         found = scored.score(metric)

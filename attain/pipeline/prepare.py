@@ -35,6 +35,7 @@ from attain.objectives import parse
 from attain.objectives.feasibility import decidable
 from attain.objectives.metrics import lookup
 from attain.parameters.select import select
+from attain.pipeline.rigor import LEVELS
 from attain.pipeline.spec import AUTO, DEFAULT_TEST, StudySpec
 from attain.pipeline.study import Study
 from attain.strategy.auto import choose
@@ -55,6 +56,7 @@ class Prepared:
         space: What is searched first.
         fixed: Parameters that keep their default, with prefixed names.
         strategy: Name of the search strategy.
+        confirming: What confirming the finalists will cost, in trials.
     """
 
     dataset: Dataset
@@ -64,6 +66,7 @@ class Prepared:
     space: Space
     fixed: Mapping[str, Scalar]
     strategy: str
+    confirming: int = 3
 
 
 def prepare(study: Study, spec: StudySpec) -> Prepared:
@@ -102,6 +105,7 @@ def prepare(study: Study, spec: StudySpec) -> Prepared:
         space=space,
         fixed=selection["fixed"],
         strategy=strategy.payload["name"],
+        confirming=LEVELS[spec.rigor].trials,
     )
 
 
@@ -239,7 +243,10 @@ def _feasibility(objectives: tuple[Objective, ...], dataset: Dataset, seal: Seal
 
 def _split(study: Study, spec: StudySpec, dataset: Dataset) -> Split:
     rows = to_rows(load_work(study.folder), dataset)
-    return plan(dataset, rows, folds=spec.folds, repeats=spec.repeats, seed=spec.seed)
+    repeats = spec.repeats
+    if repeats == AUTO and not LEVELS[spec.rigor].repeats:
+        repeats = 1
+    return plan(dataset, rows, folds=spec.folds, repeats=repeats, seed=spec.seed)
 
 
 def _selection(spec: StudySpec, dataset: Dataset, split: Split) -> Any:

@@ -20,6 +20,7 @@ from attain.core.registry import find
 from attain.core.types import Dataset
 from attain.data.load import load_frame
 from attain.data.table import to_rows
+from attain.validate.threshold import DEFAULT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,7 @@ class SavedModel:
         self.learner_name: str = about["learner"]
         self.config: dict[str, Any] = dict(about["config"])
         self.dataset = decode(Dataset, about["dataset"])
+        self.threshold: float | None = about.get("threshold")
         self._learner = find("learner", self.learner_name)()
         self.model: Model = self._learner.load(folder / "learner")
 
@@ -80,7 +82,7 @@ class SavedModel:
         prediction = self.raw(data)
         if not self.dataset.task.classifies:
             return prediction
-        return np.asarray(self.dataset.classes, dtype=object)[labels(prediction)]
+        return np.asarray(self.dataset.classes, dtype=object)[labels(prediction, self.threshold)]
 
     def predict_frame(self, data: Any, *, proba: bool = False) -> pd.DataFrame:
         """Predictions as a frame with the name of the target.
@@ -102,24 +104,26 @@ class SavedModel:
         if not self.dataset.task.classifies:
             return pd.DataFrame({name: prediction})
         classes = np.asarray(self.dataset.classes, dtype=object)
-        frame = pd.DataFrame({name: classes[labels(prediction)]})
+        frame = pd.DataFrame({name: classes[labels(prediction, self.threshold)]})
         if proba:
             for code, label in enumerate(self.dataset.classes):
                 frame[f"{name}={label}"] = prediction[:, code]
         return frame
 
 
-def labels(prediction: np.ndarray) -> np.ndarray:
+def labels(prediction: np.ndarray, threshold: float | None = None) -> np.ndarray:
     """Class codes from probabilities; a binary tie goes to the positive class.
 
     Args:
         prediction: Shape (n, classes).
+        threshold: Of two classes, the probability from which the second is predicted; None for
+            one half.
 
     Returns:
         Shape (n,).
     """
     if prediction.shape[1] == 2:
-        return (prediction[:, 1] >= 0.5).astype(np.int64)
+        return (prediction[:, 1] >= (DEFAULT if threshold is None else threshold)).astype(np.int64)
     return prediction.argmax(axis=1)
 
 
@@ -202,7 +206,8 @@ def read_about(folder: Path) -> dict[str, Any]:
         folder: A model folder.
 
     Returns:
-        Learner, configuration, data set, and what else was worth keeping.
+        Learner, configuration, data set, and what else was worth keeping: ``threshold`` is the
+        probability from which the second of two classes is predicted, where one was chosen.
 
     Raises:
         ArtifactError: When the file is missing, is not JSON, or lacks what predictions need.
@@ -210,7 +215,9 @@ def read_about(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
     try:
         about = json.loads(path.read_text(encoding="utf-8"))
-        needed = {"config": dict(about["config"]), "dataset": dict(about["dataset"])}
+        needed: dict[str, Any] = {name: dict(about[name]) for name in ("config", "dataset")}
+        if "threshold" in about:
+            needed["threshold"] = float(about["threshold"])
         return {**about, "learner": str(about["learner"]), **needed}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} cannot be read ({error!r}) — get the model anew") from None

@@ -27,10 +27,12 @@ from attain.core.types import (
 from attain.objectives import utility
 from attain.objectives.metrics import lookup
 from attain.pipeline.jobs import LATENCY_METRICS, all_folds, work_rows
+from attain.pipeline.threshold import Threshold, choose, promises
 from attain.validate.diagnose import diagnose_fit
 from attain.validate.metrics import compute
 from attain.validate.race import Race
 from attain.validate.score import measured, score
+from attain.validate.threshold import for_metric
 
 Z95 = 1.959964  # half-width of a two-sided 95 % interval, in standard errors
 STANDARD: Mapping[Task, tuple[str, ...]] = {
@@ -67,6 +69,7 @@ class Scored:
         reached: Whether each objective's estimate clears its target.
         diagnoses: What is wrong with the fit.
         race: The last look at it beside the best so far; None if there was none.
+        threshold: From which probability on it says positive, where objectives ask for one.
     """
 
     trial: str
@@ -80,6 +83,7 @@ class Scored:
     reached: Mapping[str, bool] = field(default_factory=dict)
     diagnoses: tuple[Diagnosis, ...] = ()
     race: Race | None = None
+    threshold: Threshold | None = None
 
     def score(self, metric: str) -> Score | None:
         """The score of a metric, if there is one."""
@@ -115,6 +119,11 @@ class Judge:
         return tuple(dict.fromkeys(names))
 
     @property
+    def promises(self) -> tuple[Objective, ...]:
+        """Targets that a decision threshold is to keep; usually none."""
+        return promises(self.objectives, self.dataset.task)
+
+    @property
     def lead(self) -> Objective:
         """The objective that comparisons and explanations use: the first goal, else the first."""
         goals = [o for o in self.objectives if o.role is Role.GOAL]
@@ -146,7 +155,7 @@ class Judge:
             message = f"fold {bad[0].fold + 1}: {bad[0].message}"
             return Scored(trial.id, bad[0].status, search, message, seconds=seconds)
         try:
-            scores = self._scores(trial, sorted(outcomes, key=lambda o: o.fold))
+            scores, threshold = self._scores(trial, sorted(outcomes, key=lambda o: o.fold))
         except DataError as error:
             return Scored(trial.id, Status.FAILED, search, str(error), seconds=seconds)
         by_metric = {s.metric: s for s in scores}
@@ -163,9 +172,12 @@ class Judge:
             seconds=seconds,
             reached={o.metric: o.reached(values[o.metric]) for o in self.objectives},
             diagnoses=diagnose_fit(self.objectives, by_metric, baseline) if baseline else (),
+            threshold=threshold,
         )
 
-    def _scores(self, trial: Trial, outcomes: Sequence[Outcome]) -> list[Score]:
+    def _scores(
+        self, trial: Trial, outcomes: Sequence[Outcome]
+    ) -> tuple[list[Score], Threshold | None]:
         rows = work_rows(str(self.folder), self.dataset)
         assert rows.y is not None
         folds = all_folds(str(self.folder), encode(trial.split), self.dataset)
@@ -181,13 +193,29 @@ class Judge:
             "confidence": self.confidence,
         }
         y = rows.y
+        first = slice(0, int(ends[trial.split.folds]))  # repeats say nothing new of a row
+        threshold = self._threshold(y[index[first]], prediction[first], ask["groups"], first)
+        at = None if threshold is None else threshold.value
         quality = [
             score(
-                m, y[index], prediction, train=_train_value(m, y, saved), unit=lookup(m).unit, **ask
+                m,
+                y[index],
+                for_metric(m, prediction, at),
+                train=_train_value(m, y, saved, at),
+                unit=lookup(m).unit,
+                **ask,
             )
             for m in self.quality
         ]
-        return quality + [self._measured(metric, trial.id, outcomes) for metric in self.efficiency]
+        efficiency = [self._measured(metric, trial.id, outcomes) for metric in self.efficiency]
+        return quality + efficiency, threshold
+
+    def _threshold(
+        self, y: np.ndarray, prediction: np.ndarray, groups: np.ndarray | None, first: slice
+    ) -> Threshold | None:
+        if not self.promises:
+            return None
+        return choose(self.objectives, y, prediction, None if groups is None else groups[first])
 
     def _measured(self, metric: str, trial: str, outcomes: Sequence[Outcome]) -> Score:
         times = [t for o in outcomes for t in o.facts.get("latency_ms", ())]
@@ -235,10 +263,19 @@ def load_predictions(path: Path) -> dict[str, np.ndarray]:
         return {name: file[name] for name in file.files}
 
 
-def _train_value(metric: str, y: np.ndarray, saved: Sequence[Mapping[str, Any]]) -> float | None:
+def _train_value(
+    metric: str, y: np.ndarray, saved: Sequence[Mapping[str, Any]], threshold: float | None
+) -> float | None:
     """The metric on training rows, averaged over folds; None where it is not defined."""
     try:
-        values = [compute(metric, y[s["train_rows"]], s["train"].astype(np.float64)) for s in saved]
+        values = [
+            compute(
+                metric,
+                y[s["train_rows"]],
+                for_metric(metric, s["train"].astype(np.float64), threshold),
+            )
+            for s in saved
+        ]
     except DataError:
         return None
     return float(np.mean(values))

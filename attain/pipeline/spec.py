@@ -12,6 +12,7 @@ from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.registry import aliases, canonical, names
 from attain.core.types import Task
 from attain.objectives import parse
+from attain.pipeline.rigor import LEVELS, STANDARD
 
 AUTO = "auto"
 DEFAULT_MINUTES = 10.0
@@ -61,6 +62,8 @@ class StudySpec:
         folds: Number of folds, 1 for a hold-out, or ``auto``.
         repeats: How often the folds are drawn afresh, or ``auto``.
         racing: Whether a configuration that is clearly behind is denied its remaining folds.
+        rigor: ``quick``, ``standard`` or ``max``: how often few rows are divided and finalists
+            confirmed.
         confidence: Of every interval that decides, in [0.5, 1).
         workers: Processes that fit at the same time, or ``auto``.
         trial_minutes: Limit of a single fit, or None.
@@ -86,6 +89,7 @@ class StudySpec:
     folds: int | Literal["auto"] = "auto"
     repeats: int | Literal["auto"] = "auto"
     racing: bool = True
+    rigor: str = STANDARD
     confidence: float = 0.95
     workers: int | Literal["auto"] = "auto"
     trial_minutes: float | None = None
@@ -327,6 +331,12 @@ def _whole(low: int, *, auto: bool) -> Any:
     return read
 
 
+def _rigor(value: Any) -> str:
+    if value in LEVELS:
+        return str(value)
+    raise _Broken("must be quick, standard or max", did_you_mean(str(value), list(LEVELS)))
+
+
 def _yes_or_no(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -416,6 +426,7 @@ _READERS: Mapping[str, Any] = {
     "folds": _whole(1, auto=True),
     "repeats": _whole(1, auto=True),
     "racing": _yes_or_no,
+    "rigor": _rigor,
     "confidence": _confidence,
     "workers": _whole(1, auto=True),
     "trial_minutes": _positive,

@@ -48,18 +48,23 @@ def choose(
     confirmed: Mapping[str, tuple[float, float]],
     *,
     megabytes: Mapping[str, float],
+    shown: Mapping[str, str] | None = None,
 ) -> tuple[str, str]:
     """The trial to build the final model from: the smallest within one standard error of the best.
 
     The one-standard-error rule of Breiman, Friedman, Olshen & Stone 1984, Classification and
     Regression Trees, section 3.4.3, applied to fresh scores only: the old ones are what made these
-    trials finalists, so the best of them is too good. A smaller model must save at least a quarter.
-    Size stands for cost because, unlike seconds, it is the same in every run.
+    trials finalists, so the best of them is too good. The error is that of the difference from the
+    best on the same folds: what both owe to these rows cancels, so less quality is given away than
+    by the error of the best alone. A smaller model must save at least a quarter. Size stands for
+    cost because, unlike seconds, it is the same in every run.
 
     Args:
         naive: Loss and standard error of each finalist during the search.
-        confirmed: The same on fresh folds and seeds; finalists that failed there are absent.
+        confirmed: Loss on fresh folds and seeds, and standard error of its difference from the
+            best there; finalists that failed there are absent.
         megabytes: Size of each finalist's model; may be empty, then the best is chosen.
+        shown: Each finalist's fresh score in words, for the price.
 
     Returns:
         The trial, and why, with the price that was paid in loss.
@@ -73,13 +78,16 @@ def choose(
         raise AttainError("there is no finalist to choose from")
     order = sorted(scores, key=lambda name: (scores[name][0], name))
     best = order[0]
-    loss, error = scores[best]
-    limit = loss + (error if math.isfinite(error) else 0.0)
-    near = [name for name in order if scores[name][0] <= limit]
+    near = [name for name in order if name == best or _is_near(scores[name], scores[best][0])]
     cheapest = min(near, key=lambda name: (megabytes.get(name, math.inf), order.index(name)))
     saves = megabytes.get(cheapest, math.inf) <= WORTHWHILE * megabytes.get(best, math.inf)
     chosen = cheapest if saves else best
-    return chosen, _why(chosen, best, near, scores, megabytes) + _luck(naive, fresh, chosen)
+    why = _why(chosen, best, near, scores, megabytes, shown or {})
+    return chosen, why + _luck(naive, fresh, chosen)
+
+
+def _is_near(pair: tuple[float, float], best: float) -> bool:
+    return math.isfinite(pair[1]) and pair[0] - best <= pair[1]
 
 
 def _why(
@@ -88,21 +96,25 @@ def _why(
     near: Sequence[str],
     scores: Mapping[str, tuple[float, float]],
     megabytes: Mapping[str, float],
+    shown: Mapping[str, str],
 ) -> str:
-    loss, error = scores[best]
     if len(scores) == 1:
         return f"{chosen} is the only finalist"
     if len(near) == 1:
-        return f"{chosen} is best by more than its standard error of {error:.2g}"
+        error = min(error for name, (_, error) in scores.items() if name != best)
+        return f"{chosen} is best by more than the standard error of the difference, {error:.2g}"
+    error = max(scores[name][1] for name in near if name != best)
     others = f"{len(near)} finalists lie within one standard error ({error:.2g}) of the best"
     if chosen == best and best not in megabytes:
         return f"{others}; their sizes are not known, so the best, {chosen}, is taken"
     if chosen == best:
         return f"{others}, and none is clearly smaller than the best, {chosen}"
-    price = scores[chosen][0] - loss
+    price = scores[chosen][0] - scores[best][0]
     known = f", {megabytes[chosen]:.3g} MB instead of {best}'s {megabytes[best]:.3g} MB"
     sizes = known if best in megabytes else ""
-    return f"{others}, and {chosen} is smaller{sizes}; the price is a loss higher by {price:.2g}"
+    lost = f" ({shown[chosen]} instead of {shown[best]})" if {chosen, best} <= set(shown) else ""
+    cost = f"the price is a loss higher by {price:.2g}{lost}"
+    return f"{others}, and {chosen} is smaller{sizes}; {cost}"
 
 
 def _luck(

@@ -123,6 +123,20 @@ def folds(split: Split, rows: Rows) -> tuple[Fold, ...]:
     return tuple(made)
 
 
+def test_over_train(split: Split) -> float:
+    """Validation rows over training rows of a fold, which say how much folds overlap.
+
+    Args:
+        split: The plan.
+
+    Returns:
+        1 / (k - 1) for k folds; with time, where early folds train on less, about the same.
+    """
+    if split.folds > 1:
+        return 1 / (split.folds - 1)
+    return HOLDOUT_SHARE / (1 - HOLDOUT_SHARE)
+
+
 def carve_stop(
     rows: Rows, index: np.ndarray, *, classifies: bool, share: float = 0.1, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:

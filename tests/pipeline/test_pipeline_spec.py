@@ -44,6 +44,8 @@ strategy: sobol
 budget: {trials: 7, minutes: 2}
 folds: 3
 repeats: 2
+racing: false
+rigor: max
 confidence: 90%
 workers: 3
 trial_minutes: 1

@@ -70,7 +70,25 @@ def test_fresh_scores_decide():
     fresh = {"a": (0.40, 0.01), "b": (0.32, 0.01)}
     name, why = choose(naive, fresh, megabytes={"a": 1.0, "b": 5.0})
     assert name == "b"
-    assert "best by more than its standard error" in why
+    assert "best by more than the standard error of the difference, 0.01" in why
+
+
+def test_the_price_is_stated_in_the_metric():
+    """Whoever pays with quality for size reads how much, in the metric that is known."""
+    fresh = {"a": (0.35, 0.0), "b": (0.355, 0.01)}
+    shown = {"a": "ROC AUC 0.912", "b": "ROC AUC 0.908"}
+    name, why = choose(fresh, fresh, megabytes={"a": 10.0, "b": 1.0}, shown=shown)
+    assert name == "b"
+    assert "a loss higher by 0.005 (ROC AUC 0.908 instead of ROC AUC 0.912)" in why
+
+
+def test_each_finalist_has_its_own_standard_error():
+    """What counts is the error of the difference from the best: a small one that differs from it
+    on every fold alike is out, a small one whose difference is noise is in."""
+    fresh = {"a": (0.35, 0.0), "b": (0.355, 0.001), "c": (0.357, 0.02)}
+    name, why = choose(fresh, fresh, megabytes={"a": 10.0, "b": 1.0, "c": 2.0})
+    assert name == "c"
+    assert "2 finalists lie within one standard error (0.02)" in why
 
 
 def test_a_finalist_that_failed_afresh_is_out():
