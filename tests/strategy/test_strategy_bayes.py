@@ -174,6 +174,19 @@ def test_failures_are_learnt():
     assert np.mean(shares) < 0.25  # of the whole space, 40 % fail, the other optimum among them
 
 
+@pytest.mark.parametrize("finished", [25, 41, 65, 100])
+def test_the_newest_failures_are_never_overlooked(finished):
+    """However many trials finished before, three failures in one corner are believed at once."""
+    history = _done(_BRANIN, _branin, finished)
+    corner = [{"x": -5 + 0.3 * i, "y": 7.5} for i in range(3)]
+    failed = [Observed(f"f{i}", config, "failed") for i, config in enumerate(corner)]
+    model = _model(_BRANIN, [*history, *failed])
+    rows = np.vstack([model.cube.encode(corner[1]), model.rows])
+    mean, _ = model.failure.predict(model.features.embed(rows), model.features.blocks(rows))
+    assert mean[0] > 0.9  # 0.1 to 0.3 while hyperparameters were fitted to finished trials alone
+    assert np.median(mean[1:]) < 0.1
+
+
 def test_cancelled_trials_are_no_failures():
     """A trial stopped on request does not make its surroundings look bad."""
     history = _done(_BRANIN, _branin)
