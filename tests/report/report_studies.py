@@ -19,6 +19,7 @@ from report_data import (
     rows_of,
     space_of,
 )
+from report_trust import measured
 
 from attain.core.codec import encode
 from attain.core.space import Categorical, Int
@@ -399,6 +400,10 @@ class Study:
         found = {"hyperparameters": hyper.importance(self.scribe.records)}
         self.scribe.add("report", "explanation", {**found, **payload})
 
+    def trust(self) -> None:
+        found = measured(self.task, self.rows, self.data, self.objectives[0])
+        self.scribe.add("report", "reliability", found)
+
     def end(self) -> None:
         self.scribe.add("study", "ended", {"exit": 0, "reason": "", "seconds": 412.0})
 
@@ -411,6 +416,7 @@ class Study:
         self.choose()
         self.test()
         self.explain()
+        self.trust()
         self.end()
         return self.scribe.records
 

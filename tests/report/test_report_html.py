@@ -158,11 +158,11 @@ def test_the_verdict_is_read_without_a_script(rendered):
 
 
 def test_sections_come_in_the_promised_order():
-    """Verdict, next steps, comparison, data, search, errors, explanation, efficiency, log, end."""
+    """Verdict, next steps, comparison, data, search, errors, explanation, trust, costs, log."""
     text = html.render(evidence.collect(studies.complete(Task.BINARY)))
     order = re.findall(r'<section[^>]* id="(\w+)"', text)
     first = ["verdict", "next", "comparison", "data", "search", "errors", "explanation"]
-    assert order == [*first, "efficiency", "decisions", "reproduce"]
+    assert order == [*first, "reliability", "efficiency", "decisions", "reproduce"]
 
 
 def test_numbers_on_the_page_are_those_of_the_evidence():

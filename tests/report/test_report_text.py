@@ -59,7 +59,7 @@ def test_cards_have_the_sections_of_a_model_card():
     titles = re.findall(r"^## (.+)$", markdown, re.M)
     assert titles == [
         *("What it is", "Intended use and limits", "Data", "Training", "Evaluation"),
-        *("Explanation", "Caveats and what to do next", "Reproduce"),
+        *("Explanation", "Reliability", "Caveats and what to do next", "Reproduce"),
     ]
     assert "**The seal was opened once.**" in markdown
     assert "\n\n\n" not in markdown
