@@ -14,9 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from attain.core.errors import SpaceError
-from attain.core.space import Float, Int, Parameter
-from attain.core.types import Diagnosis, Move, Observed
+from attain.core.space import Parameter
+from attain.core.types import Diagnosis, Move
+from attain.refine.costs import diverging, plateau, too_large, too_slow
 from attain.refine.failures import many_failures
+from attain.refine.places import OUTER, incumbent, moved
+from attain.refine.places import places as places_of
 from attain.refine.progress import Progress, Step
 from attain.refine.ranges import (
     Number,
@@ -29,7 +32,6 @@ from attain.refine.ranges import (
 )
 
 EDGE = 0.05  # the best value is "at an edge" within this share of the range
-OUTER = 0.25  # and the top trials support it from within this share
 TOP = 0.2  # share of the finished trials that count as top, at least three
 FEWEST_FOR_EDGE = 8
 FEWEST_FOR_IMPORTANCE = 30
@@ -88,7 +90,7 @@ def edge_of_range(progress: Progress) -> Iterator[Step]:
         One step per such parameter.
     """
     known = sum(progress.importance.values()) > 0
-    for parameter, value in _incumbent(progress):
+    for parameter, value in incumbent(progress):
         where = position(parameter, value)
         side = _side(where)
         share = progress.importance.get(parameter.name, 0.0)
@@ -126,9 +128,9 @@ def unimportant(progress: Progress) -> Iterator[Step]:
     """
     if sum(progress.importance.values()) <= 0:
         return
-    for parameter, value in _incumbent(progress):
+    for parameter, value in incumbent(progress):
         share = progress.importance.get(parameter.name, 0.0)
-        places = _places(parameter, progress.done)
+        places = places_of(parameter, progress.done)
         if share >= UNIMPORTANT or len(places) < FEWEST_FOR_IMPORTANCE:
             continue
         if not _is_wide(places):
@@ -155,8 +157,8 @@ def clear_basin(progress: Progress) -> Iterator[Step]:
     Yields:
         One step per such parameter.
     """
-    for parameter, value in _incumbent(progress):
-        places = _places(parameter, progress.done)
+    for parameter, value in incumbent(progress):
+        places = places_of(parameter, progress.done)
         if len(places) < FEWEST_FOR_BASIN or not _is_wide(places):
             continue
         top, _ = _top_places(progress, parameter)
@@ -177,10 +179,21 @@ def clear_basin(progress: Progress) -> Iterator[Step]:
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "diverging",
+        "Godbole et al. 2023, Deep Learning Tuning Playbook: unstable at too high a learning rate",
+        diverging,
+    ),
+    Rule(
         "many_failures",
         "unknown constraints: Gelbart, Snoek & Adams 2014, arXiv:1403.5607",
         many_failures,
     ),
+    Rule(
+        "too_slow",
+        "Gardner et al. 2014, Bayesian optimization with inequality constraints, ICML",
+        too_slow,
+    ),
+    Rule("too_large", "as too_slow: size and time are driven by the same parameters", too_large),
     Rule("overfit", "Goodfellow, Bengio & Courville 2016, Deep Learning, table 11.1", overfit),
     Rule("underfit", "Goodfellow, Bengio & Courville 2016, Deep Learning, table 11.1", underfit),
     Rule(
@@ -194,6 +207,11 @@ RULES: tuple[Rule, ...] = (
         "clear_basin",
         "Eriksson et al. 2019, TuRBO, arXiv:1910.01739: search locally once a region is known",
         clear_basin,
+    ),
+    Rule(
+        "plateau",
+        "Eriksson et al. 2019, TuRBO, arXiv:1910.01739, section 2: halve after failures in a row",
+        plateau,
     ),
 )
 
@@ -244,24 +262,9 @@ def _is_sound(progress: Progress, new: Parameter) -> bool:
     return True
 
 
-def _incumbent(progress: Progress) -> Iterator[tuple[Number, float]]:
-    """Numeric parameters of the best point, with its values, where these lie in the range."""
-    for parameter in progress.space:
-        value = progress.best_point.get(parameter.name)
-        if isinstance(parameter, Float | Int) and parameter.contains(value):
-            assert isinstance(value, int | float)
-            yield parameter, value
-
-
-def _places(parameter: Number, trials: Sequence[Observed]) -> np.ndarray:
-    """Positions of the trials in which the parameter was active, in the order given."""
-    found = [position(parameter, o.config.get(parameter.name)) for o in trials]
-    return np.array([place for place in found if not math.isnan(place)], float)
-
-
 def _top_places(progress: Progress, parameter: Number) -> tuple[np.ndarray, int]:
     """Positions of the best trials in which the parameter was active, and how many there were."""
-    places = _places(parameter, progress.done)
+    places = places_of(parameter, progress.done)
     return places[: max(3, math.ceil(TOP * len(places)))], len(places)
 
 
@@ -290,10 +293,10 @@ def _shifted(progress: Progress, code: str, *, more: str, less: str) -> Iterator
         return
     changed = []
     helpless = _was_in_vain(progress, code)
-    for parameter, value in () if helpless else _incumbent(progress):
+    for parameter, value in () if helpless else incumbent(progress):
         if parameter.effect not in (more, less):
             continue
-        new = _moved(parameter, value, "high" if parameter.effect == more else "low")
+        new = moved(parameter, value, "high" if parameter.effect == more else "low")
         if new is not None:
             changed.append(new)
     # CLIMB: the next rung of capacity; ranges that hold an overfit back are narrower.
@@ -305,19 +308,6 @@ def _shifted(progress: Progress, code: str, *, more: str, less: str) -> Iterator
         text += "; no parameter of the best model has room to counter it"
     names = tuple(p.name for p in changed)
     yield Step(kind, Diagnosis(code, text, names, dict(seen.evidence)), tuple(changed))
-
-
-def _moved(parameter: Number, value: float, towards: Side) -> Number | None:
-    """Half the room before the best value taken away; more room beyond it if it is near the end."""
-    where = position(parameter, value)
-    if towards == "high":
-        cut = narrowed(parameter, where / 2, 1.0, value)
-        wide = where >= 1 - OUTER
-    else:
-        cut = narrowed(parameter, 0.0, (1 + where) / 2, value)
-        wide = where <= OUTER
-    current = cut or parameter
-    return (widened(current, towards) if wide else None) or cut
 
 
 def _was_in_vain(progress: Progress, code: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -22,6 +22,14 @@ UNSTABLE_SHARE = 0.2
 # ... and by more than their numbers of rows explain, at this level of a chi-square test.
 UNSTABLE_LEVEL = 0.01
 
+# One class has at least this share of the rows, ...
+IMBALANCED = 0.8
+# ... the other is ranked at least so well, with confidence, ...
+RANKED_WELL = 0.7
+# ... and yet the metric gains no more than this share of the way from the baseline to perfection.
+IMBALANCE_SHARE = 0.5
+RARE_METRICS = ("recall", "f1", "fbeta", "balanced_accuracy", "f1_macro", "mcc", "kappa")
+
 Scores = Mapping[str, Score] | Sequence[Score]
 
 
@@ -35,6 +43,8 @@ class Reading:
         baseline: Score of the baseline on the same rows, or None.
         sign: 1 when the metric is maximised, -1 when minimised.
         half: Half the width of the score's interval, in metric units.
+        others: All scores of the trial, by metric.
+        bases: All scores of the baseline, by metric.
     """
 
     objective: Objective
@@ -42,6 +52,8 @@ class Reading:
     baseline: Score | None
     sign: int
     half: float
+    others: Mapping[str, Score] = field(default_factory=dict)
+    bases: Mapping[str, Score] = field(default_factory=dict)
 
     @property
     def gain(self) -> float | None:
@@ -91,7 +103,7 @@ def diagnose_fit(
     """
     own, base = _by_metric(scores), _by_metric(baseline or ())
     readings = [
-        _read(o, own[o.metric], base.get(o.metric))
+        _read(o, own, base)
         for o in objectives
         # a model is never faster or smaller than predicting a constant, and need not be
         if o.metric in own and o.metric.partition("@")[0] in COMPUTE
@@ -132,9 +144,11 @@ def _by_metric(scores: Scores) -> Mapping[str, Score]:
     return scores if isinstance(scores, Mapping) else {s.metric: s for s in scores}
 
 
-def _read(objective: Objective, score: Score, baseline: Score | None) -> Reading:
+def _read(objective: Objective, own: Mapping[str, Score], base: Mapping[str, Score]) -> Reading:
     sign = 1 if objective.direction is Direction.MAXIMIZE else -1
-    return Reading(objective, score, baseline, sign, (score.high - score.low) / 2)
+    score = own[objective.metric]
+    half = (score.high - score.low) / 2
+    return Reading(objective, score, base.get(objective.metric), sign, half, own, base)
 
 
 Answer = tuple[str, dict[str, object]] | None
@@ -215,6 +229,23 @@ def _unstable(r: Reading) -> Answer:
     return text, {**_evidence(r), "fold_sd": spread, "chance": chance}
 
 
+def _imbalance(r: Reading) -> Answer:
+    """The rare class is ranked well and yet seldom predicted."""
+    constant, ranked = r.bases.get("accuracy"), r.others.get("roc_auc")
+    if r.score.metric.partition("@")[0] not in RARE_METRICS or constant is None or ranked is None:
+        return None
+    if constant.estimate < IMBALANCED or ranked.low < RANKED_WELL:
+        return None
+    if r.gain is None or r.gain > IMBALANCE_SHARE * r.room:
+        return None
+    text = (
+        f"{r.score.metric} is only {r.score.estimate:.4g}, though the model ranks well (roc_auc "
+        f"{ranked.estimate:.4g}): {constant.estimate:.0%} of the rows are of one class, and the "
+        "other is seldom predicted at a threshold of one half"
+    )
+    return text, {**_evidence(r), "largest_class": constant.estimate, "roc_auc": ranked.estimate}
+
+
 def _evidence(r: Reading) -> dict[str, object]:
     numbers = {
         "metric": r.score.metric,
@@ -235,5 +266,6 @@ CODES: Mapping[str, tuple[Callable[[Reading], Answer], str]] = MappingProxyType(
         "overfit": (_overfit, "much better on training rows than on new ones"),
         "underfit": (_underfit, "not good enough even on training rows"),
         "unstable": (_unstable, "folds differ more than chance explains"),
+        "imbalance": (_imbalance, "the rare class is ranked well but seldom predicted"),
     }
 )

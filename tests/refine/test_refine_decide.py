@@ -288,7 +288,6 @@ def test_when_the_search_ends(options, stop: str, words: str):
             "objectives": (AUC, Objective("rmse", Direction.MINIMIZE)),
         },
         {"rounds_without_gain": 1, "noise": 0.1},
-        {"rounds_without_gain": 2, "expected_gain": 0.5},
         {"exhausted": False, "trials_left": 1},
     ],
 )
@@ -423,9 +422,9 @@ def test_whatever_is_decided_the_space_stays_sound(space: Space, seed: int, fit)
 
 def test_every_code_has_a_section_in_the_guide():
     """Each rule and each reason to stop is explained in docs/diagnoses.md under Search."""
-    search = DOC.read_text().split("## Search")[1]
+    search = DOC.read_text().split("## Search")[1].split("## Trust")[0]
     sections = {line.removeprefix("### ").strip() for line in search.splitlines() if "### " in line}
     known = {rule.code for rule in RULES} - {"overfit", "underfit"}
     assert known | {"met", "budget", "exhausted", "unlikely"} == sections
-    assert len({rule.code for rule in RULES}) == len(RULES) == 6
+    assert len({rule.code for rule in RULES}) == len(RULES) == 10
     assert all(rule.source for rule in RULES)

@@ -133,10 +133,37 @@ def test_each_code_once_in_order():
     assert [d.evidence["metric"] for d in found] == ["roc_auc", "roc_auc"]
 
 
+RECALL = Objective("recall", UP, low=0, high=1)
+
+
+def rare(recall, auc=0.88, share=0.94):
+    """Scores of a model for a rare class, and those of a constant guess."""
+    own = [scored("recall", recall), scored("roc_auc", auc), scored("accuracy", share)]
+    base = [scored("recall", 0.0), scored("roc_auc", 0.5), scored("accuracy", share)]
+    return own, base
+
+
+def test_a_rare_class_that_is_ranked_well_but_not_predicted_is_imbalance():
+    """Low recall with a good AUC and a class of 94 % calls for another threshold."""
+    found = diagnose_fit([RECALL], *rare(0.2))
+    assert [d.code for d in found] == ["imbalance"]
+    assert "94% of the rows are of one class" in found[0].explanation
+    assert found[0].evidence["roc_auc"] == 0.88
+
+
+@pytest.mark.parametrize(
+    ("recall", "options"), [(0.8, {}), (0.2, {"auc": 0.6}), (0.2, {"share": 0.6})]
+)
+def test_imbalance_needs_a_rare_class_good_ranks_and_a_poor_metric(recall, options):
+    """High recall, poor ranking, or balanced classes: something else is the matter, or nothing."""
+    found = diagnose_fit([RECALL], *rare(recall, **options))
+    assert "imbalance" not in [d.code for d in found]
+
+
 def test_the_guide_explains_every_code():
     """Each code that validation emits has a section with what helps."""
     guide = (Path(__file__).parents[2] / "docs" / "diagnoses.md").read_text()
-    assert len(CODES) == 4
+    assert len(CODES) == 5
     for code in CODES:
         section = re.search(rf"### {code}\n(.+?)(?=\n##|\Z)", guide, re.S)
         assert section is not None
