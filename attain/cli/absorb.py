@@ -169,6 +169,10 @@ def _scored(board: Board, payload: Payload) -> Board:
     return board
 
 
+def _expected(board: Board, payload: Payload) -> Board:
+    return replace(board, expected={s["metric"]: s for s in payload["scores"]})
+
+
 def _decision(board: Board, payload: Payload) -> Board:
     decision = payload["decision"]
     after = payload["round"] + (decision["kind"] != "stop")
@@ -194,8 +198,12 @@ def _finalists(board: Board, payload: Payload) -> Board:
 def _choice(board: Board, payload: Payload) -> Board:
     scores = {s["metric"]: s for s in payload["confirmed"]}
     name = payload["trial"]
-    board = replace(board, best=name, scores={**board.scores, **scores})
+    board = replace(board, best=name, scores={**board.scores, **scores}, expected={})
     return _fact(board, "refine", f"{name} is final: {payload['reason']}")
+
+
+def _threshold(board: Board, payload: Payload) -> Board:
+    return _also(board, "refine", payload["reason"])
 
 
 def _refit(board: Board, payload: Payload) -> Board:
@@ -228,9 +236,11 @@ _ABSORB: Mapping[str, Callable[[Board, Payload], Board]] = {
     "trial": _trial,
     "outcome": _outcome,
     "scored": _scored,
+    "expected": _expected,
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
+    "threshold": _threshold,
     "refit": _refit,
     "verdict": _verdict,
     "ended": _ended,

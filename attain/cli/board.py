@@ -39,6 +39,8 @@ class Board:
         facts: For each step (and ``data``, ``seal``, ``title``), what its records say, in words.
         objectives: What good means.
         scores: Of the best trial so far: metric to encoded score.
+        expected: Scores of the best corrected for its selection, by metric; empty once it is
+            confirmed.
         baseline: Of the first baseline: metric to encoded score.
         sealed: Verdict of each objective, by its statement.
         open: Trials under way, in order of asking.
@@ -62,6 +64,7 @@ class Board:
     facts: Mapping[str, str] = field(default_factory=dict)
     objectives: tuple[Objective, ...] = ()
     scores: Mapping[str, Payload] = field(default_factory=dict)
+    expected: Mapping[str, Payload] = field(default_factory=dict)
     baseline: Mapping[str, Payload] = field(default_factory=dict)
     sealed: Mapping[str, Payload] = field(default_factory=dict)
     open: Mapping[str, OpenTrial] = field(default_factory=dict)

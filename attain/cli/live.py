@@ -147,7 +147,7 @@ def _goals(board: Board) -> Table:
             Text(_kept(goal)[0], style="bold"),
             printable(goal.now),
             Text(printable(goal.state), style=_STYLES[goal.style]),
-            Text(printable(goal.baseline), style="dim"),
+            Text(printable(goal.aside), style="dim"),
         )
     return table
 

@@ -10,7 +10,7 @@ from attain.cli.absorb import advance, is_old
 from attain.cli.board import Board
 from attain.cli.messages import STOPPING
 from attain.cli.steps import clock, goals, spent
-from attain.report.numbers import number, printable, seconds
+from attain.report.numbers import estimate, number, printable, seconds, with_interval
 
 if TYPE_CHECKING:
     from attain.core.types import Record
@@ -70,7 +70,8 @@ def heartbeat(board: Board) -> str:
     for goal in goals(board):
         if goal.now:
             state = f" {goal.state}" if goal.state else ""
-            parts.append(f"{goal.statement}: {goal.now}{state}")
+            hoped = f", {goal.expected}" if goal.expected else ""
+            parts.append(f"{goal.statement}: {goal.now}{state}{hoped}")
     return "; ".join(part for part in parts if part) or board.doing or "working"
 
 
@@ -144,6 +145,20 @@ def _intent(before: Board, after: Board, payload: Payload) -> Lines:
         yield f"look {payload['look']} at the sealed rows: {payload['reason']}"
 
 
+def _expected(before: Board, after: Board, payload: Payload) -> Lines:
+    values = ", ".join(
+        f"{score['metric']} {with_interval(dict(score))}, best seen "
+        f"{estimate(dict(after.scores[score['metric']]))}"
+        for score in payload["scores"]
+        if score["metric"] in after.scores
+    )
+    yield f"expected after selection from {payload['configurations']}: {values}"
+
+
+def _threshold(before: Board, after: Board, payload: Payload) -> Lines:
+    yield f"threshold: {payload['reason']}"
+
+
 def _verdict(before: Board, after: Board, payload: Payload) -> Lines:
     for goal in goals(after):
         yield f"{goal.statement}: {goal.now}, {goal.state}"
@@ -167,9 +182,11 @@ _SAY: Mapping[str, Callable[[Board, Board, Payload], Lines]] = {
     "selection": _fact("tuning", "parameters"),
     "strategy": _fact("strategy", "strategy"),
     "scored": _scored,
+    "expected": _expected,
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
+    "threshold": _threshold,
     "refit": _fact("model", "train"),
     "intent": _intent,
     "verdict": _verdict,

@@ -92,6 +92,7 @@ class Goal:
         baseline: Estimate of the baseline, or empty.
         state: In a word or two.
         style: ``good``, ``warn``, ``bad`` or empty.
+        expected: What to expect after the selection, until that is confirmed; or empty.
     """
 
     statement: str
@@ -99,6 +100,12 @@ class Goal:
     baseline: str
     state: str
     style: str
+    expected: str = ""
+
+    @property
+    def aside(self) -> str:
+        """What stands beside the score: what to expect of it, and the baseline."""
+        return ", ".join(text for text in (self.expected, self.baseline) if text)
 
 
 _VERDICT_STYLES = {"met": "good", "met, unproven": "warn", "not met": "bad"}
@@ -121,11 +128,13 @@ def _goal(board: Board, objective: Objective) -> Goal:
     score = board.scores.get(metric)
     if score is None:
         return Goal(statement, "", baseline, "", "")
+    soon = board.expected.get(metric)
+    hoped = "" if soon is None else f"expected {estimate(dict(soon))} after selection"
     if objective.target is None:
-        return Goal(statement, with_interval(dict(score)), baseline, "", "")
+        return Goal(statement, with_interval(dict(score)), baseline, "", "", hoped)
     reached = objective.reached(float(score["estimate"]))
     word, style = ("reached", "good") if reached else ("not yet", "warn")
-    return Goal(statement, with_interval(dict(score)), baseline, word, style)
+    return Goal(statement, with_interval(dict(score)), baseline, word, style, hoped)
 
 
 def spent(board: Board) -> str:

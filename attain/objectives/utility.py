@@ -22,6 +22,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from attain.core.errors import DataError, Problem
 from attain.core.types import Direction, Objective, Role
 
@@ -77,6 +79,43 @@ def loss(
     return math.fsum(
         weights[o.metric] * _gain(o, clean[o.metric], reference) for o in objectives
     ) / max(total, 1.0)
+
+
+def losses(
+    objectives: Sequence[Objective],
+    values: Mapping[str, np.ndarray],
+    reference: Mapping[str, float] | None = None,
+) -> np.ndarray:
+    """The loss of many configurations at once.
+
+    Args:
+        objectives: At least one.
+        values: Values of each objective's metric, all of one shape; more are ignored.
+        reference: As for `loss`.
+
+    Returns:
+        Of the same shape: what `loss` gives for each.
+
+    Raises:
+        DataError: When a metric has no values.
+    """
+    _require(objectives, values)
+    weights, total = _weights(objectives), sum(_weights(objectives).values())
+    nothing = np.zeros(np.shape(values[objectives[0].metric]))
+    missed, short, gained = nothing > 0, nothing, nothing
+    for o in objectives:
+        weight = weights[o.metric] / max(total, 1.0)
+        each = np.vectorize(lambda v, o=o: _finite(o, v), otypes=[float])(values[o.metric])
+        reached = np.vectorize(o.reached, otypes=[bool])(each)
+        if o.target is not None:
+            penalty = np.vectorize(lambda v, o=o: _penalty(o, v), otypes=[float])(each)
+            short = short + np.where(reached, 0.0, penalty)
+        if weight:
+            gain = np.vectorize(lambda v, o=o: _gain(o, v, reference), otypes=[float])(each)
+            gained = gained + weight * gain
+        missed = missed | ~reached
+    found: np.ndarray = np.where(missed, _offset(objectives) + short, gained)
+    return found
 
 
 def better(
@@ -139,7 +178,7 @@ def loss_noise(
     return math.hypot(*parts)
 
 
-def _clean(objectives: Sequence[Objective], values: Mapping[str, float]) -> dict[str, float]:
+def _require(objectives: Sequence[Objective], values: Mapping[str, object]) -> None:
     problems = [
         Problem("every objective needs a value", "none", o.metric, "measure it, or leave it out")
         for o in objectives
@@ -147,6 +186,10 @@ def _clean(objectives: Sequence[Objective], values: Mapping[str, float]) -> dict
     ]
     if problems:
         raise DataError(problems)
+
+
+def _clean(objectives: Sequence[Objective], values: Mapping[str, float]) -> dict[str, float]:
+    _require(objectives, values)
     return {o.metric: _finite(o, values[o.metric]) for o in objectives}
 
 

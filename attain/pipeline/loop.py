@@ -15,9 +15,10 @@ from attain.core.protocols import Strategy
 from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.space import Space
-from attain.core.types import Decision, Move, Observed, Role, Score, Trial
+from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Trial
 from attain.parameters import screen
 from attain.parameters.select import unprefix
+from attain.pipeline import expected
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.scoring import Z95, Scored
 from attain.pipeline.study import Study
@@ -233,9 +234,12 @@ class Search:
 
     def _decide(self) -> Decision:
         left = self._trials_left()
-        decision = decide(self._progress(left))
+        seen = expected.look(self.trials, self.round)
+        decision = decide(self._progress(left, seen))
         decision = replace(decision, evidence=self._evidence())
-        self.study.write("refine", "decision", {"decision": encode(decision), "round": self.round})
+        made = Draft("refine", "decision", encode({"decision": decision, "round": self.round}))
+        self.study.write_all([made] if seen is None else [seen, made])
+        expected.prune(self.trials)
         self._obey(decision)
         return decision
 
@@ -256,7 +260,7 @@ class Search:
             self.space = decision.space
             self.proposing = True
 
-    def _progress(self, trials_left: float) -> Progress:
+    def _progress(self, trials_left: float, seen: Draft | None) -> Progress:
         trials = self.trials.trials
         history = [
             o
@@ -270,7 +274,7 @@ class Search:
             space=self.space,
             history=tuple(history),
             objectives=self.ready.objectives,
-            best_scores=self._as_sealed(leader),
+            best_scores=self._as_sealed(leader, seen),
             best_point={} if leader is None else self.trials.trials[leader.trial].point,
             diagnoses=() if leader is None else leader.diagnoses,
             importance=screen.importance(self.space, history),
@@ -305,20 +309,20 @@ class Search:
             lowest = min([lowest, *losses])
         return self.round - gained
 
-    def _as_sealed(self, leader: Scored | None) -> dict[str, Score]:
-        """The best scores with intervals as wide as the sealed rows will make them.
+    def _as_sealed(self, leader: Scored | None, seen: Draft | None) -> dict[str, Score]:
+        """The scores to expect, with intervals as wide as the sealed rows will make them.
 
-        Stopping because targets are met is only right if the sealed test can be expected to agree;
-        fewer rows are sealed than validated, so the interval there is wider.
+        Stopping because targets are met is only right if the sealed test can be expected to agree:
+        the best of many scores is too good, and fewer rows are sealed than validated, so the
+        interval there is wider.
         """
         if leader is None:
             return {}
         dataset, seal = self.ready.dataset, self.ready.seal
         factor = math.sqrt(max(1.0, dataset.rows / max(seal.rows, 1)))
-        return {
-            s.metric: _widened(s, factor) if self._is_quality(s.metric) else s
-            for s in leader.scores
-        }
+        corrected = decode(tuple[Score, ...], seen.payload["scores"]) if seen else ()
+        scores = {s.metric: s for s in (*leader.scores, *corrected)}
+        return {m: _widened(s, factor) if self._is_quality(m) else s for m, s in scores.items()}
 
     def _is_quality(self, metric: str) -> bool:
         return any(o.metric == metric and o.role is Role.GOAL for o in self.ready.objectives)

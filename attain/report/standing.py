@@ -210,9 +210,9 @@ def comparison(book: Book, tried: Sequence[dict[str, Any]]) -> list[dict[str, An
 
     Returns:
         For each metric ``metric``, ``direction``, ``target``, ``role``, ``unit``, ``low``, ``high``
-        and ``points``: ``label``, ``kind`` (``baseline``, ``naive``, ``confirmed``, ``baseline
-        sealed`` or ``sealed``), the score and ``record``. Metrics measured at one place only are
-        left out.
+        and ``points``: ``label``, ``kind`` (``baseline``, ``naive``, ``corrected``, ``confirmed``,
+        ``baseline sealed`` or ``sealed``), the score and ``record``. Metrics measured at one place
+        only are left out.
     """
     _, objectives = newest(book.objectives)
     found = []
@@ -260,16 +260,28 @@ def _choice_points(
             return []
         label = "Best of the search so far"
         return [
-            {"label": label, "kind": "naive", **best["scores"][metric]} | {"record": best["record"]}
+            {"label": label, "kind": "naive", **best["scores"][metric]}
+            | {"record": best["record"]},
+            *_corrected(book, metric),
         ]
-    found = []
-    for kind, label in (
-        ("naive", "Best of the search"),
-        ("confirmed", "The same, confirmed on fresh folds"),
-    ):
-        same = [s for s in scores(record.payload, kind) if s.metric == metric]
-        found += [_point(label, kind, s, record) for s in same[:1]]
-    return found
+    seen, fresh = (
+        [_point(label, kind, s, record) for s in scores(record.payload, kind) if s.metric == metric]
+        for kind, label in (
+            ("naive", "Best of the search"),
+            ("confirmed", "The same, confirmed on fresh folds"),
+        )
+    )
+    return [*seen[:1], *_corrected(book, metric), *fresh[:1]]
+
+
+def _corrected(book: Book, metric: str) -> list[dict[str, Any]]:
+    """What the search itself led to expect, the luck of its best taken out."""
+    record = book.last("expected")
+    if record is None:
+        return []
+    label = "Expected after selection"
+    found = [s for s in scores(record.payload) if s.metric == metric]
+    return [_point(label, "corrected", s, record) for s in found[:1]]
 
 
 def _called(trial: Mapping[str, Any]) -> str:

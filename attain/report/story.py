@@ -109,6 +109,18 @@ def _strategy(payload: Mapping[str, Any]) -> tuple[str, str]:
     return "Strategy", _because(str(payload["name"]), payload.get("reason"))
 
 
+def _expected(payload: Mapping[str, Any]) -> tuple[str, str]:
+    each = numbers.listed(
+        [
+            f"{numbers.words(s['metric'])} {numbers.with_interval(dict(s))}"
+            for s in payload["scores"]
+        ]
+    )
+    count = numbers.plural(int(payload["configurations"]), "configuration")
+    said = f"Of the best of {count} new rows can be expected to say {each}"
+    return "Expected after selection", f"{said}, the luck of having been selected taken out."
+
+
 def _decision(payload: Mapping[str, Any]) -> tuple[str, str]:
     decision = decode(Decision, payload["decision"])
     number = payload.get("round")
@@ -162,9 +174,11 @@ _TELLERS: Mapping[str, Teller] = {
     "split": _split,
     "selection": _selection,
     "strategy": _strategy,
+    "expected": _expected,
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
+    "threshold": _reason("Decision threshold"),
     "refit": _refit,
     "intent": _intent,
     "verdict": _verdict,

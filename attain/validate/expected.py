@@ -60,7 +60,8 @@ def expected(
     """
     kind = _slowest(names)
     if kind == "other":
-        stack = replace(stack, predictions=stack.predictions[:MOST_OTHERS])
+        few = stack.predictions[:MOST_OTHERS], stack.thresholds[:MOST_OTHERS]
+        stack = replace(stack, predictions=few[0], thresholds=few[1])
     groups = None if groups is None else codes(np.asarray(groups))
     n = len(stack.y)
     if kind != "summed" and n > MOST_RANKED_ROWS:
@@ -114,6 +115,7 @@ def _sampled(stack: Stack, groups: np.ndarray | None, seed: int) -> tuple[Stack,
         row=place[stack.row[kept]],
         folds=[fold for fold in folds if len(fold)],
         predictions=[p[kept] for p in stack.predictions],
+        thresholds=stack.thresholds,
     )
     return part, None if groups is None else groups[rows]
 

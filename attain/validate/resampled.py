@@ -10,7 +10,7 @@ nobody deploys the average of two folds' models.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from attain.core.errors import DataError
 from attain.stats.bbc import Values, mean_of
 from attain.validate import _counts, _rowwise, metrics
+from attain.validate.threshold import for_metric
 
 EXPLAINED = ("r2", "explained_variance")
 RANKED = ("roc_auc", "roc_auc_ovr", "average_precision", "average_precision_macro")
@@ -33,12 +34,14 @@ class Stack:
         row: Which of these each prediction is for, fold after fold, shape (m,).
         folds: Positions among the m of each validation fold.
         predictions: Of each configuration: probabilities (m, K) or values (m,).
+        thresholds: Of each configuration of two classes, None for one half; may be empty.
     """
 
     y: np.ndarray
     row: np.ndarray
     folds: Sequence[np.ndarray]
     predictions: Sequence[np.ndarray]
+    thresholds: Sequence[float | None] = ()
 
     @property
     def truth(self) -> np.ndarray:
@@ -63,6 +66,9 @@ def values(metric: str, stack: Stack) -> Values:
         is undefined.
     """
     base, argument = metrics.parse(metric)
+    if any(t is not None for t in stack.thresholds):
+        at = zip(stack.predictions, stack.thresholds, strict=True)
+        stack = replace(stack, predictions=[for_metric(metric, p, t) for p, t in at])
     if base in _rowwise.MEANS:
         return _means(stack, lambda y, p: _rowwise.MEANS[base](y, p, argument))
     if base in _rowwise.ROOTS:

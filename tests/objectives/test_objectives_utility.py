@@ -13,7 +13,7 @@ from attain.core.errors import DataError
 from attain.core.types import Direction, Objective
 from attain.objectives.metrics import METRICS
 from attain.objectives.parse import parse
-from attain.objectives.utility import better, loss, loss_noise, shortfall
+from attain.objectives.utility import better, loss, loss_noise, losses, shortfall
 
 SETS = (
     "roc_auc",
@@ -210,3 +210,29 @@ def test_every_metric_can_be_a_goal_and_a_target():
             assert better([objective], {metric.name: good}, {metric.name: bad})
             swept += 1
     assert swept >= 76
+
+
+@given(
+    st.lists(st.floats(0, 1) | st.just(math.nan), min_size=4, max_size=4),
+    st.lists(st.floats(-5, 50), min_size=4, max_size=4),
+    st.sampled_from([None, {"roc_auc": 0.5, "latency_p95_ms": 20.0}]),
+)
+def test_many_losses_are_the_losses_of_each(areas, times, reference):
+    """Over random values, with and without targets: the array form gives what each alone has."""
+    for stated in (
+        ["roc_auc"],
+        ["roc_auc >= 0.6"],
+        ["roc_auc >= 0.6", "latency_p95_ms <= 20"],
+        ["maximize roc_auc", "latency_p95_ms <= 20"],
+        ["roc_auc", "latency_p95_ms"],
+    ):
+        objectives = parse(stated)
+        values = {"roc_auc": np.array(areas), "latency_p95_ms": np.array(times)}
+        found = losses(objectives, values, reference)
+        alone = [
+            loss(objectives, {"roc_auc": a, "latency_p95_ms": t}, reference)
+            for a, t in zip(areas, times, strict=True)
+        ]
+        assert found == pytest.approx(alone)
+    with pytest.raises(DataError, match="every objective needs a value"):
+        losses(parse(["roc_auc"]), {"accuracy": np.array(areas)}, reference)

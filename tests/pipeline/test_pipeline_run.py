@@ -52,8 +52,8 @@ def test_steps_come_in_the_design_s_order(run: Run) -> None:
     seen = list(dict.fromkeys(kinds(records)))
     order = [
         *("study", "objectives", "dataset", "seal", "audit", "feasibility", "split"),
-        *("selection", "strategy", "trial", "outcome", "scored", "decision", "finalists"),
-        *("choice", "refit", "explanation", "intent", "verdict"),
+        *("selection", "strategy", "trial", "outcome", "scored", "expected", "decision"),
+        *("finalists", "choice", "refit", "explanation", "intent", "verdict"),
         *("reliability", "ended"),
     ]
     assert seen == order
