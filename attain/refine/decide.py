@@ -12,6 +12,7 @@ from attain.core.space import Space
 from attain.core.types import Decision, Diagnosis, Direction, Move, Objective, Score
 from attain.refine import moves
 from attain.refine.progress import Progress, Step, expected_gain
+from attain.stats.endpoint import lower_endpoint
 
 __all__ = ["Progress", "decide"]
 
@@ -101,6 +102,35 @@ def _exhausted(progress: Progress, steps: tuple[Step, ...], gain: float | None) 
     )
 
 
+def _out_of_reach(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
+    """Some target is missed by more than any further trial can be expected to make up for.
+
+    A loss above the offset of `objectives.utility.loss` says that a target is missed; the offset is
+    where all are reached. It must lie below the confidence limit of what the space can give, by
+    twice the noise, after a round that gained nothing, with nothing left to widen.
+    """
+    del gain
+    opening = any(step.kind in (Move.WIDEN, Move.CLIMB) for step in steps)
+    if progress.rounds_without_gain < 1 or len(progress.done) < FEWEST_TRIALS or opening:
+        return None
+    missed = [
+        o.metric
+        for o in progress.objectives
+        if (s := progress.best_scores.get(o.metric)) is not None and not o.reached(s.estimate)
+    ]
+    reached = 1.0 if any(o.target is None for o in progress.objectives) else 0.0
+    losses = [o.loss for o in progress.done if o.loss is not None]
+    possible = lower_endpoint(losses) - 2 * progress.noise
+    if not missed or possible <= reached:
+        return None
+    return _Stop(
+        "unlikely",
+        f"out of reach: {' and '.join(missed)} would need a loss smaller by "
+        f"{losses[0] - reached:.2g}, and with 95 % confidence this space gives no more than "
+        f"{losses[0] - possible:.2g}{_tail(progress)}",
+    )
+
+
 def _unlikely(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
     """No round has gained, no more than noise is to be expected, and nothing is left to widen."""
     rounds, tried = progress.rounds_without_gain, len(progress.done) + len(progress.failed)
@@ -126,6 +156,7 @@ _STOPS: tuple[Callable[[Progress, tuple[Step, ...], float | None], _Stop | None]
     _met,
     _budget,
     _exhausted,
+    _out_of_reach,
     _unlikely,
 )
 

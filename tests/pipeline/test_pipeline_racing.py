@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from pipeline_small import inline, table
 from test_pipeline_run import StopAfter, payloads
@@ -147,6 +148,26 @@ def test_racing_is_true_or_false(spec: Make) -> None:
     """Anything else is refused."""
     with pytest.raises(SpecError, match="must be true or false"):
         spec(racing="sometimes")
+
+
+def test_an_impossible_target_ends_early_and_says_so(run: Run) -> None:
+    """Long before sixty trials: labels that were drawn at random cannot be predicted."""
+    stated = {**UNEVEN, "objectives": ["roc_auc >= 0.95"], "budget": "60 trials", "folds": 3}
+    noise = table(300)
+    noise["label"] = np.random.default_rng(0).permutation(noise["label"])
+    result = run(data=noise, **stated)
+    assert len(fits(result)) < 40
+    decision = payloads(result.records, "decision")[-1]["decision"]
+    assert decision["stop"] == "unlikely"
+    assert "out of reach: roc_auc would need" in decision["reason"]
+
+
+def test_an_easy_target_ends_at_the_known_good_defaults(run: Run) -> None:
+    """The first look comes after three trials, and nothing more is spent."""
+    stated = {**UNEVEN, "objectives": ["roc_auc >= 0.6"], "budget": "60 trials", "racing": False}
+    result = run(data=table(600), **stated)
+    assert payloads(result.records, "decision")[-1]["decision"]["stop"] == "met"
+    assert len(fits(result)) <= 4
 
 
 @pytest.mark.parametrize(

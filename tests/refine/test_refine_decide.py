@@ -298,6 +298,22 @@ def test_when_the_search_goes_on(options):
     assert not decision.stop
 
 
+def test_a_target_out_of_reach_ends_the_search_one_round_after_the_last_gain():
+    """Losses in 0.3 to 0.5 where 0 is needed: the reason names target, need and what is left. Not
+    where the range of losses reaches down to it, nor after a round that gained, nor when met."""
+    rng = np.random.default_rng(0)
+    far, near = (trials(lambda c, low=low: low + 0.2 * rng.uniform()) for low in (0.3, 0.01))
+    options = {"best_scores": {"roc_auc": score(0.6, 0.02)}, "rounds_without_gain": 1}
+    decision = decide(progress(far, **options))
+    assert (decision.kind, decision.stop) == (Move.STOP, "unlikely")
+    assert re.search("out of reach: roc_auc would need a loss smaller by 0.3", decision.reason)
+    assert decide(progress(near, **options)).kind is not Move.STOP
+    assert decide(progress(far, **options | {"rounds_without_gain": 0})).kind is not Move.STOP
+    assert decide(progress(far, **options | {"noise": 0.2})).kind is not Move.STOP
+    reached = {"best_scores": {"roc_auc": score(0.91, 0.02)}}
+    assert decide(progress(far, **options | reached)).kind is not Move.STOP
+
+
 def test_a_limit_is_met_by_the_upper_end():
     """For a metric that is better when lower, the upper end must clear the target."""
     rmse = Objective("rmse", Direction.MINIMIZE, 3.0, low=0.0)
