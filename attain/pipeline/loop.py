@@ -20,6 +20,7 @@ from attain.parameters import screen
 from attain.parameters.select import unprefix
 from attain.pipeline import expected
 from attain.pipeline.prepare import Prepared
+from attain.pipeline.reliability import reserved_seconds
 from attain.pipeline.scoring import Z95, Scored
 from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials, best
@@ -179,8 +180,8 @@ class Search:
         return math.inf if allowed is None else allowed - self.trials.asked("search")
 
     def _seconds_left(self) -> float:
-        """Seconds until the search must end so that confirming still fits the budget."""
-        left = self.study.seconds_left()
+        """Seconds until the search must end so that what follows still fits the budget."""
+        left = self.study.seconds_left() - reserved_seconds(self.study)
         if math.isinf(left):
             return left
         costs = sorted(s.seconds for s in self.trials.scored.values() if s.search and s.loss)

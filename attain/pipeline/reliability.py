@@ -38,6 +38,19 @@ def allowed_seconds(study: Study) -> float:
     return min(max(SHARE * study.spent(), LEAST_SECONDS), MOST_SECONDS)
 
 
+def reserved_seconds(study: Study) -> float:
+    """Seconds that the search leaves for the measurements when time is limited.
+
+    Args:
+        study: Says whether it is.
+
+    Returns:
+        A twentieth of the budget, at most 2 min; 0 without a limit of time.
+    """
+    minutes = study.budget.minutes
+    return 0.0 if minutes is None else min(SHARE * minutes * 60, MOST_SECONDS)
+
+
 def measure(
     study: Study,
     trials: Trials,

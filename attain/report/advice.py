@@ -185,7 +185,8 @@ def _diagnoses(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
             continue
         about = numbers.listed(diagnosis["parameters"])
         title = f"Act on the diagnosis {diagnosis['code'].replace('_', ' ')}"
-        text = diagnosis["explanation"] + (f" Parameters concerned: {about}." if about else "")
+        text = numbers.sentence(diagnosis["explanation"])
+        text += f" Parameters concerned: {about}." if about else ""
         yield _step(title, text, rounds[-1]["record"])
 
 
