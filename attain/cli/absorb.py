@@ -159,8 +159,8 @@ def _scored(board: Board, payload: Payload) -> Board:
     board = replace(board, open={k: v for k, v in board.open.items() if k != name})
     loss = payload["loss"]
     if loss is None:
-        cancelled = payload["status"] == "cancelled"
-        return board if cancelled else replace(board, failed=board.failed + 1)
+        unhurt = payload["status"] in ("cancelled", "raced")
+        return board if unhurt else replace(board, failed=board.failed + 1)
     scores = {s["metric"]: s for s in payload["scores"]}
     if trial is not None and trial.purpose == "baseline" and not board.baseline:
         board = replace(board, baseline=scores)

@@ -15,6 +15,7 @@ WIDE, NARROW = 820, 340
 SMALL = 236  # a small multiple
 MOST_DOTS = 1_200
 COLOURS = 8
+UNHURT = frozenset({"unfinished", "cancelled", "raced"})  # no loss, but no failure either
 Item = Mapping[str, Any]
 
 
@@ -197,7 +198,7 @@ def _incumbent(
         shade = f"mark c{colours[trial['learner']]}" + ("" if inside else " outside")
         canvas.dot(x(position), y(value), 3.5, shade, f"{tip}, record {trial['record']}")
     for position, trial in enumerate(searched, 1):
-        if trial["loss"] is None and trial["status"] not in ("unfinished", "cancelled"):
+        if trial["loss"] is None and trial["status"] not in UNHURT:
             canvas.line(x(position), bottom - 7, x(position), bottom, "failed")
     steps = [(x(e["position"]), y(e["estimate"])) for e in search["incumbent"] if e["estimate"]]
     canvas.stairs([*steps, (right, steps[-1][1])], "best")

@@ -78,7 +78,7 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``metric``, ``direction``, ``target``, ``unit`` (of the lead objective), ``strategy``,
-        ``selection``, ``split``, ``incumbent``, ``learners``, ``rounds``, ``failures``,
+        ``selection``, ``split``, ``racing``, ``incumbent``, ``learners``, ``rounds``, ``failures``,
         ``hyperparameters``, ``finalists``, ``choice``, ``curve`` and ``trials``.
     """
     objective = lead(book)
@@ -91,6 +91,7 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "strategy": _payload(book, "strategy"),
         "selection": _selection(book),
         "split": _split(book),
+        "racing": racing(book),
         "incumbent": incumbent(searched, objective),
         "learners": learners(book, searched, objective),
         "rounds": rounds(book, searched, objective),
@@ -113,6 +114,32 @@ def _split(book: Book) -> dict[str, Any] | None:
     if record is None or split is None:
         return None
     return {**plain(split), "jobs": split.jobs, "record": record.id}
+
+
+def racing(book: Book) -> dict[str, Any] | None:
+    """How many folds were saved because configurations were clearly behind.
+
+    Args:
+        book: The records.
+
+    Returns:
+        ``trials`` (that ended early), ``saved`` and ``folds`` (of all trials of the search that are
+        scored), ``text`` and ``record`` (of the last that ended early); None when there is none.
+    """
+    asked = {t.id: t for _, t in book.trials if t.purpose == "search"}
+    ended = {r.payload["trial"]: r for r in book.of("scored") if r.payload["trial"] in asked}
+    raced = {k: r for k, r in ended.items() if r.payload.get("status") == Status.RACED}
+    if not raced:
+        return None
+    fitted = sum(outcome.trial in raced for _, outcome in book.outcomes)
+    saved = sum(asked[k].split.jobs for k in raced) - fitted
+    folds = sum(asked[k].split.jobs for k in ended)
+    text = (
+        f"{len(raced)} of {len(ended)} trials were clearly behind and ended early, which saved"
+        f" {saved:,} of {folds:,} fits"
+    )
+    record = max(r.id for r in raced.values())
+    return {"trials": len(raced), "saved": saved, "folds": folds, "text": text, "record": record}
 
 
 def _selection(book: Book) -> dict[str, Any] | None:

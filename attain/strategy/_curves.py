@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,18 @@ def best_until(curve: Sequence[tuple[int, float]], step: int) -> float | None:
     if not curve or curve[-1][0] < step:
         return None
     return min((loss for at, loss in curve if at <= step), default=None)
+
+
+def is_milestone(step: int) -> bool:
+    """Whether a step is the first beyond another power of 7/6, so that looks grow with the log.
+
+    Args:
+        step: From 1.
+
+    Returns:
+        True for the first nine steps, then ever more rarely.
+    """
+    return step == 1 or int(math.log(step, 7 / 6)) > int(math.log(step - 1, 7 / 6))
 
 
 @dataclass(frozen=True)

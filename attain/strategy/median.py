@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attain.strategy._curves import Judging
+from attain.strategy._curves import Judging, is_milestone
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Median(Judging):
     fewest: int = 5
 
     def _looks(self, trial: str, step: int) -> bool:
-        return step >= self.first
+        return step >= self.first and is_milestone(step)
 
     def _behind(self, own: float, others: Sequence[float]) -> bool:
         if len(others) < self.fewest:

@@ -1,12 +1,14 @@
 """Strategies that end fits early: each rule by hand, and on curves whose order is known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from attain.core.registry import find
 from attain.core.space import Float, Space
 from attain.core.types import Observed, Signal
-from attain.strategy._curves import best_until
+from attain.strategy._curves import best_until, is_milestone
 from attain.strategy.halving import Halving, Hyperband
 from attain.strategy.median import Median
 
@@ -79,13 +81,21 @@ def test_hyperband_grants_some_trials_more():
     assert stopped[2] == 60
 
 
-def test_the_median_rule_waits_for_steps_and_fits_then_judges_each_step():
+def test_milestones_grow_with_the_logarithm_of_steps():
+    """All of the first nine, then about every sixth of the way so far."""
+    found = [step for step in range(1, 1000) if is_milestone(step)]
+    assert found[:9] == list(range(1, 10))
+    assert all(1 <= b - a <= 1 + b / 6 for a, b in pairwise(found))
+    assert len(found) < 45
+
+
+def test_the_median_rule_waits_for_steps_and_fits_then_judges_at_milestones():
     """Nine steps or four fits are not enough; then worse than the median stops, better does not."""
     rule = Median()
     assert rule.judge(done(*range(9)), {"t": [99.0] * 9}) == {}
     assert rule.judge(done(*range(4)), {"t": [99.0] * 50}) == {}
-    assert rule.judge(done(*range(9)), {"t": [4.5] * 37}) == {"t": STOP}
-    assert rule.judge(done(*range(9)), {"t": [3.9] * 37}) == {}
+    assert rule.judge(done(*range(9)), {"t": [4.5] * 26}) == {"t": STOP}
+    assert rule.judge(done(*range(9)), {"t": [3.9] * 26}) == {}
 
 
 def test_fits_that_ended_before_a_step_do_not_count_there():
