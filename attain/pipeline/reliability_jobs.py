@@ -26,6 +26,7 @@ from attain.validate.perturb import Part, Predict, perturb
 from attain.validate.resample import Fold, carve_stop
 from attain.validate.seeds import seed_spread
 from attain.validate.slices import find_slices
+from attain.validate.threshold import for_metric
 
 MOST_PERTURBED = 4_000  # rows, over all folds
 MOST_PROBED = 20_000  # rows whose errors a flexible model tries to predict
@@ -60,7 +61,7 @@ def slices(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``split``, ``predictions`` (files of its folds),
-            ``metric``, ``seed``.
+            ``metric``, ``threshold`` (of two classes, None for the usual rule), ``seed``.
         progress: Not used.
 
     Returns:
@@ -69,7 +70,14 @@ def slices(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     dataset = decode(Dataset, payload["dataset"])
     rows = work_rows(payload["folder"], dataset)
     prediction = out_of_fold(payload, dataset, rows)
-    return find_slices(rows, dataset, prediction, payload["metric"], seed=payload["seed"])
+    return find_slices(
+        rows,
+        dataset,
+        prediction,
+        payload["metric"],
+        threshold=payload.get("threshold"),
+        seed=payload["seed"],
+    )
 
 
 def refits(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -77,10 +85,10 @@ def refits(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
-            ``split``, ``predictions``, ``objective``, ``gain`` (over the baseline), ``half_width``
-            (of the confirmed score), ``order`` (columns, most important first), ``seconds`` (to
-            spend), ``fit_seconds`` (of one fit), ``gap`` (distance to the target, None when it is
-            reached), ``closes``, ``cut_short``, ``words`` (the metric's name).
+            ``threshold``, ``split``, ``predictions``, ``objective``, ``gain`` (over the baseline),
+            ``half_width`` (of the confirmed score), ``order`` (columns, most important first),
+            ``seconds`` (to spend), ``fit_seconds`` (of one fit), ``gap`` (distance to the target,
+            None when it is reached), ``closes``, ``cut_short``, ``words`` (the metric's name).
         progress: Not used.
 
     Returns:
@@ -175,7 +183,11 @@ class _Finalist:
         trained = train(self.learner, self.payload["config"], data)
         if trained.model is None:
             raise RuntimeError(f"a fit ended {trained.status}: {trained.message}")
-        return lambda rows: self.learner.predict(trained.model, rows)
+        return lambda rows: self.decided(self.learner.predict(trained.model, rows))
+
+    def decided(self, prediction: np.ndarray) -> np.ndarray:
+        """What the metric looks at: decisions where there is a threshold, else the prediction."""
+        return for_metric(self.objective.metric, prediction, self.payload.get("threshold"))
 
     def valid(self, fold: Fold) -> Rows:
         """The rows that models of a fold have not seen."""
@@ -310,8 +322,8 @@ def _improvement(
     made = compare(
         goal.metric,
         finalist.y[index],
-        after,
-        before,
+        finalist.decided(after),
+        finalist.decided(before),
         folds=None,
         groups=None if groups is None else groups[index],
         direction=goal.direction,

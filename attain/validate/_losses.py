@@ -31,7 +31,9 @@ class RowLoss:
     high: float
 
 
-def row_loss(metric: str, y: np.ndarray, prediction: np.ndarray) -> RowLoss:
+def row_loss(
+    metric: str, y: np.ndarray, prediction: np.ndarray, threshold: float | None = None
+) -> RowLoss:
     """The loss of each row that stands for a metric.
 
     Means over rows stand for themselves. A ranking is a mean too: over the rows of each class, of
@@ -43,6 +45,8 @@ def row_loss(metric: str, y: np.ndarray, prediction: np.ndarray) -> RowLoss:
         metric: Name of a quality metric, with its argument if any.
         y: Class codes or values, shape (n,).
         prediction: Probabilities of shape (n, K), or values of shape (n,).
+        threshold: From which probability the second of two classes is predicted; None for the
+            usual rule. Only errors hang on it.
 
     Returns:
         Name, words and values.
@@ -50,8 +54,18 @@ def row_loss(metric: str, y: np.ndarray, prediction: np.ndarray) -> RowLoss:
     base, argument = metrics.parse(metric)
     name = base if base in _MAKE else _STANDS.get(base, "mae" if prediction.ndim == 1 else "error")
     make, words, high = _MAKE[name]
+    if name == "error" and threshold is not None:
+        return _errors_at(threshold, y, prediction, words)
     values = make(y, prediction, argument)
     return RowLoss(name, words, values, _expected(name, y, prediction), high)
+
+
+def _errors_at(threshold: float, y: np.ndarray, p: np.ndarray, words: str) -> RowLoss:
+    """Errors of decisions at a threshold, and how many the probabilities lead one to expect."""
+    said = p[:, 1] >= threshold
+    return RowLoss(
+        "error", words, (said != (y == 1)).astype(float), np.where(said, p[:, 0], p[:, 1]), 1.0
+    )
 
 
 def _expected(name: str, y: np.ndarray, p: np.ndarray) -> np.ndarray | None:

@@ -53,6 +53,7 @@ def find_slices(
     prediction: np.ndarray,
     metric: str,
     *,
+    threshold: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -75,6 +76,8 @@ def find_slices(
         prediction: Each row's by a model that has not seen it, (n, K) or (n,); rows with NaN are
             left out.
         metric: Of the study; a loss of single rows stands for it (`_losses.row_loss`).
+        threshold: From which probability the second of two classes is predicted; None for the
+            usual rule.
         confidence: With which all gaps of the nominated slices hold at once, in (0, 1).
         seed: Of halving.
 
@@ -88,7 +91,7 @@ def find_slices(
     """
     assert rows.y is not None
     known = np.flatnonzero(np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1))
-    loss = row_loss(metric, rows.y[known], prediction[known])
+    loss = row_loss(metric, rows.y[known], prediction[known], threshold)
     answer: dict[str, Any] = {
         "loss": loss.name,
         "words": loss.words,

@@ -201,3 +201,15 @@ def test_a_regression_and_a_multiclass_study_are_measured_too(run: Run, tmp_path
         assert found["notes"] == []
         assert found["perturbations"]["tried"] == 10
         assert found["curve"]["forecast"]
+
+
+def test_a_decision_threshold_is_kept_in_every_measurement(run: Run) -> None:
+    """Where objectives fix a threshold, seeds and sizes are scored with it, near the confirmed
+    score, and not at one half."""
+    result = run(objectives=["precision >= 0.9", "maximize recall"])
+    choice = next(r for r in result.records if r.kind == "choice").payload
+    assert choice["threshold"]["value"] != 0.5
+    found = recorded(result)
+    assert found["failed"] == {}
+    score = next(s for s in choice["confirmed"] if s["metric"] == found["metric"])
+    assert found["curve"]["points"][-1]["estimate"] == pytest.approx(score["estimate"], abs=0.05)

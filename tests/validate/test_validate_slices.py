@@ -159,6 +159,20 @@ def test_calibrated_probabilities_expect_their_own_loss(metric: str) -> None:
     assert loss.expected.mean() == pytest.approx(loss.values.mean(), abs=4 * error)
 
 
+def test_errors_follow_the_decision_threshold() -> None:
+    """At another threshold other rows are wrong, and the probabilities expect just so many."""
+    rng = np.random.default_rng(5)
+    chance = rng.beta(1, 3, 40_000)
+    y = (rng.random(40_000) < chance).astype(np.int64)
+    p = np.column_stack([1 - chance, chance])
+    usual, low = row_loss("f1", y, p), row_loss("f1", y, p, 0.2)
+    assert low.values.mean() == pytest.approx(((chance >= 0.2) != (y == 1)).mean())
+    assert low.values.mean() > usual.values.mean()
+    assert low.expected is not None
+    assert low.expected.mean() == pytest.approx(low.values.mean(), abs=0.01)
+    assert np.array_equal(row_loss("roc_auc", y, p, 0.2).values, row_loss("roc_auc", y, p).values)
+
+
 def test_groups_stay_in_one_half_and_widen_the_interval() -> None:
     """Rows of one group are dependent: copies of rows as groups do not make a gap more certain."""
     rows, data, prediction = study(Task.REGRESSION, 1_000, 0, 1.0)
