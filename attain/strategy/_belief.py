@@ -124,7 +124,8 @@ class Term:
         predicted = [process.predict_gradient(x, blocks) for process in self.processes]
         mean, sd = (np.array([one[i] for one in predicted]) for i in (0, 1))
         value, by_mean, by_sd = self.formula(mean, sd)
-        slope = np.zeros_like(x)
-        for one, mean_part, sd_part in zip(predicted, by_mean, by_sd, strict=True):
+        slope = by_mean[0][:, None] * predicted[0][2]
+        slope += by_sd[0][:, None] * predicted[0][3]
+        for one, mean_part, sd_part in zip(predicted[1:], by_mean[1:], by_sd[1:], strict=True):
             slope += mean_part[:, None] * one[2] + sd_part[:, None] * one[3]
-        return self.weight * value, self.weight * slope
+        return (value, slope) if self.weight == 1.0 else (self.weight * value, self.weight * slope)

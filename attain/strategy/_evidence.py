@@ -48,6 +48,8 @@ class Evidence:
         keep the limits those that break some, by how much.
         """
         value = pareto.ranks(self.goals).astype(float) if self.goals.shape[1] else self.losses
+        if not self.excess.shape[1]:
+            return value
         over = np.clip(np.nan_to_num(self.excess), 0.0, HUGE)
         if not (over > 0).any():
             return value
