@@ -187,7 +187,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     metric = payload["metric"]
 
     def loss(y: np.ndarray, prediction: np.ndarray) -> float:
-        return sign * compute(metric, y, prediction)
+        return sign * compute(metric, y, for_metric(metric, prediction, payload.get("threshold")))
 
     return explain_model(
         lambda part: learner.predict(trained.model, part),
@@ -200,6 +200,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         seed=payload["seed"],
         seconds=EXPLAIN_SECONDS,
         beats_baseline=payload["beats_baseline"],
+        threshold=payload.get("threshold"),
     )
 
 
@@ -212,7 +213,8 @@ def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.
         rows: The unsealed rows.
 
     Returns:
-        Shape (n, classes) or (n,); NaN where there is none, the last repeat where there are several.
+        Shape (n, classes) or (n,); NaN where there is none, the last repeat where there are
+        several.
     """
     width = (len(dataset.classes),) if dataset.task.classifies else ()
     found = np.full((len(rows), *width), np.nan)

@@ -31,6 +31,7 @@ def explain(
     held_out: np.ndarray | None = None,
     positions: np.ndarray | None = None,
     beats_baseline: bool = True,
+    threshold: float | None = None,
     repeats: int = 5,
     seconds: float = 20.0,
     seed: int = 0,
@@ -54,6 +55,8 @@ def explain(
         positions: Position of each of `rows` among all unsealed rows, for naming mistakes; None
             for 0, 1, 2, ...
         beats_baseline: Whether the confirmed score beats the baseline's.
+        threshold: Probability from which the second of two classes is predicted; None for the
+            usual rule.
         repeats: Shuffles of each group of columns.
         seconds: Wall time to spend; when it is short, less is looked at, and ``notes`` says what.
         seed: Of all sampling.
@@ -69,7 +72,7 @@ def explain(
     unseen = np.arange(len(rows)) if held_out is None else np.asarray(held_out)
     asked = _Asked(predict, rows, dataset, loss, unseen, seed)
     prediction = predict(rows) if y_prediction is None else y_prediction
-    payload, notes = _from_predictions(rows, dataset, prediction, seed)
+    payload, notes = _from_predictions(rows, dataset, prediction, threshold, seed)
     payload |= {"importance": [], "partial_dependence": [], "withheld": ""}
     if beats_baseline:
         payload |= _from_model(asked, payload["errors"], repeats, began + seconds, notes)
@@ -106,7 +109,7 @@ class _Asked:
 
 
 def _from_predictions(
-    rows: Rows, dataset: Dataset, prediction: np.ndarray, seed: int
+    rows: Rows, dataset: Dataset, prediction: np.ndarray, threshold: float | None, seed: int
 ) -> tuple[dict[str, Any], list[str]]:
     """What out-of-fold predictions alone tell."""
     assert rows.y is not None
@@ -121,13 +124,13 @@ def _from_predictions(
     if len(y) == 0:
         return found, notes
     if dataset.task.classifies:
-        found["confusion"] = mistakes.confusion(dataset, y, p)
-        found["per_class"] = mistakes.per_class(dataset, y, p)
+        found["confusion"] = mistakes.confusion(dataset, y, p, threshold)
+        found["per_class"] = mistakes.per_class(dataset, y, p, threshold)
         found["calibration"] = mistakes.calibration(dataset, y, p)
         found["curves"] = mistakes.curves(dataset, y, p)
     else:
         found["residuals"] = mistakes.residuals(y, p, seed=seed)
-    worst = mistakes.worst(dataset, y, p, MOST_ERRORS)
+    worst = mistakes.worst(dataset, y, p, MOST_ERRORS, threshold)
     found["errors"] = [{**m, "row": int(index[m["row"]]), "driver": None} for m in worst]
     return found, notes
 

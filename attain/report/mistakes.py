@@ -17,20 +17,40 @@ CALIBRATION_BINS = 10
 OTHER = "(all others)"
 
 
-def confusion(dataset: Dataset, y: np.ndarray, probability: np.ndarray) -> dict[str, Any]:
-    """Counts of predicted against actual classes, the most probable class being predicted.
+def guesses(probability: np.ndarray, threshold: float | None = None) -> np.ndarray:
+    """Predicted class codes.
+
+    Args:
+        probability: Shape (n, classes).
+        threshold: Probability from which the second of two classes is predicted; None for the most
+            probable class.
+
+    Returns:
+        Shape (n,).
+    """
+    if threshold is not None and probability.shape[1] == 2:
+        return np.asarray(probability[:, 1] >= threshold, dtype=np.int64)
+    found: np.ndarray = np.argmax(probability, axis=1)
+    return found
+
+
+def confusion(
+    dataset: Dataset, y: np.ndarray, probability: np.ndarray, threshold: float | None = None
+) -> dict[str, Any]:
+    """Counts of predicted against actual classes.
 
     Args:
         dataset: For the class labels.
         y: Class codes, shape (n,).
         probability: Shape (n, classes).
+        threshold: As for `guesses`.
 
     Returns:
         ``labels``, ``counts`` (rows actual, columns predicted), ``merged`` (number of classes
         counted together in the last row and column, 0 for none).
     """
     k = len(dataset.classes)
-    codes, predicted = y.astype(np.int64), np.argmax(probability, axis=1)
+    codes, predicted = y.astype(np.int64), guesses(probability, threshold)
     labels, merged = list(dataset.classes), 0
     if k > MOST_CLASSES:
         kept = np.sort(np.argsort(-np.bincount(codes, minlength=k), kind="stable")[:MOST_CLASSES])
@@ -43,20 +63,23 @@ def confusion(dataset: Dataset, y: np.ndarray, probability: np.ndarray) -> dict[
     return {"labels": labels, "counts": counts.tolist(), "merged": merged}
 
 
-def per_class(dataset: Dataset, y: np.ndarray, probability: np.ndarray) -> list[dict[str, Any]]:
+def per_class(
+    dataset: Dataset, y: np.ndarray, probability: np.ndarray, threshold: float | None = None
+) -> list[dict[str, Any]]:
     """Precision, recall and F1 of each class, with the interval of the recall.
 
     Args:
         dataset: For the class labels.
         y: Class codes, shape (n,).
         probability: Shape (n, classes).
+        threshold: As for `guesses`.
 
     Returns:
         One mapping for each class: ``label``, ``n`` (actual rows), ``predicted`` (rows predicted
         so), ``precision``, ``recall``, ``f1`` (None where undefined), ``low`` and ``high`` of the
         recall (Wilson).
     """
-    guess = np.argmax(probability, axis=1)
+    guess = guesses(probability, threshold)
     found = []
     for code, label in enumerate(dataset.classes):
         actual, said = y == code, guess == code
@@ -189,7 +212,11 @@ def _tenth(prediction: np.ndarray, left: np.ndarray) -> dict[str, Any]:
 
 
 def worst(
-    dataset: Dataset, y: np.ndarray, prediction: np.ndarray, most: int
+    dataset: Dataset,
+    y: np.ndarray,
+    prediction: np.ndarray,
+    most: int,
+    threshold: float | None = None,
 ) -> list[dict[str, Any]]:
     """The rows whose prediction was furthest from the truth, worst first.
 
@@ -198,6 +225,7 @@ def worst(
         y: Class codes or values, shape (n,).
         prediction: Probabilities (n, classes) or values (n,).
         most: Rows at most.
+        threshold: As for `guesses`.
 
     Returns:
         Mappings with ``row`` (position among the rows given), ``actual``, ``predicted`` and
@@ -212,7 +240,7 @@ def worst(
             | {"badness": float(badness[i])}
             for i in order
         ]
-    codes, guess = y.astype(np.int64), np.argmax(prediction, axis=1)
+    codes, guess = y.astype(np.int64), guesses(prediction, threshold)
     chance = prediction[np.arange(len(codes)), codes]
     doubted = np.argsort(chance, kind="stable")
     mistaken = doubted[guess[doubted] != codes[doubted]][:most]
