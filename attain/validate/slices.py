@@ -68,7 +68,7 @@ def find_slices(
 
     Two kinds are looked for. ``worse``: the loss is higher than elsewhere, perhaps only because
     these rows are hard and the model says so. ``surprising``: it is higher than the model's own
-    probabilities lead one to expect, by more than elsewhere; for classes only.
+    probabilities lead one to expect, and by more than elsewhere; for classes only.
 
     Args:
         rows: With their target.
@@ -308,7 +308,10 @@ def _measure(
     if min(m, n - m) < LEAST_ROWS / 2 or not _has_both(inside, _at(half.rare, half.index)):
         return None
     clusters = None if half.groups is None else codes(np.asarray(half.groups)[half.index])
-    gap = _gap(half.views[kind][half.index], inside, clusters, confidence[1])
+    values = half.views[kind][half.index]
+    gap = _gap(values, inside, clusters, confidence[1])
+    # a model that is too modest everywhere is no surprise where it is a little less so
+    odd = kind != "surprising" or _mean(values, inside, clusters, confidence[1]).low > 0
     used = [stated[k] for k in dict.fromkeys(pair)]
     high, expected = half.loss.high, _at(half.loss.expected, half.index)
     return {
@@ -317,7 +320,7 @@ def _measure(
         "conditions": [{"column": c.column, "words": c.words} for c in used],
         "rows": int(whole.sum()),
         "share": float(whole.mean()),
-        "confirmed": bool(gap.low > 0),
+        "confirmed": bool(gap.low > 0 and odd),
         "inside": _said(_mean(loss, inside, clusters, confidence[0]).clip(0.0, high), m),
         "rest": _said(_mean(loss, ~inside, clusters, confidence[0]).clip(0.0, high), n - m),
         "gap": _said(gap, n),

@@ -173,6 +173,17 @@ def test_errors_follow_the_decision_threshold() -> None:
     assert np.array_equal(row_loss("roc_auc", y, p, 0.2).values, row_loss("roc_auc", y, p).values)
 
 
+def test_a_modest_model_holds_no_surprises() -> None:
+    """Where predictions are better than the probabilities say everywhere, nothing is surprising,
+    however unequal the modesty is."""
+    for seed in range(10):
+        rows, data, prediction = study(Task.BINARY, 3_000, seed, 0.0)
+        modest = np.where((rows.X["age"] > 40).to_numpy()[:, None], 0.3, 0.9)
+        shrunk = 0.5 + modest * (prediction - 0.5)
+        found = find_slices(rows, data, shrunk, "accuracy", seed=seed)["slices"]
+        assert not any(s["confirmed"] and s["kind"] == "surprising" for s in found)
+
+
 def test_groups_stay_in_one_half_and_widen_the_interval() -> None:
     """Rows of one group are dependent: copies of rows as groups do not make a gap more certain."""
     rows, data, prediction = study(Task.REGRESSION, 1_000, 0, 1.0)
