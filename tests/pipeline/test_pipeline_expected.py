@@ -92,7 +92,7 @@ def test_everything_shows_it(run: Run) -> None:
 
 
 def test_both_views_show_it_until_it_is_confirmed(run: Run) -> None:
-    """A line when it is known, a word beside the best seen, nothing after fresh folds have spoken."""
+    """A line when it is known, a word beside the best seen, nothing once it is confirmed."""
     board, said = Board(), []
     for record in run(objectives=["roc_auc"]).records:
         before, board = board, advance(board, Notice("record", record=record))
