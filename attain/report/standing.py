@@ -186,6 +186,7 @@ _STEPS = (
     ("Final model trained", "refit"),
     ("Sealed test", "verdict"),
     ("Model explained", "explanation"),
+    ("Reliability measured", "reliability"),
 )
 
 

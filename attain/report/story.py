@@ -161,6 +161,17 @@ def _verdict(payload: Mapping[str, Any]) -> tuple[str, str]:
     return TITLES[verdict.state], "; ".join(each)
 
 
+def _reliability(payload: Mapping[str, Any]) -> tuple[str, str]:
+    slices = (payload.get("slices") or {}).get("slices") or ()
+    weak = len({s["words"] for s in slices if s["confirmed"]})
+    tried = (payload.get("perturbations") or {}).get("entries") or ()
+    brittle = len({e["column"] for e in tried if e["brittle"]})
+    binds = numbers.listed([str(limit["limit"]) for limit in listing(payload.get("limits"))])
+    said = f"{numbers.plural(weak, 'weak slice')} confirmed, {numbers.plural(brittle, 'column')}"
+    said += " brittle" + (f"; what binds: {binds}" if binds else "")
+    return "How far to trust it", f"{said}; took {numbers.seconds(payload.get('seconds'))}."
+
+
 def _reason(title: str) -> Teller:
     return lambda payload: (title, str(payload.get("reason") or title))
 
@@ -182,6 +193,7 @@ _TELLERS: Mapping[str, Teller] = {
     "refit": _refit,
     "intent": _intent,
     "verdict": _verdict,
+    "reliability": _reliability,
     "interrupted": _reason("Interrupted"),
     "resumed": _reason("Resumed"),
     "ended": _reason("End"),

@@ -67,6 +67,15 @@ def test_the_planted_slice_is_a_next_step_and_one_line_in_the_terminal() -> None
     assert sum(line.startswith("Reliability: ") for line in lines) == 1
 
 
+def test_the_decision_log_tells_it_in_one_sentence() -> None:
+    """The log counts weak slices and brittle columns, names what binds, and how long it took."""
+    found = next(d for d in collected()["decisions"] if d["title"] == "How far to trust it")
+    assert re.fullmatch(
+        r"\d+ weak slices? confirmed, \d+ columns? brittle; what binds: noise; took 3\.1.s\.",
+        found["text"],
+    )
+
+
 def test_a_study_without_the_measurement_says_nothing_of_it() -> None:
     """An interrupted study has no such section, no line and no gap in the card."""
     found = evidence.collect(studies.interrupted())
