@@ -60,7 +60,7 @@ def test_groups_are_the_units():
 
 def test_an_undefined_metric_has_no_gap():
     """A fold of one class has no area under its curve."""
-    y, good, bad = folds((2.0, 1.0), 0)
+    _, good, bad = folds((2.0, 1.0), 0)
     assert gap("roc_auc", UP, [np.zeros(ROWS, int)], bad[:1], good[:1]) is None
 
 
