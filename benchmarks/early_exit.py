@@ -1,6 +1,6 @@
 """How much training work early ends save, and what they cost in the final score.
 
-    python benchmarks/early_exit.py [--tasks adult-lightgbm digits-mlp] [--seeds 10] [--quick] [--check]
+    python benchmarks/early_exit.py [--tasks adult-lightgbm digits-mlp] [--seeds 10] [--quick]
 
 First every configuration of a task is fitted on every fold to its end, and the losses after each
 round or epoch, the validation predictions and the test score are kept in `results/early_exit/`;

@@ -1,4 +1,4 @@
-"""Looks before all folds are known: every p-value, and the error of a whole study, by simulation."""
+"""Looks before all folds are known: p-values, and the error of a whole study, by simulation."""
 
 import math
 
