@@ -27,6 +27,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "tpe": "attain.strategy.tpe:Tpe",
         "cmaes": "attain.strategy.cmaes:CmaEs",
         "evolution": "attain.strategy.evolution:Evolution",
+        "portfolio": "attain.strategy.portfolio:Portfolio",
         "halving": "attain.strategy.halving:Halving",
         "hyperband": "attain.strategy.halving:Hyperband",
         "median": "attain.strategy.median:Median",

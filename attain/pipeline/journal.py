@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from attain.pipeline.earlier import Earlier
 
 AUTO = "auto"
-USUAL_TRIALS = 100  # what a strategy is chosen for when nobody says how many there will be
 _STEPS = {"asked": "strategy", "told": "validate", "lost": "train", "added": "validate"}
 
 
@@ -107,7 +107,7 @@ class Journal:
             self.earlier.checked(payload)
 
     def _begin(self, strategy: Any, trials: int | None, from_study: Any) -> None:
-        self.named, self.strategy = choose(strategy, self.space, trials)
+        self.named, self.strategy = choose(strategy, self.space, trials, self.goals)
         name = AUTO if _is_auto(strategy) else self.named[0]
         stated = {**self._statement(), "strategy": name}
         if from_study is not None:
@@ -117,6 +117,17 @@ class Journal:
             self._learn_from(stated["earlier"])
         chosen = {"strategy": self.named[0], "reason": self.named[1]}
         self.write([("optimizer", stated), ("chosen", chosen)])
+
+    def aim(self, target: float) -> None:
+        """Let the strategy know which loss is good enough, if it can make use of that.
+
+        Args:
+            target: Of the only goal, as a loss.
+        """
+        known: Any = self.strategy
+        if is_dataclass(known) and any(f.name == "target" for f in fields(known)):
+            known = replace(known, target=target)  # type: ignore[type-var]
+            self.strategy = known
 
     def _learn_from(self, earlier: Sequence[Mapping[str, Any]]) -> None:
         from attain.pipeline.earlier import Earlier
@@ -156,7 +167,7 @@ class Journal:
 
     def _choose_again(self, trials: int) -> None:
         """What was best for a few trials need not be for many."""
-        named, strategy = choose(AUTO, self.space, trials)
+        named, strategy = choose(AUTO, self.space, trials, self.goals)
         if named[0] != self.named[0]:
             self.write([("chosen", {"strategy": named[0], "reason": named[1]})])
             self.strategy = strategy
@@ -206,13 +217,16 @@ def open_ledger(ledger: Any) -> Ledger | None:
     return found
 
 
-def choose(strategy: Any, space: Space, trials: int | None) -> tuple[tuple[str, str], Strategy]:
+def choose(
+    strategy: Any, space: Space, trials: int | None, goals: Goals
+) -> tuple[tuple[str, str], Strategy]:
     """A strategy, its name and why it was chosen.
 
     Args:
         strategy: ``auto``, a name, an address or an instance.
         space: Where to search.
         trials: How many are expected, if it is known.
+        goals: What is asked for.
 
     Returns:
         Name and reason, and the strategy itself.
@@ -224,7 +238,7 @@ def choose(strategy: Any, space: Space, trials: int | None) -> tuple[tuple[str, 
     if _is_auto(strategy):
         from attain.strategy.auto import choose as choose_for
 
-        named = choose_for(space, USUAL_TRIALS if trials is None else trials)
+        named = choose_for(space, trials, len(goals.goals), len(goals.limits))
         return named, load(named[0])
     return (name_of(strategy), "as stated"), load(strategy)
 

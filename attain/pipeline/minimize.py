@@ -168,6 +168,8 @@ def minimize(
         start=start,
         from_study=from_study,
     )
+    if target is not None:
+        optimizer.journal.aim(wanted.goals[0].sign * target)
     with optimizer:
         ticker = Ticker(sys.stderr if progress else None, wanted, budget.trials)
         search = _Search(function, optimizer, wanted, budget, ticker)

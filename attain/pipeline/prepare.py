@@ -263,7 +263,7 @@ def _selection(spec: StudySpec, dataset: Dataset, split: Split) -> Any:
 def _strategy(spec: StudySpec, space: Space) -> dict[str, str]:
     if spec.strategy != AUTO:
         return {"name": spec.strategy, "reason": "stated in the study file"}
-    name, reason = choose(space, spec.budget.trials or 10_000)
+    name, reason = choose(space, spec.budget.trials)
     return {"name": name, "reason": reason}
 
 

@@ -13,7 +13,6 @@ from attain.strategy._tree import SMALL, Tree, is_finite
 
 MODEL_AFTER = 5  # trials beyond the known-good defaults before a model can tell anything
 _USUAL = 100  # trials, when nobody says how many there will be
-_UNCOUNTED = 10_000  # what a study that is limited by time alone states
 _MODELLED = 300  # trials up to which a process of the best and the latest 150 is worth its time
 _MOSTLY = 0.75  # share of numbers among the parameters
 
@@ -126,6 +125,5 @@ def choose(space: Space, trials: int | None, goals: int = 1, limits: int = 0) ->
     Returns:
         The name, and the reason as a clause that ends no sentence.
     """
-    known = trials is not None and trials != _UNCOUNTED
-    case = Case(space, trials if known and trials is not None else _USUAL, goals, limits)
+    case = Case(space, _USUAL if trials is None else trials, goals, limits)
     return next((name, why) for name, rule in _RULES if (why := rule(case)) is not None)

@@ -22,6 +22,7 @@ from attain.pipeline.function_jobs import check_importable
 from attain.pipeline.goals import read_goals
 from attain.pipeline.minimize import Ended, MinimizeResult
 from attain.pipeline.ticker import Ticker
+from attain.strategy.bayes import Bayes
 
 
 def minimize(function: Any, space: Any, **settings: Any) -> MinimizeResult:
@@ -337,3 +338,18 @@ def test_on_a_terminal_one_line_changes() -> None:
     assert stream.getvalue().count("trial ") == 1
     assert "[0 s] trial 2 of 9: best loss 2 (t00002)" in stream.getvalue()
     assert stream.getvalue().endswith("\r[0 s] the end\n")
+
+
+@pytest.mark.parametrize(("goal", "wanted"), [("minimize loss", 0.5), ("maximize loss", -0.5)])
+def test_the_strategy_is_told_what_is_good_enough(goal, wanted, monkeypatch) -> None:
+    """A target reaches a strategy that can aim at one, as a loss; others go without."""
+    seen = []
+    original = Bayes.propose
+    monkeypatch.setattr(
+        Bayes, "propose", lambda self, *args: seen.append(self.target) or original(self, *args)
+    )
+    space = {"x": (0.0, 1.0)}
+    for strategy in ("bayes", "random"):
+        settings = {"goals": [goal], "trials": 3, "target": 0.5, "strategy": strategy}
+        minimize(lambda c: 2.0 if goal.startswith("min") else 0.0, space, **settings)
+    assert set(seen) == {wanted}

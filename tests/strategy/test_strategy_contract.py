@@ -14,12 +14,15 @@ from attain.core import registry
 from attain.core.types import Proposal, Signal
 from attain.testing.strategy_suite import SIZES, SPACES, check_strategy
 
-_NAMES = ("bayes", "cmaes", "evolution", "grid", "lhs", "random", "sobol", "tpe")
+_NAMES = (
+    *("bayes", "cmaes", "evolution", "grid", "halving", "hyperband", "lhs", "median"),
+    *("portfolio", "random", "sobol", "tpe"),
+)
 
 
 @pytest.mark.parametrize("name", _NAMES)
 def test_built_in_strategies_keep_the_contract(name):
-    """Each of the eight passes every check of the suite; only grid has no defaults."""
+    """Each of the twelve passes every check of the suite; only grid has no defaults."""
     check_strategy(registry.find("strategy", name), defaults_first=name != "grid")
 
 
