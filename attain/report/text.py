@@ -55,10 +55,10 @@ def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[s
     if choice:
         by = f" ({choice['learner']})" if choice["learner"] else ""
         yield from _wrapped(f"Final model: {choice['trial']}{by}.")
-    if racing := evidence["search"].get("racing"):
-        yield from _wrapped(f"Of the search, {racing['text']}.")
         if choice["threshold"]:
             yield from _wrapped(f"Threshold: {choice['threshold']['reason']}.")
+    if racing := evidence["search"].get("racing"):
+        yield from _wrapped(f"Of the search, {racing['text']}.")
     yield from _doubts(evidence)
 
 

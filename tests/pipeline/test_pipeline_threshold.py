@@ -59,6 +59,9 @@ def test_the_threshold_is_certified_and_changes_predictions(run: Run) -> None:
     assert chosen["certified"]
     assert chosen["promises"] == ["specificity >= 0.85"]
     assert "certified for specificity >= 0.85 with 0.95 confidence" in chosen["reason"]
+    assert "Threshold: positive from a probability of" in result.summary
+    assert "**Decision threshold:** Positive from" in result.card.read_text(encoding="utf-8")
+    assert "<b>Decision threshold</b>: Positive from" in result.report.read_text(encoding="utf-8")
     model = saved.load(result.folder)
     assert model.threshold == chosen["value"] != 0.5
     about = json.loads((result.folder / "model" / "model.json").read_text(encoding="utf-8"))
