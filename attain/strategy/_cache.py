@@ -46,6 +46,8 @@ class Encoded:
         states: A `State` each, shape (n,).
         losses: Shape (n,), NaN where the state is not DONE.
         errors: Standard errors of the losses, shape (n,), 0 where unknown.
+        seconds: How long each trial took, shape (n,), 0 where unknown.
+        more: Whether a trial tells of several goals or of limits, shape (n,).
     """
 
     cube: Cube
@@ -56,6 +58,8 @@ class Encoded:
     states: np.ndarray
     losses: np.ndarray
     errors: np.ndarray
+    seconds: np.ndarray
+    more: np.ndarray
 
     def at(self, state: State) -> np.ndarray:
         """Positions of the trials in a state that say something about the space."""
@@ -104,7 +108,8 @@ def _same(a: Space, b: Space) -> bool:
 def _empty(space: Space) -> Encoded:
     cube, none = Cube(space), np.empty(0)
     rows, states = np.empty((0, len(cube))), np.empty(0, dtype=np.int8)
-    return Encoded(cube, (), rows, none.astype(bool), (), states, none, none)
+    no = none.astype(bool)
+    return Encoded(cube, (), rows, no, (), states, none, none, none, no)
 
 
 def _brought_up_to_date(old: Encoded, history: tuple[Observed, ...]) -> Encoded:
@@ -117,16 +122,17 @@ def _brought_up_to_date(old: Encoded, history: tuple[Observed, ...]) -> Encoded:
         return old
     rows, known = _grown(old.rows, len(history)), _grown(old.known, len(history))
     keys = [*old.keys[:shared], *[None] * len(added)]
-    states, losses = _grown(old.states, len(history)), _grown(old.losses, len(history))
-    errors = _grown(old.errors, len(history))
     for i in (*moved, *added):
         row = old.cube.encode(history[i].config)
         known[i] = row is not None
         rows[i] = np.nan if row is None else row
         keys[i] = old.cube.key(history[i].config)
+    facts = [old.states, old.losses, old.errors, old.seconds, old.more]
+    columns = [_grown(column, len(history)) for column in facts]
     for i in (*changed, *added):
-        states[i], losses[i], errors[i] = _facts(history[i])
-    return Encoded(old.cube, history, rows, known, tuple(keys), states, losses, errors)
+        for column, fact in zip(columns, _facts(history[i]), strict=True):
+            column[i] = fact
+    return Encoded(old.cube, history, rows, known, tuple(keys), *columns)
 
 
 def _grown(old: np.ndarray, n: int) -> np.ndarray:
@@ -137,12 +143,13 @@ def _grown(old: np.ndarray, n: int) -> np.ndarray:
     return new
 
 
-def _facts(trial: Observed) -> tuple[State, float, float]:
+def _facts(trial: Observed) -> tuple[State, float, float, float, bool]:
     error = trial.noise if trial.noise is not None and np.isfinite(trial.noise) else 0.0
+    rest = float(trial.seconds), bool(trial.goals or trial.excess)
     if trial.loss is not None and abs(trial.loss) < HUGE:  # not NaN either
-        return State.DONE, float(trial.loss), float(error)
+        return State.DONE, float(trial.loss), float(error), *rest
     if trial.status == "running":
-        return State.RUNNING, np.nan, 0.0
+        return State.RUNNING, np.nan, 0.0, *rest
     if trial.status in _FAILED or trial.loss is not None:
-        return State.FAILED, np.nan, 0.0
-    return State.SILENT, np.nan, 0.0
+        return State.FAILED, np.nan, 0.0, *rest
+    return State.SILENT, np.nan, 0.0, *rest

@@ -87,10 +87,13 @@ def read(told: Encoded, most: int) -> Evidence:
         goals are not as many as those of the latest trial, or not finite.
     """
     done = told.at(State.DONE)
-    trials = [told.history[i] for i in done]
+    trials = [told.history[i] for i in done] if told.more[done].any() else []
     goals = _table(trials, lambda o: o.goals, HUGE)
     if goals.shape[1] == 1:
         goals = goals[:, :0]
+    excess = _table(trials, lambda o: o.excess, HUGE)
+    if not trials:
+        goals = excess = np.empty((len(done), 0))
     fine = (np.abs(goals) < HUGE).all(axis=1)  # all where there are no goals; NaN is not
     done, goals = done[fine], goals[fine]
     return Evidence(
@@ -100,8 +103,8 @@ def read(told: Encoded, most: int) -> Evidence:
         told.rows[told.at(State.FAILED)[-most:]],
         told.rows[told.at(State.RUNNING)],
         goals,
-        _table(trials, lambda o: o.excess, HUGE)[fine],
-        np.array([o.seconds for o in trials])[fine],
+        excess[fine],
+        told.seconds[done],
     )
 
 

@@ -49,12 +49,15 @@ def defaults(space: Space) -> tuple[Proposal, ...]:
     )
 
 
-def pending_defaults(cube: Cube, history: Sequence[Observed]) -> tuple[Proposal, ...]:
+def pending_defaults(
+    cube: Cube, history: Sequence[Observed], keys: Iterable[Key | None] | None = None
+) -> tuple[Proposal, ...]:
     """Those known-good starts that have not been asked for.
 
     Args:
         cube: The space.
         history: All trials so far.
+        keys: Their keys, where they are known already.
 
     Returns:
         Proposals, in order.
@@ -62,7 +65,7 @@ def pending_defaults(cube: Cube, history: Sequence[Observed]) -> tuple[Proposal,
     configs = [observed.config for observed in history]
     waiting = [p for p in defaults(cube.space) if p.config not in configs]
     if waiting and configs:  # perhaps asked for under an earlier version of the space
-        seen = cube.keys(configs)
+        seen = cube.keys(configs) if keys is None else set(keys)
         waiting = [p for p in waiting if cube.key(p.config) not in seen]
     return tuple(waiting)
 

@@ -84,7 +84,7 @@ def opening(past: Encoded, n: int, seed: int, starts: int, blind: bool) -> Openi
     cube, history = past.cube, past.history
     keys = {key for key in past.keys if key is not None} if cube.repeats else set()
     begun = Opening(past, n, seed, Fresh(cube, keys))
-    waiting = pending_defaults(cube, history)
+    waiting = pending_defaults(cube, history, past.keys)
     begun.found += [p for p in waiting if begun.fresh.accept(dict(p.config))][:n]
     spread = len(defaults(cube.space)) + starts - begun.asked
     wanted = n - len(begun.found) if blind else min(max(spread, 0), n - len(begun.found))

@@ -64,6 +64,8 @@ def finished(past: Encoded, *, by_loss: bool = False) -> Standing:
         finite, is left out.
     """
     places = past.at(State.DONE)
+    if not past.more[places].any():
+        return Standing(places, past.losses[places][:, None], np.zeros(len(places)))
     chosen = [past.history[i] for i in places]
     width = next((len(o.goals) for o in reversed(chosen) if o.goals), 0)
     if width > 1 and not by_loss:

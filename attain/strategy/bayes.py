@@ -70,7 +70,8 @@ class Bayes(Unjudging):
         told = encoded(space, history)
         cube = told.cube
         fresh = Fresh(cube, {k for k in told.keys if k is not None} if cube.repeats else set())
-        found = [p for p in pending_defaults(cube, history) if fresh.accept(dict(p.config))][:n]
+        waiting = pending_defaults(cube, history, told.keys)
+        found = [p for p in waiting if fresh.accept(dict(p.config))][:n]
         evidence = read(told, self.most)
         blind = len(evidence.losses) < 2
         spread = len(defaults(space)) + self.spread_starts - len(history) - len(found)
