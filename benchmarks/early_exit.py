@@ -6,8 +6,11 @@ First every configuration of a task is fitted on every fold to its end, and the 
 round or epoch, the validation predictions and the test score are kept in `results/early_exit/`;
 the same command goes on where it was stopped. Then each method is replayed on these fits: it sees
 what it would have seen, decides, and pays for what it would have trained. A seed is another draw of
-configurations in another order. Optuna's pruners run as they are, where `benchmarks/.venvs/optuna`
-exists. The last line is JSON.
+configurations in another order. `lost` is how much worse the chosen configuration tests than that
+of the whole search; `share_lost` is the same over the distance from the median test score to the
+best. Optuna's pruners run as they are, where `benchmarks/.venvs/optuna` exists. `--check` exits with
+1 unless a method of attain saves 70 % of the steps at a score that cannot be told from the whole
+search's. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -265,7 +268,9 @@ def by_optuna(pruner: str) -> Stop:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
-        pruner=getattr(optuna.pruners, pruner)(), sampler=optuna.samplers.RandomSampler(seed=0)
+        study_name="early exit",  # Optuna draws the bracket of a trial from this name
+        pruner=getattr(optuna.pruners, pruner)(),
+        sampler=optuna.samplers.RandomSampler(seed=0),
     )
 
     def judge(trial: int, curve: Sequence[float]) -> int:
@@ -310,6 +315,8 @@ def replayed(name: str, fits: list[Fitted], seeds: int, methods: Sequence[str]) 
     """Each method on each seed, beside the whole search on the same draw."""
     found: dict[str, list[dict[str, float]]] = {m: [] for m in methods}
     worse = 1.0 if CASES[name].direction is Direction.MINIMIZE else -1.0
+    tests = np.array([worse * f.test for f in fits])
+    unit = float(np.median(tests) - tests.min())
     for seed in range(seeds):
         rng = np.random.default_rng(derive(seed, "early exit", name))
         drawn = rng.permutation(np.arange(1, len(fits)))[: DRAWN - 1]
@@ -318,7 +325,8 @@ def replayed(name: str, fits: list[Fitted], seeds: int, methods: Sequence[str]) 
         for method in methods:
             racing, judge = METHODS[method]
             ran = Replay(name, own, racing, judge() if judge else None).run()
-            found[method].append({**ran, "lost": worse * (ran["test"] - whole["test"])})
+            lost = worse * (ran["test"] - whole["test"])
+            found[method].append({**ran, "lost": lost, "share": lost / unit})
     return found
 
 
@@ -331,7 +339,7 @@ def summary(results: Mapping[str, Mapping[str, list[dict[str, float]]]]) -> dict
             "all": {
                 "folds_saved": interval([[1 - r["folds"] for r in f[m]] for f in results.values()]),
                 "steps_saved": interval([[1 - r["steps"] for r in f[m]] for f in results.values()]),
-                "lost": interval([[r["lost"] for r in f[m]] for f in results.values()]),
+                "share_lost": interval([[r["share"] for r in f[m]] for f in results.values()]),
                 "dropped_first": interval(
                     [[1 - r["first"] for r in f[m]] for f in results.values()]
                 ),
@@ -346,6 +354,7 @@ def means(rows: list[dict[str, float]]) -> dict[str, float]:
         "folds_saved": round(1 - float(np.mean([r["folds"] for r in rows])), 3),
         "steps_saved": round(1 - float(np.mean([r["steps"] for r in rows])), 3),
         "lost": round(float(np.mean([r["lost"] for r in rows])), 5),
+        "share_lost": round(float(np.mean([r["share"] for r in rows])), 3),
         "dropped_first": round(1 - float(np.mean([r["first"] for r in rows])), 3),
     }
 
@@ -381,7 +390,7 @@ def main() -> int:
     found = summary(results)
     print(json.dumps({"benchmark": "early_exit", "tasks": names, "methods": found}))
     ours = [found[m]["all"] for m in methods if not m.startswith("optuna")]
-    reached = any(a["steps_saved"][0] >= SAVED and a["lost"][1] <= 0 for a in ours)
+    reached = any(a["steps_saved"][0] >= SAVED and a["share_lost"][1] <= 0 for a in ours)
     return 1 if asked.check and not reached else 0
 
 

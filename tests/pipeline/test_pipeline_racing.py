@@ -49,10 +49,10 @@ def uneven(run: Run) -> Result:
 
 
 def test_clear_losers_are_denied_their_folds(uneven: Result) -> None:
-    """At least a third of all folds is saved; who is raced out says so with its evidence."""
+    """With a hundred rows in a fold a fifth is saved; who is raced out says so, with evidence."""
     lost = {k: s for k, s in scored(uneven).items() if s.status is Status.RACED}
     assert len(lost) >= 5
-    assert sum(fits(uneven).values()) <= 2 / 3 * len(fits(uneven)) * 5
+    assert sum(fits(uneven).values()) <= 0.8 * len(fits(uneven)) * 5
     for trial, end in lost.items():
         assert end.race is not None
         assert end.race.dropped
