@@ -8,9 +8,9 @@ the same command goes on where it was stopped. Then each method is replayed on t
 what it would have seen, decides, and pays for what it would have trained. A seed is another draw of
 configurations in another order. `lost` is how much worse the chosen configuration tests than that
 of the whole search; `share_lost` is the same over the distance from the median test score to the
-best. Optuna's pruners run as they are, where `benchmarks/.venvs/optuna` exists. `--check` exits with
-1 unless a method of attain saves 70 % of the steps at a score that cannot be told from the whole
-search's. The last line is JSON.
+best. Optuna's pruners run as they are, where `benchmarks/.venvs/optuna` exists. `--check` exits
+with 1 unless a method of attain saves 70 % of the steps at a score that cannot be told from the
+whole search's. The last line is JSON.
 """
 
 from __future__ import annotations
