@@ -13,6 +13,7 @@ may stand for mappings, too. A parameter called ``forbidden``, ``constraints``, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -86,13 +87,26 @@ def plain_space(space: Space) -> dict[str, Any]:
     return {**parameters, **stated}
 
 
+_PLAIN_WORDS = re.compile(r"[A-Za-z_][\w.]*( [\w.]+)*")
+
+
 def space_yaml(space: Space) -> str:
     """A space as YAML text that `read_space` reads back."""
     import io
 
     from ruamel.yaml import YAML
+    from ruamel.yaml.representer import SafeRepresenter
 
+    class Representer(SafeRepresenter):
+        """Quotes all but plain words: the writer leaves some text bare that the reader refuses."""
+
+    def text(representer: SafeRepresenter, word: str) -> Any:
+        style = None if _PLAIN_WORDS.fullmatch(word) else '"'
+        return representer.represent_scalar("tag:yaml.org,2002:str", word, style=style)
+
+    Representer.add_representer(str, text)
     yaml = YAML(typ="safe", pure=True)
+    yaml.Representer = Representer
     yaml.default_flow_style = None
     yaml.allow_unicode = True
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # typed as None

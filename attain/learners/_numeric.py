@@ -126,12 +126,18 @@ def _inverse(spread: np.ndarray) -> np.ndarray:
     return np.where(usable, 1 / np.where(usable, spread, 1), 0.0)
 
 
+_LARGEST = 1e150  # its square is still a number
+
+
 def _keep(fitted: Numeric, x: np.ndarray) -> np.ndarray:
     return x
 
 
 def _linear(fitted: Numeric, x: np.ndarray) -> np.ndarray:
-    scaled: np.ndarray = (x - fitted.center) * fitted.scale
+    most = np.finfo(np.float64).max
+    with np.errstate(over="ignore"):
+        distance = np.clip(x - fitted.center, -most, most)
+        scaled: np.ndarray = np.clip(distance * fitted.scale, -_LARGEST, _LARGEST)
     return scaled
 
 

@@ -295,3 +295,10 @@ def test_clauses_come_and_go():
     with pytest.raises(SpaceError, match="the constraint 'depth \\* rate <= 8' must name"):
         new.extended(removed=["depth"])
     assert new.extended(removed=["depth"], constraints=()).clauses == ()
+
+
+@pytest.mark.parametrize("name", ["?`G.3*", "- x", "é: b", "null", "1e3", " a", "%b", "@c", "a #b"])
+def test_names_that_yaml_would_misread_are_quoted(name):
+    """Text that means something else to a YAML reader is read back as it was."""
+    space = Space((Categorical(name=name, choices=(name, "other"), unit=name),))
+    assert read_space(space_yaml(space)) == space

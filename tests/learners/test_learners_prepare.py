@@ -110,6 +110,13 @@ def test_any_numbers_become_finite_ones(raw, kind):
     assert np.isfinite(fit_numeric(kind, raw).transform(raw)).all()
 
 
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_spread_next_to_nothing_does_not_overflow(kind):
+    """Values of ordinary size beside a quartile of 1e-306 stay finite, without a warning."""
+    raw = np.array([[115.0], [2.6e-306], [0.0], [0.0], [0.0], [1.0]])
+    assert np.isfinite(fit_numeric(kind, raw).transform(raw)).all()
+
+
 def test_infinities_become_gaps_and_giants_are_clipped():
     """Single precision and squares stay finite."""
     X = pd.DataFrame({"a": [np.inf, 1e300, -1e300, 5.0]})
