@@ -1,13 +1,19 @@
-"""A model without a study, for tests of all that can be done with a saved one."""
+"""What all tests share: how examples are drawn, and a model without a study.
+
+With CI set, the same examples are drawn every time, so that a commit passes or fails for what it
+changed; elsewhere every run looks at new ones, and what it finds becomes a test of its own.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from attain.core.protocols import FitData
 from attain.core.registry import find
@@ -15,6 +21,10 @@ from attain.core.types import Signal, Task
 from attain.learners._table import complete
 from attain.pipeline import saved
 from attain.testing.learner_suite import synthetic
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
