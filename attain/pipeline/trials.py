@@ -65,6 +65,7 @@ class Trials:
         self._queue: deque[tuple[str, int]] = deque()
         self._running: dict[str, tuple[str, int]] = {}
         self._lost: dict[tuple[str, int], int] = {}
+        self._seen: dict[str, tuple[Scored | None, Observed]] = {}
         self._replay()
 
     def _replay(self) -> None:
@@ -99,11 +100,14 @@ class Trials:
 
         A baseline that is a point of the space counts; confirmations do not.
         """
-        return tuple(
-            observe(trial, self.scored.get(trial.id))
-            for trial in self.trials.values()
-            if self._searches(trial)
-        )
+        return tuple(self._observed(t) for t in self.trials.values() if self._searches(t))
+
+    def _observed(self, trial: Trial) -> Observed:
+        """The same object until more is known: strategies recognise what they have seen."""
+        scored = self.scored.get(trial.id)
+        if trial.id not in self._seen or self._seen[trial.id][0] is not scored:
+            self._seen[trial.id] = scored, observe(trial, scored)
+        return self._seen[trial.id][1]
 
     def baseline(self) -> Mapping[str, Score]:
         """Scores of the simplest baseline by metric, empty until it is scored."""
