@@ -63,7 +63,7 @@ def expected(
         few = stack.predictions[:MOST_OTHERS], stack.thresholds[:MOST_OTHERS]
         stack = replace(stack, predictions=few[0], thresholds=few[1])
     groups = None if groups is None else codes(np.asarray(groups))
-    n = len(stack.y)
+    whole, n = stack, len(stack.y)
     if kind != "summed" and n > MOST_RANKED_ROWS:
         stack, groups = _sampled(stack, groups, seed)
     count, rows = len(stack.predictions), len(stack.y)
@@ -81,7 +81,10 @@ def expected(
     method = f"BBC-CV of {count} configurations, {resamples} resamples"
     if rows < n:
         shrink = math.sqrt(rows / n)
-        found = {name: _scaled(one, shrink) for name, one in found.items()}
+        found = {
+            name: _levelled(name, _scaled(one, shrink), whole, shrink)
+            for name, one in found.items()
+        }
         method += f" of {rows:,} rows, limits scaled to {n:,}"
     return Expected(found, method)
 
@@ -118,6 +121,21 @@ def _sampled(stack: Stack, groups: np.ndarray | None, seed: int) -> tuple[Stack,
         thresholds=stack.thresholds,
     )
     return part, None if groups is None else groups[rows]
+
+
+def _levelled(metric: str, one: Corrected, whole: Stack, shrink: float) -> Corrected:
+    """On the level of all rows: a sample tells how much is luck, not how hard the rows are.
+
+    Luck, like every error, falls with the root of the number of rows.
+    """
+    best, everyone = np.array([0]), np.ones((len(whole.y), 1), np.float32)
+    naive = float(values(metric, whole)(best, everyone)[0, 0])
+    move = naive - shrink * (one.naive - one.estimate) - one.estimate
+    if not math.isfinite(move):
+        return one
+    return one._replace(
+        estimate=one.estimate + move, low=one.low + move, high=one.high + move, naive=naive
+    )
 
 
 def _scaled(one: Corrected, shrink: float) -> Corrected:

@@ -131,6 +131,23 @@ def test_many_rows_of_a_ranking_are_sampled(monkeypatch: pytest.MonkeyPatch) -> 
     assert (wide.high - wide.low) / (narrow.high - narrow.low) == pytest.approx(1, abs=0.3)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_sample_of_easy_rows_does_not_lift_the_score(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is expected after selection stays at or below the best, however the sample falls."""
+    one = searched(seed, 4_000, 8)
+    everyone = np.ones((4_000, 1), np.float32)
+    order = np.argsort(-values("roc_auc", one)(np.arange(8), everyone)[:, 0])
+    one = Stack(one.y, one.row, one.folds, [one.predictions[i] for i in order])
+    whole = expected(["roc_auc"], one, lambda v: -v["roc_auc"]).scores["roc_auc"]
+    monkeypatch.setattr(module, "MOST_RANKED_ROWS", 400)
+    part = expected(["roc_auc"], one, lambda v: -v["roc_auc"], seed=seed).scores["roc_auc"]
+    assert part.naive == pytest.approx(whole.naive, abs=1e-6)
+    assert part.low <= part.estimate <= part.naive
+    assert part.estimate == pytest.approx(whole.estimate, abs=0.006)
+
+
 def test_samples_keep_groups_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sample of the rows holds a group as a whole or not at all, and every fold's place."""
     monkeypatch.setattr(module, "MOST_RANKED_ROWS", 100)
