@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from attain.core.errors import DataError, SpecError
+from attain.sealed import latency
 from attain.sealed.latency import FEWEST, MOST, PATIENCE, WARM_UP, measure
 
 FRAME = pd.DataFrame({"x": np.arange(500)})
@@ -52,14 +53,31 @@ def test_milliseconds_are_milliseconds():
     assert np.median(taken) < 20
 
 
-def test_number_of_calls_is_bounded():
+class Clock:
+    """Time that passes only while a model predicts."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(latency.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(latency.time, "perf_counter_ns", lambda: round(self.now * 1e9))
+
+    def model(self, seconds):
+        """One that takes so long for a prediction."""
+
+        def predict(part):
+            self.now += seconds
+
+        return predict
+
+
+def test_number_of_calls_is_bounded(monkeypatch):
     """Fast models stop at the limit, slow ones still get thirty calls, very slow ones give up."""
-    assert FEWEST <= len(measure(lambda part: None, FRAME, seconds=5.0)) <= MOST
-    assert len(measure(lambda part: time.sleep(0.004), FRAME, seconds=0.03)) == FEWEST
-    began = time.perf_counter()
-    taken = measure(lambda part: time.sleep(0.05), FRAME, seconds=0.02)
-    assert 3 <= len(taken) < FEWEST
-    assert time.perf_counter() - began < 0.02 * PATIENCE + 1.0
+    clock = Clock(monkeypatch)
+    assert len(measure(clock.model(1e-6), FRAME, seconds=5.0)) == MOST
+    assert len(measure(clock.model(0.004), FRAME, seconds=0.03)) == FEWEST
+    began = clock.now
+    assert 3 <= len(measure(clock.model(0.05), FRAME, seconds=0.02)) < FEWEST
+    assert clock.now - began < 0.02 * PATIENCE + 1.0
 
 
 def test_garbage_collection_is_put_back():
