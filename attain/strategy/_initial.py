@@ -83,9 +83,9 @@ class Fresh:
     seen: set[Key]
 
     @classmethod
-    def after(cls, cube: Cube, history: Sequence[Observed]) -> Fresh:
+    def after(cls, cube: Cube, keys: Iterable[Key | None]) -> Fresh:
         """Knows the trials of a history, running ones too; none where draws never repeat."""
-        return cls(cube, cube.keys(o.config for o in history) if cube.repeats else set())
+        return cls(cube, {k for k in keys if k is not None} if cube.repeats else set())
 
     def accept(self, config: dict[str, Scalar]) -> bool:
         """Whether a configuration is new and keeps all clauses; it is not new the next time."""

@@ -1,15 +1,23 @@
-"""How searches that learn begin, and what they fall back on when all they want was asked for."""
+"""How searches begin, and what they fall back on when all they want was asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from attain.core.types import Proposal
-from attain.strategy._cache import Encoded
+from attain.core.space import Space
+from attain.core.types import Observed, Proposal
+from attain.strategy._base import Unjudging
+from attain.strategy._cache import Encoded, encoded
+from attain.strategy._encode import Cube
 from attain.strategy._initial import Fresh, defaults, pending_defaults, sobol_draws
+from attain.strategy._threads import single_threaded
+
+Lesson = TypeVar("Lesson")
 
 
 @dataclass
@@ -30,6 +38,14 @@ class Opening:
     fresh: Fresh
     found: list[Proposal] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, past: Encoded, n: int, seed: int) -> Opening:
+        """Begin with the known-good defaults that have not been asked for."""
+        fresh = Fresh.after(past.cube, past.keys)
+        waiting = pending_defaults(past.cube, past.history, past.keys)
+        found = [p for p in waiting if fresh.accept(dict(p.config))][:n]
+        return cls(past, n, seed, fresh, found)
+
     @property
     def asked(self) -> int:
         """How many trials there will have been before the next one."""
@@ -39,6 +55,17 @@ class Opening:
     def open(self) -> bool:
         """Whether more are wanted."""
         return len(self.found) < self.n
+
+    def draw(self, draws: Iterable[Proposal], most: int) -> None:
+        """Take new proposals of a stream.
+
+        Args:
+            draws: A stream of proposals.
+            most: How many at most; never more than are wanted.
+        """
+        count = min(most, self.n - len(self.found))
+        if count > 0:
+            self.found += self.fresh.take(draws, count, self.seed)
 
     def rows(self) -> np.ndarray:
         """Points of the proposals found so far, shape (m, d)."""
@@ -56,39 +83,79 @@ class Opening:
         Returns:
             False when the space is exhausted.
         """
-        cube = self.past.cube
+        cube, before = self.past.cube, len(self.found)
         for row in rows:
             config = cube.decode(row)
             if self.fresh.accept(config):
                 self.found.append(Proposal(config, reason))
                 return True
-        draws = sobol_draws(cube, self.asked, self.seed)
-        spare = self.fresh.take(draws, 1, self.seed)
-        self.found += spare
-        return bool(spare)
+        self.draw(sobol_draws(cube, self.asked, self.seed), 1)
+        return len(self.found) > before
 
 
-def opening(past: Encoded, n: int, seed: int, starts: int, blind: bool) -> Opening:
-    """Known-good defaults, then evenly spread points.
+class Drawing(Unjudging, ABC):
+    """A search that learns nothing: known-good defaults, then a stream of points."""
 
-    Args:
-        past: The history.
-        n: How many proposals are wanted.
-        seed: Of the study.
-        starts: Evenly spread points after the defaults.
-        blind: Whether the history teaches nothing yet, so that all n must be found here.
+    def propose(
+        self, space: Space, history: Sequence[Observed], n: int, seed: int
+    ) -> tuple[Proposal, ...]:
+        """Up to n configurations; trial k of a study is the same however they are asked for.
 
-    Returns:
-        What was found; fewer than n when it is time to learn.
-    """
-    cube, history = past.cube, past.history
-    keys = {key for key in past.keys if key is not None} if cube.repeats else set()
-    begun = Opening(past, n, seed, Fresh(cube, keys))
-    waiting = pending_defaults(cube, history, past.keys)
-    begun.found += [p for p in waiting if begun.fresh.accept(dict(p.config))][:n]
-    spread = len(defaults(cube.space)) + starts - begun.asked
-    wanted = n - len(begun.found) if blind else min(max(spread, 0), n - len(begun.found))
-    if wanted > 0:
-        draws = sobol_draws(cube, begun.asked, seed)
-        begun.found += begun.fresh.take(draws, wanted, seed)
-    return begun
+        Args:
+            space: Where to draw.
+            history: All trials so far, running and failed ones too.
+            n: How many are wanted.
+            seed: Of the study.
+
+        Returns:
+            New configurations; fewer than n when a discrete space is exhausted.
+        """
+        begun = Opening.of(encoded(space, history), n, seed)
+        begun.draw(self._stream(begun.past.cube, begun.asked, seed), n)
+        return tuple(begun.found)
+
+    @abstractmethod
+    def _stream(self, cube: Cube, asked: int, seed: int) -> Iterator[Proposal]:
+        """Proposals from a place on, the known-good defaults counted."""
+
+
+class Learning(Unjudging, ABC, Generic[Lesson]):
+    """A search that learns: known-good defaults, evenly spread points, then what it learnt."""
+
+    def propose(
+        self, space: Space, history: Sequence[Observed], n: int, seed: int
+    ) -> tuple[Proposal, ...]:
+        """Up to n configurations.
+
+        Args:
+            space: Where to search.
+            history: All trials so far, running and failed ones too, also those of earlier
+                versions of the space.
+            n: How many are wanted.
+            seed: Of all random choices.
+
+        Returns:
+            New configurations; fewer than n when a discrete space is exhausted.
+        """
+        past = encoded(space, history)
+        begun, lesson = Opening.of(past, n, seed), self._lesson(past)
+        most = n
+        if lesson is not None:
+            most = len(defaults(space)) + self._starts(lesson) - begun.asked
+        begun.draw(sobol_draws(past.cube, begun.asked, seed), most)
+        if begun.open and lesson is not None:
+            with single_threaded():
+                self._go_on(begun, lesson)
+        return tuple(begun.found)
+
+    @abstractmethod
+    def _lesson(self, past: Encoded) -> Lesson | None:
+        """What a history teaches; None while that is nothing."""
+
+    @abstractmethod
+    def _starts(self, lesson: Lesson) -> int:
+        """How many evenly spread points follow the known-good defaults."""
+
+    @abstractmethod
+    def _go_on(self, begun: Opening, lesson: Lesson) -> None:
+        """Find the rest of the proposals; fewer when the space is exhausted."""

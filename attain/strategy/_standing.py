@@ -28,6 +28,11 @@ class Standing:
     goals: np.ndarray
     excess: np.ndarray
 
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one goal."""
+        return self.goals.shape[1] > 1
+
     def best_first(self, most: int) -> np.ndarray:
         """Which trials come first: those within the limits, then the least excess.
 

@@ -10,22 +10,19 @@ anew for every proposal (Knowles 2006, ParEGO).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from attain.core.seeds import derive
-from attain.core.space import Config, Space
-from attain.core.types import Observed, Proposal
-from attain.strategy._base import Unjudging
-from attain.strategy._cache import encoded
+from attain.core.types import Proposal
+from attain.strategy._cache import Encoded
 from attain.strategy._encode import Cube
 from attain.strategy._evidence import Evidence, read
-from attain.strategy._initial import Fresh, defaults, pending_defaults, sobol_draws
+from attain.strategy._initial import Fresh
+from attain.strategy._opening import Learning, Opening
 from attain.strategy._optimise import Effort, maximise
 from attain.strategy._surrogate import Surrogate, Wish
-from attain.strategy._threads import single_threaded
 from attain.strategy._tree import Tree, is_finite
 
 _ANCHORS = 10
@@ -34,7 +31,7 @@ _LISTED = 1024  # a finite space up to this size is scored completely
 
 
 @dataclass(frozen=True)
-class Bayes(Unjudging):
+class Bayes(Learning[Evidence]):
     """Search by a Gaussian process and expected improvement.
 
     Attributes:
@@ -52,48 +49,24 @@ class Bayes(Unjudging):
     per_second: bool = False
     effort: Effort = field(default_factory=Effort)
 
-    def propose(
-        self, space: Space, history: Sequence[Observed], n: int, seed: int
-    ) -> tuple[Proposal, ...]:
-        """Up to n configurations.
+    def _lesson(self, past: Encoded) -> Evidence | None:
+        evidence = read(past, self.most)
+        return evidence if len(evidence.losses) >= 2 else None
 
-        Args:
-            space: Where to search.
-            history: All trials so far, running and failed ones too, also those of earlier
-                versions of the space.
-            n: How many are wanted.
-            seed: Of all random choices.
+    def _starts(self, lesson: Evidence) -> int:
+        return self.spread_starts
 
-        Returns:
-            New configurations; fewer than n when a discrete space is exhausted.
-        """
-        told = encoded(space, history)
-        cube = told.cube
-        fresh = Fresh(cube, {k for k in told.keys if k is not None} if cube.repeats else set())
-        waiting = pending_defaults(cube, history, told.keys)
-        found = [p for p in waiting if fresh.accept(dict(p.config))][:n]
-        evidence = read(told, self.most)
-        blind = len(evidence.losses) < 2
-        spread = len(defaults(space)) + self.spread_starts - len(history) - len(found)
-        wanted = n - len(found) if blind else min(max(spread, 0), n - len(found))
-        if wanted > 0:
-            draws = sobol_draws(cube, len(history) + len(found), seed)
-            found += fresh.take(draws, wanted, seed)
-        if blind or len(found) == n:
-            return tuple(found)
-        with single_threaded():
-            model: Surrogate | None = None
-            while len(found) < n:
-                place = derive(seed, "bayes", len(history) + len(found))
-                if model is None or evidence.goals.shape[1] > _EXACT:
-                    model = self._model(cube, evidence, place)
-                    model = model.believing(_rows(cube, [p.config for p in found]))
-                proposal = self._next(model, fresh, place)
-                if proposal is None:
-                    break
-                found.append(proposal)
-                model = model.believing(_rows(cube, [proposal.config]))
-        return tuple(found)
+    def _go_on(self, begun: Opening, lesson: Evidence) -> None:
+        cube, model = begun.past.cube, None
+        while begun.open:
+            place = derive(begun.seed, "bayes", begun.asked)
+            if model is None or lesson.goals.shape[1] > _EXACT:
+                model = self._model(cube, lesson, place).believing(begun.rows())
+            proposal = self._next(model, begun.fresh, place)
+            if proposal is None:
+                return
+            begun.found.append(proposal)
+            model = model.believing(begun.rows()[-1:])
 
     def _model(self, cube: Cube, evidence: Evidence, seed: int) -> Surrogate:
         """What is believed; of many goals, of a compromise that the seed decides."""
@@ -119,9 +92,3 @@ class Bayes(Unjudging):
             return rows[np.argsort(-model.score(rows), kind="stable")]
         anchors = model.anchors(_ANCHORS)
         return maximise(cube, model.score, model.score_gradient, anchors, seed, self.effort)
-
-
-def _rows(cube: Cube, configs: Sequence[Config]) -> np.ndarray:
-    """Points of those configurations that say something about the space, shape (m, d)."""
-    rows = [row for config in configs if (row := cube.encode(config)) is not None]
-    return np.array(rows, dtype=float).reshape(len(rows), len(cube))

@@ -16,23 +16,19 @@ as if it had been at the mean, so that it moves nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from cmaes import CMAwM, get_warm_start_mgd
 
 from attain.core.seeds import derive
-from attain.core.space import Categorical, Space
-from attain.core.types import Observed, Proposal
-from attain.strategy._base import Unjudging
-from attain.strategy._cache import Encoded, State, encoded
+from attain.core.space import Categorical
+from attain.strategy._cache import Encoded, State
 from attain.strategy._generations import Coordinates, Generations, draw, latest, sorted_ranks
 from attain.strategy._initial import defaults
-from attain.strategy._opening import opening
+from attain.strategy._opening import Learning, Opening
 from attain.strategy._parzen import start_row
 from attain.strategy._standing import Standing, finished
-from attain.strategy._threads import single_threaded
 
 _TRIES = 25  # draws without anything new before an evenly spread point is taken
 _SIGMA = (0.1, 0.3)  # of the start: least and most, as a share of the range
@@ -42,7 +38,7 @@ _GOOD = 0.25  # share of the finished trials that choices are drawn from
 
 
 @dataclass(frozen=True)
-class CmaEs(Unjudging):
+class CmaEs(Learning[Standing]):
     """Search by a normal distribution that adapts its shape; for many trials and mostly numbers.
 
     Attributes:
@@ -57,37 +53,23 @@ class CmaEs(Unjudging):
     spread_starts: int = 5
     warm: int | None = None
 
-    def propose(
-        self, space: Space, history: Sequence[Observed], n: int, seed: int
-    ) -> tuple[Proposal, ...]:
-        """Up to n configurations.
-
-        Args:
-            space: Where to search.
-            history: All trials so far, running and failed ones too, also those of earlier
-                versions of the space.
-            n: How many are wanted.
-            seed: Of all random choices.
-
-        Returns:
-            New configurations; fewer than n when a discrete space is exhausted.
-        """
-        past = encoded(space, history)
+    def _lesson(self, past: Encoded) -> Standing | None:
         standing = finished(past, by_loss=True)
-        blind = len(standing.places) < 2 or not len(past.cube)
-        begun = opening(past, n, seed, self.spread_starts, blind)
-        if not begun.open or blind:
-            return tuple(begun.found)
-        coordinates, chances = Coordinates(past.cube), _chances(past, standing)
-        with single_threaded():
-            state = self._state(past, standing, coordinates, seed)
-            while begun.open:
-                place = derive(seed, "cmaes", begun.asked)
-                seeds = (place, *(derive(place, "again", i) for i in range(1, _TRIES)))
-                rows = (draw(coordinates, state, one, chances) for one in seeds)
-                if not begun.add((past.cube.settle(r[None])[0] for r in rows), _reason(state)):
-                    break
-        return tuple(begun.found)
+        return standing if len(standing.places) >= 2 and len(past.cube) else None
+
+    def _starts(self, lesson: Standing) -> int:
+        return self.spread_starts
+
+    def _go_on(self, begun: Opening, lesson: Standing) -> None:
+        past, seed = begun.past, begun.seed
+        coordinates, chances = Coordinates(past.cube), _chances(past, lesson)
+        state = self._state(past, lesson, coordinates, seed)
+        while begun.open:
+            place = derive(seed, "cmaes", begun.asked)
+            seeds = (place, *(derive(place, "again", i) for i in range(1, _TRIES)))
+            rows = (draw(coordinates, state, one, chances) for one in seeds)
+            if not begun.add((past.cube.settle(r[None])[0] for r in rows), _reason(state)):
+                return
 
     def _state(
         self, past: Encoded, standing: Standing, coordinates: Coordinates, seed: int

@@ -10,19 +10,16 @@ that have it; one that none of them has is drawn at random.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from attain.core.seeds import derive
-from attain.core.space import Categorical, Space
-from attain.core.types import Observed, Proposal
+from attain.core.space import Categorical
 from attain.stats import pareto
-from attain.strategy._base import Unjudging
-from attain.strategy._cache import Encoded, encoded
+from attain.strategy._cache import Encoded
 from attain.strategy._encode import Cube
-from attain.strategy._opening import opening
+from attain.strategy._opening import Learning, Opening
 from attain.strategy._standing import Standing, finished
 
 _TRIES = 10  # children before an evenly spread point is taken instead
@@ -30,7 +27,7 @@ _INFEASIBLE = 10**6  # above the number of any front
 
 
 @dataclass(frozen=True)
-class Evolution(Unjudging):
+class Evolution(Learning[Standing]):
     """Evolutionary search; cheap, robust to ties and noise, good at fronts of several goals.
 
     Attributes:
@@ -49,35 +46,23 @@ class Evolution(Unjudging):
     cross_eta: float = 15.0
     mutate_eta: float = 5.0
 
-    def propose(
-        self, space: Space, history: Sequence[Observed], n: int, seed: int
-    ) -> tuple[Proposal, ...]:
-        """Up to n configurations.
-
-        Args:
-            space: Where to search.
-            history: All trials so far, running and failed ones too, also those of earlier
-                versions of the space.
-            n: How many are wanted.
-            seed: Of all random choices.
-
-        Returns:
-            New configurations; fewer than n when a discrete space is exhausted.
-        """
-        past = encoded(space, history)
+    def _lesson(self, past: Encoded) -> Standing | None:
         standing = finished(past)
-        blind = len(standing.places) < 4 or not len(past.cube)
-        several = standing.goals.shape[1] > 1
-        begun = opening(past, n, seed, (self.front if several else self.population) - 1, blind)
-        parents = None if blind else self._parents(past, standing, several)
-        while begun.open and parents is not None:
-            rng = np.random.default_rng(derive(seed, "evolution", begun.asked))
+        return standing if len(standing.places) >= 4 and len(past.cube) else None
+
+    def _starts(self, lesson: Standing) -> int:
+        return (self.front if lesson.several else self.population) - 1
+
+    def _go_on(self, begun: Opening, lesson: Standing) -> None:
+        cube, several = begun.past.cube, lesson.several
+        parents = self._parents(begun.past, lesson, several)
+        while begun.open:
+            rng = np.random.default_rng(derive(begun.seed, "evolution", begun.asked))
             born = self._crossed if several else self._stepped
             slot = begun.asked % self.population
-            rows = np.array([born(past.cube, parents, slot, rng) for _ in range(_TRIES)])
-            if not begun.add(past.cube.settle(rows), parents.reason):
-                break
-        return tuple(begun.found)
+            rows = np.array([born(cube, parents, slot, rng) for _ in range(_TRIES)])
+            if not begun.add(cube.settle(rows), parents.reason):
+                return
 
     def _parents(self, past: Encoded, standing: Standing, several: bool) -> Parents:
         if several:

@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from attain.core.seeds import derive
-from attain.core.space import Space
-from attain.core.types import Observed, Proposal
-from attain.strategy._base import Unjudging
+from attain.core.types import Proposal
 from attain.strategy._encode import Cube
-from attain.strategy._initial import Fresh, along, pending_defaults
+from attain.strategy._initial import along
+from attain.strategy._opening import Drawing
 
 _FIRST, _LARGEST = 8, 256  # points of the first hypercube, and of the largest
 
 
-class Lhs(Unjudging):
+class Lhs(Drawing):
     """Latin hypercube search after the known-good defaults.
 
     Hypercubes follow each other: of 8 points, of 8, 16, 32, 64, 128, and then of 256 each. Within
     each, every axis is cut in as many slices as there are points, and each slice is visited once.
     """
 
-    def propose(
-        self, space: Space, history: Sequence[Observed], n: int, seed: int
-    ) -> tuple[Proposal, ...]:
-        """Up to n configurations; the hypercubes continue where the history left off.
-
-        Args:
-            space: What to cover.
-            history: All trials so far, running and failed ones too.
-            n: How many are wanted.
-            seed: Of the hypercubes.
-
-        Returns:
-            New configurations; fewer than n when a discrete space is exhausted.
-        """
-        cube = Cube(space)
-
+    def _stream(self, cube: Cube, asked: int, seed: int) -> Iterator[Proposal]:
         def sequence(first: int) -> Iterator[np.ndarray]:
             return _chunks(cube.draws, seed, first)
 
-        fresh = Fresh.after(cube, history)
-        starts = [p for p in pending_defaults(cube, history) if fresh.accept(dict(p.config))][:n]
-        stream = along(cube, sequence, len(history) + len(starts), "Latin hypercube point")
-        return (*starts, *fresh.take(stream, n - len(starts), seed))
+        return along(cube, sequence, asked, "Latin hypercube point")
 
 
 def _chunks(dimensions: int, seed: int, first: int) -> Iterator[np.ndarray]:

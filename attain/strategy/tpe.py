@@ -12,22 +12,17 @@ ratio of densities over many parameters is larger by chance than that over few.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from attain.core.seeds import derive
-from attain.core.space import Space
-from attain.core.types import Observed, Proposal
 from attain.stats import acquisition, pareto
 from attain.strategy import _parzen
-from attain.strategy._base import Unjudging
-from attain.strategy._cache import Encoded, State, encoded
+from attain.strategy._cache import Encoded, State
 from attain.strategy._encode import Cube
-from attain.strategy._opening import opening
+from attain.strategy._opening import Learning, Opening
 from attain.strategy._standing import Standing, finished
-from attain.strategy._threads import single_threaded
 
 _OVERDRAWN = 4  # draws per candidate, of which those with the same active parameters are kept
 _PRIOR = 10.0  # trials until a stated prior is outweighed (Hvarfner et al. 2022, piBO, eq. 6)
@@ -66,7 +61,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Tpe(Unjudging):
+class Tpe(Learning[Standing]):
     """Search by the ratio of two densities; cheap with any number of trials.
 
     Attributes:
@@ -87,35 +82,20 @@ class Tpe(Unjudging):
     candidates: int = 24
     grouped: bool = True
 
-    def propose(
-        self, space: Space, history: Sequence[Observed], n: int, seed: int
-    ) -> tuple[Proposal, ...]:
-        """Up to n configurations.
-
-        Args:
-            space: Where to search.
-            history: All trials so far, running and failed ones too, also those of earlier
-                versions of the space.
-            n: How many are wanted.
-            seed: Of all random choices.
-
-        Returns:
-            New configurations; fewer than n when a discrete space is exhausted.
-        """
-        past = encoded(space, history)
+    def _lesson(self, past: Encoded) -> Standing | None:
         standing = finished(past)
-        blind = len(standing.places) < 2 or not len(past.cube)
-        begun = opening(past, n, seed, self.spread_starts, blind)
-        if not begun.open or blind:
-            return tuple(begun.found)
-        split = self._split(past, standing)
-        with single_threaded():
-            while begun.open:
-                rng = np.random.default_rng(derive(seed, "tpe", begun.asked))
-                rows = self._ranked(split.with_bad(begun.rows()), rng)
-                if not begun.add(rows, split.reason):
-                    break
-        return tuple(begun.found)
+        return standing if len(standing.places) >= 2 and len(past.cube) else None
+
+    def _starts(self, lesson: Standing) -> int:
+        return self.spread_starts
+
+    def _go_on(self, begun: Opening, lesson: Standing) -> None:
+        split = self._split(begun.past, lesson)
+        while begun.open:
+            rng = np.random.default_rng(derive(begun.seed, "tpe", begun.asked))
+            rows = self._ranked(split.with_bad(begun.rows()), rng)
+            if not begun.add(rows, split.reason):
+                return
 
     def _split(self, past: Encoded, standing: Standing) -> Split:
         """The good and the bad trials; those that failed or are under way are bad.
