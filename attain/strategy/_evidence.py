@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
-from attain.core.types import Observed
 from attain.stats import pareto
 from attain.stats.scalarise import chebyshev, drawn_weights
-from attain.strategy._cache import HUGE, Encoded, State
+from attain.strategy._cache import Encoded, State
+from attain.strategy._standing import table, total_excess, usable
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +49,9 @@ class Evidence:
         value = pareto.ranks(self.goals).astype(float) if self.goals.shape[1] else self.losses
         if not self.excess.shape[1]:
             return value
-        over = np.clip(np.nan_to_num(self.excess), 0.0, HUGE)
-        if not (over > 0).any():
+        total = total_excess(self.excess, unknown=0.0)  # what is not known is predicted
+        if not (total > 0).any():
             return value
-        unit = np.array([np.median(c[c > 0]) if (c > 0).any() else 1.0 for c in over.T])
-        total = (over / unit).sum(axis=1)
         place = np.empty(len(value))
         place[np.lexsort((value, total))] = np.arange(len(value))
         return place
@@ -88,13 +85,13 @@ def read(told: Encoded, most: int) -> Evidence:
     """
     done = told.at(State.DONE)
     trials = [told.history[i] for i in done] if told.more[done].any() else []
-    goals = _table(trials, lambda o: o.goals, HUGE)
+    goals = table(trials, lambda o: o.goals)
     if goals.shape[1] == 1:
         goals = goals[:, :0]
-    excess = _table(trials, lambda o: o.excess, HUGE)
+    excess = table(trials, lambda o: o.excess)
     if not trials:
         goals = excess = np.empty((len(done), 0))
-    fine = (np.abs(goals) < HUGE).all(axis=1)  # all where there are no goals; NaN is not
+    fine = usable(goals)
     done, goals = done[fine], goals[fine]
     return Evidence(
         told.rows[done],
@@ -106,19 +103,6 @@ def read(told: Encoded, most: int) -> Evidence:
         excess[fine],
         told.seconds[done],
     )
-
-
-def _table(
-    trials: Sequence[Observed], read: Callable[[Observed], tuple[float, ...]], worst: float
-) -> np.ndarray:
-    """One row per trial, as wide as the latest one has numbers; NaN for a trial with other ones."""
-    width = next((len(read(o)) for o in reversed(trials) if read(o)), 0)
-    table = np.full((len(trials), width), np.nan)
-    if width:
-        for row, trial in zip(table, trials, strict=True):
-            if len(numbers := read(trial)) == width:
-                row[:] = np.nan_to_num(numbers, nan=worst, posinf=worst, neginf=-worst)
-    return np.clip(table, -worst, worst)
 
 
 def active_set(standing: np.ndarray, most: int) -> np.ndarray:

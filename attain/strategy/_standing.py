@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,33 +72,53 @@ def finished(past: Encoded, *, by_loss: bool = False) -> Standing:
     if not past.more[places].any():
         return Standing(places, past.losses[places][:, None], np.zeros(len(places)))
     chosen = [past.history[i] for i in places]
-    width = next((len(o.goals) for o in reversed(chosen) if o.goals), 0)
-    if width > 1 and not by_loss:
-        held = np.array([len(o.goals) == width and _finite(o.goals) for o in chosen], dtype=bool)
-        places, chosen = places[held], [o for o, h in zip(chosen, held, strict=True) if h]
-        goals = np.array([o.goals for o in chosen], dtype=float)
-    else:
+    goals, excess = table(chosen, lambda o: o.goals), table(chosen, lambda o: o.excess)
+    if by_loss or goals.shape[1] < 2:
         goals = past.losses[places][:, None]
-    return Standing(places, goals, _total_excess(chosen))
+    held = usable(goals)
+    return Standing(places[held], goals[held], total_excess(excess, unknown=HUGE)[held])
 
 
-def _finite(values: Sequence[float]) -> bool:
-    return all(abs(v) < HUGE for v in values)
+def table(trials: Sequence[Observed], read: Callable[[Observed], tuple[float, ...]]) -> np.ndarray:
+    """One row per trial, as wide as the latest one has numbers.
+
+    Args:
+        trials: In order of asking.
+        read: Takes the numbers from a trial.
+
+    Returns:
+        Shape (k, w), cut to +-`HUGE`, which also stands for a NaN; NaN for a trial that has
+        another number of them.
+    """
+    width = next((len(read(o)) for o in reversed(trials) if read(o)), 0)
+    rows = np.full((len(trials), width), np.nan)
+    if width:
+        for row, trial in zip(rows, trials, strict=True):
+            if len(numbers := read(trial)) == width:
+                row[:] = np.nan_to_num(numbers, nan=HUGE, posinf=HUGE, neginf=-HUGE)
+    return np.clip(rows, -HUGE, HUGE)
 
 
-def _total_excess(trials: Sequence[Observed]) -> np.ndarray:
-    """The sum over limits of what is above each, in units of its median; NaN counts as broken."""
-    width = max((len(o.excess) for o in trials), default=0)
-    if not width:
-        return np.zeros(len(trials))
-    excess = np.zeros((len(trials), width))
-    for row, trial in zip(excess, trials, strict=True):
-        row[: len(trial.excess)] = trial.excess
-    excess = np.clip(np.nan_to_num(excess, nan=HUGE), 0.0, HUGE)
-    for column in excess.T:
+def usable(goals: np.ndarray) -> np.ndarray:
+    """Which trials have all goals, each a number of sensible size; shape (k,)."""
+    return np.asarray((np.abs(goals) < HUGE).all(axis=1))  # all where there are none; NaN is not
+
+
+def total_excess(excess: np.ndarray, unknown: float) -> np.ndarray:
+    """The sum over limits of what is above each, in units of its median.
+
+    Args:
+        excess: Shape (k, l), NaN where unknown.
+        unknown: What counts instead.
+
+    Returns:
+        Shape (k,); 0 where all limits hold.
+    """
+    over = np.clip(np.nan_to_num(excess, nan=unknown), 0.0, HUGE)
+    for column in over.T:
         if (column > 0).any():
             column /= np.median(column[column > 0])
-    return excess.sum(axis=1)
+    return np.asarray(over.sum(axis=1))
 
 
 def _by_fronts(goals: np.ndarray, most: int) -> np.ndarray:
