@@ -32,7 +32,7 @@ check: $(DEV)
 	@$(PY) tools/check.py
 
 bench: $(DEV)
-	@for file in benchmarks/*.py; do \
+	@for file in benchmarks/*.py benchmarks/search/run.py; do \
 	  echo "$$file --quick"; $(PY) $$file --quick || exit 1; \
 	done
 

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -304,11 +305,7 @@ def has_optuna() -> bool:
     site = next(OPTUNA.glob("lib/python*/site-packages"), None)
     if site is not None and f"python{sys.version_info[0]}.{sys.version_info[1]}" in str(site):
         sys.path.append(str(site))
-    try:
-        import optuna  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return find_spec("optuna") is not None
 
 
 def replayed(name: str, fits: list[Fitted], seeds: int, methods: Sequence[str]) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def _loss(trials: Trials, able: Sequence[Scored]) -> Loss:
     """The study's own loss; what was measured rather than validated stays as it was measured."""
     objectives, quality = trials.judge.objectives, trials.judge.quality
     reference = {name: s.estimate for name, s in trials.baseline().items()} or None
-    fixed = {
+    fixed = {  # a trial is able only with a score of every metric
         o.metric: np.array([[s.score(o.metric).estimate] for s in able])  # type: ignore[union-attr]
         for o in objectives
         if o.metric not in quality

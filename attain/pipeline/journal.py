@@ -126,6 +126,7 @@ class Journal:
         """
         known: Any = self.strategy
         if is_dataclass(known) and any(f.name == "target" for f in fields(known)):
+            # an instance: `load` refuses classes, which is_dataclass would let pass
             known = replace(known, target=target)  # type: ignore[type-var]
             self.strategy = known
 

@@ -79,6 +79,7 @@ def learn(
 def _sample(features: Features, column: Column, scale: Scale) -> gp.Sample:
     known = np.zeros(len(column.values))
     if column.errors is not None:
+        # errors come with losses alone, whose scale is a warp and has a slope
         known = (column.errors * scale.slope(column.values)) ** 2  # type: ignore[attr-defined]
     blocks = features.blocks(column.rows)
     y = scale.forward(column.values)

@@ -231,7 +231,7 @@ def problem(name: str, data: Path | None = None, reference: Mapping[str, Any] = 
         raise ValueError(f"no problem is called {name!r}; known suites: {', '.join(SUITES)}")
     if not noise:
         return made
-    kind, amount = re.fullmatch(r"(gauss|binomial)([\d.]+)", noise).groups()  # type: ignore[union-attr]
+    kind, amount = _parts(r"(gauss|binomial)([\d.]+)", noise, "gauss0.1 or binomial500")
     spread = float(amount)
     if kind == "gauss":
         known = reference[name]
@@ -318,10 +318,18 @@ def _live(name: str, rest: str) -> Problem:
     )
 
 
+def _parts(pattern: str, word: str, example: str) -> tuple[str, ...]:
+    """The groups of a pattern in a part of a problem's name; says what it should look like."""
+    found = re.fullmatch(pattern, word)
+    if found is None:
+        raise ValueError(f"{word!r} is no part of a problem's name; it should be like {example}")
+    return found.groups()
+
+
 def _bbob(name: str, rest: str) -> Problem:
     import cocoex
 
-    number, dimension = map(int, re.fullmatch(r"f(\d+)-(\d+)d", rest).groups())  # type: ignore[union-attr]
+    number, dimension = map(int, _parts(r"f(\d+)-(\d+)d", rest, "bbob-f1-5d"))
     function = cocoex.BareProblem("bbob", number, dimension, 1)
     names = [f"x{i}" for i in range(dimension)]
     space = Space(tuple(Float(name=n, low=-5.0, high=5.0, default=0.0) for n in names))

@@ -188,9 +188,9 @@ def test_all_problems_of_starts_are_named_at_once() -> None:
         Optimizer(LINE, start=[{"x": 2.0}, {"x": 0.5}, {"y": 0.5, "x": 0.1}])
     assert [p.place for p in caught.value.problems] == ["start[0].x", "start[2].y"]
     with pytest.raises(SpaceError, match="must be a list of configurations"):
-        Optimizer(LINE, start={"x": 0.5})  # type: ignore[arg-type]
+        Optimizer(LINE, start={"x": 0.5})
     with pytest.raises(SpaceError, match=r"start\[0\]: a configuration must be a mapping"):
-        Optimizer(LINE, start=[3])  # type: ignore[list-item]
+        Optimizer(LINE, start=[3])
 
 
 def test_the_configuration_belongs_to_the_user() -> None:
@@ -294,7 +294,7 @@ def test_the_strategy_makes_a_difference() -> None:
     with pytest.raises(PluginError, match="no strategy is called 'byes'"):
         Optimizer(LINE, strategy="byes")
     with pytest.raises(SpecError, match="must be a name or have propose and judge"):
-        Optimizer(LINE, strategy=3)  # type: ignore[arg-type]
+        Optimizer(LINE, strategy=3)
 
 
 def test_a_strategy_that_leaves_the_space_is_named() -> None:
@@ -374,7 +374,7 @@ def test_a_ledger_goes_on_under_its_own_statement_only(tmp_path: Path) -> None:
     Optimizer(LINE, strategy="random", ledger=path).close()
     changed = {"goals": "maximize a", "seed": 1, "start": [{"x": 0.5}], "strategy": "sobol"}
     with pytest.raises(SpecError, match="goes on with the goals it began with") as caught:
-        Optimizer({"x": (0.0, 3.0)}, ledger=path, **changed)  # type: ignore[arg-type]
+        Optimizer({"x": (0.0, 3.0)}, ledger=path, **changed)
     assert {p.place for p in caught.value.problems} == {"space", *changed}
     with Optimizer(LINE, ledger=path) as again:  # "auto" is whatever it began with
         assert again.strategy[0] == "random"
@@ -408,7 +408,7 @@ def test_a_foreign_ledger_is_refused_and_untouched(tmp_path: Path) -> None:
 def test_a_ledger_is_a_path_or_a_ledger() -> None:
     """Anything else is refused before a trial is asked for."""
     with pytest.raises(SpecError, match="must be a path or have append and read"):
-        Optimizer(LINE, ledger=3)  # type: ignore[arg-type]
+        Optimizer(LINE, ledger=3)
 
 
 def test_threads_share_an_optimizer() -> None:

@@ -53,7 +53,7 @@ def test_a_related_study_saves_trials(before: Optimizer) -> None:
         cold = study(rescaled, 12, seed=seed).best
         assert warm is not None
         assert cold is not None
-        assert warm.loss < cold.loss  # type: ignore[operator]
+        assert warm.loss < cold.loss
 
 
 def test_a_misleading_study_is_dropped_and_the_search_recovers(before: Optimizer) -> None:
