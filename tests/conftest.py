@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
+from attain.core import registry
 from attain.core.protocols import FitData
 from attain.core.registry import find
 from attain.core.types import Signal, Task
@@ -25,6 +26,13 @@ from attain.testing.learner_suite import synthetic
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True)
+def _forget_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test registers, the next does not see."""
+    added = {kind: dict(plugins) for kind, plugins in registry._added.items()}
+    monkeypatch.setattr(registry, "_added", added)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,11 @@ Report = Callable[[int, Mapping[str, float]], Signal]
 
 @runtime_checkable
 class Strategy(Protocol):
-    """Decides which configurations to try next."""
+    """Decides which configurations to try next.
+
+    A class attribute ``judges = False`` says that `judge` never says anything but CONTINUE; then
+    fits are not slowed down by asking.
+    """
 
     def propose(
         self, space: Space, history: Sequence[Observed], n: int, seed: int

@@ -9,6 +9,7 @@ from typing import Any
 
 from attain.core.codec import decode, encode
 from attain.core.protocols import Event, Executor, Job, Limits
+from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.types import Observed, Outcome, Score, Status, Trial
 from attain.pipeline.racing import Contest, curve_of, race, raced_out, stopped_early
@@ -58,6 +59,7 @@ class Trials:
         self.limits = limits
         self.racing = racing
         self.strategy = strategy
+        self._judges = bool(strategy) and getattr(find("strategy", strategy), "judges", True)
         self.trials: dict[str, Trial] = {}
         self.scored: dict[str, Scored] = {}
         self._outcomes: dict[str, dict[int, Outcome]] = {}
@@ -222,7 +224,7 @@ class Trials:
 
     def _judge(self, trial: Trial) -> dict[str, Any] | None:
         """What a strategy judges a trial's first fit by: the fits of its learner before it."""
-        if not self.strategy or trial.purpose != "search":
+        if not self._judges or trial.purpose != "search":
             return None
         same = [t for t in self.trials.values() if t.learner == trial.learner]
         seen = [observe(t, s) for t in same if (s := self.scored.get(t.id)) is not None]

@@ -10,6 +10,8 @@ from attain.core.types import Observed, Signal
 class Unjudging:
     """A strategy that lets every trial run to its end."""
 
+    judges = False
+
     def judge(
         self, history: Sequence[Observed], running: Mapping[str, Sequence[float]]
     ) -> Mapping[str, Signal]:

@@ -18,12 +18,6 @@ class _Strategy:
         return {}
 
 
-@pytest.fixture(autouse=True)
-def _forget(monkeypatch):
-    """What one test registers, the next does not see."""
-    monkeypatch.setattr(registry, "_added", {kind: {} for kind in registry._KINDS})
-
-
 def test_a_registered_plugin_is_found():
     """After registering, the name is listed and gives the class."""
     registry.register("strategy", "mine", _Strategy)

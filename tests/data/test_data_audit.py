@@ -278,28 +278,27 @@ class Planted:
         return Finding(self.code, self.title, PASSED)
 
 
-def _register(monkeypatch, **changes):
-    monkeypatch.setitem(registry._added, "check", {})
+def _register(**changes):
     registry.register("check", "planted", type("Changed", (Planted,), changes))
 
 
-def test_registered_checks_are_asked(monkeypatch):
+def test_registered_checks_are_asked():
     """A check from outside answers after the built-in ones, and can be silenced."""
-    _register(monkeypatch)
+    _register()
     assert audit(subject(clean()))[-1].code == "X001"
     assert audit(subject(clean()), ignore=["X001"])[-1].state is FindingState.SKIPPED
-    _register(monkeypatch, answer=NotApplicable("only for images"))
+    _register(answer=NotApplicable("only for images"))
     assert audit(subject(clean()))[-1].state is NOT
 
 
-def test_registered_checks_that_break_are_named(monkeypatch):
+def test_registered_checks_that_break_are_named():
     """A failing check, or a code used twice, is blamed by name."""
-    _register(monkeypatch, answer=ZeroDivisionError("oops"))
+    _register(answer=ZeroDivisionError("oops"))
     with pytest.raises(
         PluginError, match=r"check X001 .Changed.\.run failed with ZeroDivisionError: oops"
     ):
         audit(subject(clean()))
-    _register(monkeypatch, code="D001")
+    _register(code="D001")
     with pytest.raises(PluginError, match="D001 exists twice"):
         audit(subject(clean()))
 

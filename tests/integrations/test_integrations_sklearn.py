@@ -299,10 +299,11 @@ def test_a_full_disk_keeps_the_old_file(model_folder, tmp_path, monkeypatch):
     def fail(handle: int) -> NoReturn:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    folder, _ = model_folder()  # made before the disk is full
     (tmp_path / "model.skops").write_text("old")
     monkeypatch.setattr(files.os, "fsync", fail)
     with pytest.raises(EnvironmentProblem, match=r"model\.skops: the disk is full — free some"):
-        write_skops(model_folder()[0], tmp_path / "model.skops")
+        write_skops(folder, tmp_path / "model.skops")
     assert (tmp_path / "model.skops").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["model.skops"]
 

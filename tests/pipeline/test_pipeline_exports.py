@@ -170,6 +170,8 @@ def test_a_failure_leaves_nothing_behind(
 ):
     """A full disk or Ctrl-C at any moment: no draft, no half of a model, a message that helps."""
 
+    folder, _ = model_folder()  # made before anything fails
+
     def fail(*args: object) -> NoReturn:
         raise error
 
@@ -179,7 +181,7 @@ def test_a_failure_leaves_nothing_behind(
         monkeypatch.setattr(exports.shutil, "copyfile", fail)
         monkeypatch.setattr(files.os, "fsync", fail)
     with pytest.raises(raised, match=message):
-        exports.write(model_folder()[0], tmp_path / "to", format)
+        exports.write(folder, tmp_path / "to", format)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,6 +15,7 @@ from attain.core.codec import decode
 from attain.core.errors import Interrupted, SpecError
 from attain.core.types import Objective, Score, Status
 from attain.objectives import parse
+from attain.pipeline import jobs
 from attain.pipeline import run as running
 from attain.pipeline.racing import overtaken_by
 from attain.pipeline.result import Result
@@ -204,3 +205,15 @@ def test_where_a_rival_can_be_overtaken(
     scores: tuple[Score, ...] = ()
     rival = Scored("t0001", Status.DONE, True, scores=scores, loss=0.0, reached=reached)
     assert overtaken_by(objectives, rival) == wanted
+
+
+@pytest.mark.parametrize(("strategy", "asks"), [("random", False), ("median", True)])
+def test_fits_of_searches_that_never_judge_are_not_sent_curves(
+    run: Run, monkeypatch: pytest.MonkeyPatch, strategy: str, asks: bool
+) -> None:
+    """Only a strategy that may end a fit is given the curves of earlier ones."""
+    sent = []
+    original = jobs.judged
+    monkeypatch.setattr(jobs, "judged", lambda a, p: sent.append(a) or original(a, p))
+    run(data=table(300), **{**UNEVEN, "strategy": strategy, "budget": "3 trials"})
+    assert any(a is not None for a in sent) == asks
