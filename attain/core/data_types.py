@@ -123,6 +123,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """A pre-trained model that learners may start from.
+
+    Attributes:
+        folder: Absolute path of a folder with configuration, weights and vocabulary.
+        digest: Content hash (hex) of the files that decide what the model computes.
+        trusted: Whether weights that are pickled, and so could run code, may be loaded.
+    """
+
+    folder: str
+    digest: str
+    trusted: bool = False
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What is known of the unsealed rows. Never holds a sealed row nor its address.
 
@@ -138,7 +153,8 @@ class Dataset:
         groups: Column whose values must not be split between folds, if any.
         time: Column that orders the rows, if any.
         task_reason: Why this task, in one clause.
-        modality: ``table`` for now.
+        modality: ``text`` when texts are all that there is to learn from, else ``table``.
+        pretrained: What learners may start from, if the user named a model.
     """
 
     address: str
@@ -153,6 +169,7 @@ class Dataset:
     time: str | None = None
     task_reason: str = ""
     modality: str = "table"
+    pretrained: Pretrained | None = None
 
     @property
     def features(self) -> tuple[Column, ...]:

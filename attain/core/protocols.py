@@ -12,6 +12,7 @@ from attain.core.types import (
     Dataset,
     Draft,
     Finding,
+    Forecast,
     Observed,
     Proposal,
     Record,
@@ -63,6 +64,10 @@ class FitData:
         hints: Facts that earlier fits of the same configuration returned, such as ``rounds``.
         seed: Of everything random.
         threads: CPU threads that may be used.
+        cache: Folder that all fits of a study share, for what depends on nothing but rows and a
+            pre-trained model; every entry is keyed by its content. None to keep nothing.
+        checkpoint: Folder of this fit alone, in which a learner may keep its state; if one is found
+            there, the fit goes on from it and ends as if it had never been interrupted.
     """
 
     dataset: Dataset
@@ -71,6 +76,8 @@ class FitData:
     hints: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
+    cache: Path | None = None
+    checkpoint: Path | None = None
 
 
 @runtime_checkable
@@ -112,6 +119,15 @@ class Learner(Protocol):
 
     def load(self, folder: Path) -> Model:
         """The model that `save` wrote; its predictions are equal to the last bit."""
+        ...
+
+
+@runtime_checkable
+class Forecasting(Protocol):
+    """A learner that can say beforehand what its fits will cost; few can, so it is not asked of all."""
+
+    def forecast(self, data: FitData) -> Forecast:
+        """What fits on these rows cost; probes must be a small part of what they foretell."""
         ...
 
 
