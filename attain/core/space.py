@@ -31,6 +31,7 @@ from attain.core.space_parameters import (
     holds,
     level_value,
     levels,
+    possible,
     snap,
     start_value,
 )
@@ -60,6 +61,9 @@ __all__ = [
     "snap",
     "start_value",
 ]
+
+
+RUNG = "rung"
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,15 @@ class Space:
                 return parameter
         best = max(free, key=lambda p: children[p.name], default=None)
         return best if best is not None and children[best.name] else None
+
+    @property
+    def ladders(self) -> tuple[Ordinal, ...]:
+        """Ordered choices of which some are held back at first, also when all have been opened.
+
+        A parameter is known as one by its reserve, or by the name ``rung``.
+        """
+        listed = (p for p in self.parameters if isinstance(p, Ordinal))
+        return tuple(p for p in listed if p.reserve or p.name.rpartition(".")[2] == RUNG)
 
     def active(self, config: Config) -> tuple[Parameter, ...]:
         """The parameters that exist, given the values of their parents.
@@ -301,7 +314,9 @@ class Space:
                     remedy = did_you_mean(condition.parent, list(known))
                     rule = "a condition must name a parameter of the space"
                     yield Problem(rule, condition.parent, parameter.name, remedy)
-                elif parent.name not in unsound and not any(map(parent.contains, condition.values)):
+                elif parent.name not in unsound and not any(
+                    possible(parent, value) for value in condition.values
+                ):
                     rule = "a condition must be satisfiable"
                     yield Problem(rule, str(condition), parameter.name, str(parent))
         yield from self._cycle_problems(known)

@@ -26,12 +26,14 @@ from attain.core.space_parameters import (
     Config,
     Float,
     Int,
+    Ordinal,
     Parameter,
     Scalar,
     between,
     holds,
     level_value,
     levels,
+    possible,
     snap,
 )
 from attain.core.space_scale import is_number
@@ -78,7 +80,7 @@ class Forbidden:
             if parameter is None:
                 yield _unknown("a forbidden combination", condition.parent, "forbidden", known)
             elif parameter.name not in unsound and not any(
-                map(parameter.contains, condition.values)
+                possible(parameter, value) for value in condition.values
             ):
                 rule = "a forbidden value must be in range"
                 yield Problem(rule, str(condition), "forbidden", str(parameter))
@@ -155,9 +157,10 @@ def kind(parameter: Parameter) -> str:
 def _can_be(parameter: Parameter, constant: Any) -> bool:
     if isinstance(parameter, Float | Int):
         return True  # a number that is never reached makes the constraint hold always or never
+    held = parameter.reserve if isinstance(parameter, Ordinal) else ()
     return any(
         constant == c and isinstance(c, bool) == isinstance(constant, bool)
-        for c in parameter.choices
+        for c in (*parameter.choices, *held)
     )
 
 

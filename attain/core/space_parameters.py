@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from attain.core.errors import Problem, did_you_mean
@@ -290,11 +290,50 @@ class Categorical(_Choice):
 
 @dataclass(frozen=True, kw_only=True)
 class Ordinal(_Choice):
-    """One of some values, given from low to high."""
+    """One of some values, given from low to high.
 
+    Attributes:
+        reserve: Choices above the others that only a refinement opens, next first. Conditions and
+            clauses may name them; no configuration has them before they are opened.
+    """
+
+    reserve: tuple[Scalar, ...] = ()
     kind: Literal["ordinal"] = "ordinal"
 
     _joiner = " < "
+
+    def __str__(self) -> str:
+        held = f", held back: {self._joiner.join(map(str, self.reserve))}" if self.reserve else ""
+        return f"{super().__str__()}{held}"
+
+    def opened(self, choice: Scalar, order: Sequence[Scalar] = ()) -> Ordinal:
+        """The parameter with one more choice.
+
+        Args:
+            choice: One that is held back.
+            order: All choices from low to high; empty when the reserve is opened in its order.
+
+        Returns:
+            The choice stands where the order says, else last; a prior is dropped, for it has no
+            weight for it.
+        """
+        choices, rank = (*self.choices, choice), list(order)
+        if all(c in rank for c in choices):
+            choices = tuple(sorted(choices, key=rank.index))
+        rest = tuple(c for c in self.reserve if c != choice)
+        return replace(self, choices=choices, reserve=rest, prior=None)
+
+    def _problems(self) -> Iterable[Problem]:
+        yield from super()._problems()
+        strange = [c for c in self.reserve if not _is_scalar(c)]
+        if strange:
+            rule = "what is held back must be text, finite numbers or booleans"
+            yield Problem(rule, ", ".join(map(repr, strange)), self.name, "leave them out")
+            return
+        keys = [(type(c).__name__, c) for c in (*self.choices, *self.reserve)]
+        if self.reserve and len(set(keys)) != len(keys):
+            rule = "what is held back must differ from the choices and from each other"
+            yield Problem(rule, str(self.reserve), self.name, "remove the repeated value")
 
 
 Parameter = Float | Int | Categorical | Ordinal
@@ -302,6 +341,22 @@ Parameter = Float | Int | Categorical | Ordinal
 
 def _is_scalar(value: Any) -> bool:
     return isinstance(value, bool | str) or is_number(value)
+
+
+def possible(parameter: Parameter, value: Any) -> bool:
+    """Whether a parameter has a value, or will have it once that is no longer held back.
+
+    Args:
+        parameter: Any parameter.
+        value: Any value.
+
+    Returns:
+        True for values in range and for those in the reserve of an `Ordinal`.
+    """
+    if parameter.contains(value):
+        return True
+    held = parameter.reserve if isinstance(parameter, Ordinal) else ()
+    return any(value == c and type(value) is type(c) for c in held)
 
 
 def holds(condition: Condition, config: Config) -> bool:

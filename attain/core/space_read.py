@@ -177,6 +177,7 @@ _NUMBER_KEYS = {
 _CHOICE_KEYS = {
     "choices": _Key(lambda v: isinstance(v, list | tuple), "a list"),
     "ordered": _Key(lambda v: isinstance(v, bool), "true or false"),
+    "reserve": _Key(lambda v: isinstance(v, list | tuple), "a list"),
     "default": _Key(_is_scalar, "one of the choices"),
     "prior": _Key(lambda v: isinstance(v, list | tuple | Mapping), "a list of weights"),
     **_SHARED,
@@ -300,6 +301,12 @@ class _Reading:
             prior = [prior.get(choice, 0.0) for choice in given["choices"]]
         if prior is not None:
             given["prior"] = tuple(float(w) if is_number(w) else w for w in prior)
+        if "reserve" in given:
+            given["reserve"] = tuple(given["reserve"])
+            if not form.get("ordered"):
+                rule = "only ordered choices can be held back"
+                self._add(rule, repr(given["reserve"]), f"{name}.reserve", "add ordered: true")
+                return None
         make: Callable[..., Parameter] = Ordinal if form.get("ordered") else Categorical
         return make(name=name, when=when, **given)
 

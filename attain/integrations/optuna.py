@@ -114,6 +114,9 @@ def _inexpressible(space: Space) -> Iterator[Problem]:
             rule = "Optuna's distributions know no conditions"
             remedy = "ask for the parameter within an if in your objective"
             yield Problem(rule, str(parameter), parameter.name, remedy)
+        if isinstance(parameter, Ordinal) and parameter.reserve:
+            rule, remedy = "Optuna holds no choices back", "list all of them as choices"
+            yield Problem(rule, str(parameter), parameter.name, remedy)
         if not isinstance(parameter, Float | Int):
             continue
         if parameter.scale not in ("linear", "log"):

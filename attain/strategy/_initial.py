@@ -26,6 +26,9 @@ _MOST_BRANCHES = 12  # a choice of more is not tried value by value
 def defaults(space: Space) -> tuple[Proposal, ...]:
     """The known-good starts: one per learner, or per branch of the space, its own first.
 
+    Where a start has a ladder (`Space.ladders`), there is one for each of its open rungs, the lowest
+    first: a rung that was opened later is then tried at its own defaults before anything else.
+
     On problems whose parameters depend on a choice (YAHPO's rbv2_xgboost, three boosters), trying
     each choice with its defaults lowered the regret after 25 evaluations by a quarter.
 
@@ -36,17 +39,31 @@ def defaults(space: Space) -> tuple[Proposal, ...]:
         Proposals; just one when no choice decides which parameters exist, and none for a choice
         whose defaults a clause forbids.
     """
+    return tuple(p for start in _branches(space) for p in _rungs(space, start))
+
+
+def _branches(space: Space) -> Iterator[Proposal]:
     chooser = space.root
     if chooser is None or len(chooser.choices) > _MOST_BRANCHES:
-        return (Proposal(space.defaults(), "known-good default"),)
+        yield Proposal(space.defaults(), "known-good default")
+        return
     first = chooser.default if chooser.default is not None else chooser.choices[0]
-    choices = sorted(chooser.choices, key=lambda c: c != first)  # stable: the rest keeps its order
-    starts = ((choice, space.defaults({chooser.name: choice})) for choice in choices)
-    return tuple(
-        Proposal(config, f"known-good default of {choice}")
-        for choice, config in starts
-        if space.allows(config)
-    )
+    for choice in sorted(chooser.choices, key=lambda c: c != first):  # the rest keeps its order
+        config = space.defaults({chooser.name: choice})
+        if space.allows(config):
+            yield Proposal(config, f"known-good default of {choice}")
+
+
+def _rungs(space: Space, start: Proposal) -> Iterator[Proposal]:
+    """A start on each open rung of its ladder, or itself."""
+    ladder = next((p for p in space.ladders if p.name in start.config), None)
+    if ladder is None:
+        yield start
+        return
+    for rung in ladder.choices:
+        config = space.defaults({**start.config, ladder.name: rung})
+        if space.allows(config):
+            yield Proposal(config, f"known-good default of {rung}")
 
 
 def pending_defaults(

@@ -109,6 +109,15 @@ _LEARNERS = Space(
     )
 )
 
+_LADDER = Space(
+    (
+        Ordinal(name="rung", choices=("low", "middle"), reserve=("high", "top"), default="low"),
+        Int(name="units", low=1, high=3, when=(Condition("rung", ("middle", "high")),)),
+        Categorical(name="depth", choices=("some", "all"), when=(Condition("rung", ("top",)),)),
+    ),
+    forbidden=(Forbidden((Condition("rung", ("high",)), Condition("units", (3,)))),),
+)
+
 SPACES = {
     "continuous numbers": _CONTINUOUS,
     "only categories": _CATEGORIES,
@@ -123,6 +132,8 @@ SPACES = {
     "a single point": _POINT,
     "no parameters": Space(()),
     "several learners": _LEARNERS,
+    "a ladder with rungs held back": _LADDER,
+    "a ladder climbed by one rung": _LADDER.replacing(_LADDER.ladders[0].opened("high")),
 }
 # how many configurations the finite ones have
 SIZES = {
@@ -134,6 +145,8 @@ SIZES = {
     "forbidden combinations": 8,
     "a single point": 1,
     "no parameters": 1,
+    "a ladder with rungs held back": 4,
+    "a ladder climbed by one rung": 6,
 }
 _SEEDS = (0, 1)
 
@@ -144,7 +157,7 @@ def check_strategy(strategy_class: Callable[[], Strategy], *, defaults_first: bo
     Args:
         strategy_class: The class; called without arguments to make an instance.
         defaults_first: Whether the first proposals must be the known-good defaults, one for each
-            choice of `Space.root`.
+            choice of `Space.root` and for each open rung of `Space.ladders`.
 
     Raises:
         AssertionError: Names every broken promise and on which space.
@@ -315,7 +328,7 @@ def _known_good_first(make: Make) -> Iterator[str]:
 
 
 def _defaults(space: Space) -> Iterator[Config]:
-    chooser = space.root
+    chooser = space.root or next(iter(space.ladders), None)
     if chooser is None:
         yield space.defaults()
         return
