@@ -1,0 +1,143 @@
+"""Where to compute, how precisely, with how many threads, and from which randomness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+import torch
+
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def pick() -> torch.device:
+    """The fastest device that is there: CUDA, Apple's MPS, or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def precision(wanted: str, device: torch.device) -> str:
+    """The number format for matrix products.
+
+    Args:
+        wanted: As in `Recipe.precision`.
+        device: Where it is computed.
+
+    Returns:
+        ``fp32``, ``bf16`` or ``fp16``; depends on the device alone, never on a clock.
+    """
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return "bf16" if device.type == "cpu" and _tiles() else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """Compute matrix products in a shorter format.
+
+    Args:
+        device: Where it is computed.
+        precision: ``fp32`` changes nothing.
+
+    Returns:
+        A context for one forward pass.
+    """
+    if precision == "fp32":
+        return nullcontext()
+    context: AbstractContextManager[Any] = torch.autocast(device.type, dtype=_TYPES[precision])
+    return context
+
+
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Use this many CPU threads, then as many as before.
+
+    Args:
+        number: At least 1.
+
+    Yields:
+        Nothing.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def own_randomness(device: torch.device) -> Iterator[None]:
+    """Leave torch's global generators as they were found.
+
+    Args:
+        device: Its generator is kept, and the CPU's.
+
+    Yields:
+        Nothing.
+    """
+    generators = _generators(device)
+    states = [generator.get_state() for generator in generators]
+    try:
+        yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+
+
+def seed_step(device: torch.device, seed: int, step: int) -> None:
+    """Make everything random in one step a function of seed and step.
+
+    Args:
+        device: Its generator is seeded, and the CPU's.
+        seed: Of the fit.
+        step: From 0.
+    """
+    state = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+    for generator in _generators(device):
+        generator.manual_seed(int(state[0]) >> 1)
+
+
+def move(batch: Any, device: torch.device) -> Any:
+    """Bring a batch to the device.
+
+    Args:
+        batch: Anything that `Work.batch` may return.
+        device: Where it is needed.
+
+    Returns:
+        The same structure; the same object on the CPU.
+    """
+    if device.type == "cpu":
+        return batch
+    if isinstance(batch, torch.Tensor):
+        pinned = batch.pin_memory() if device.type == "cuda" else batch
+        return pinned.to(device, non_blocking=True)
+    if hasattr(batch, "to"):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {name: move(value, device) for name, value in batch.items()}
+    if isinstance(batch, Sequence) and not isinstance(batch, str):
+        return tuple(move(value, device) for value in batch)
+    return batch
+
+
+def _generators(device: torch.device) -> list[torch.Generator]:
+    # torch.manual_seed would format a stack trace for every step while CUDA is not in use
+    found = [torch.default_generator]
+    if device.type == "cuda":
+        found.append(torch.cuda.default_generators[device.index or 0])
+    if device.type == "mps":
+        found.append(torch.mps._get_default_mps_generator())
+    return found
+
+
+def _tiles() -> bool:
+    """Whether the CPU multiplies bfloat16 matrices in hardware."""
+    return bool(torch.cpu._is_amx_tile_supported())
