@@ -81,7 +81,8 @@ def simulated(
 
 def selected(stack: Stack, metric: str, seed: int) -> Any:
     """The corrected score of the configuration that is best by a metric."""
-    return expected([metric], stack, lambda v: -sign(metric) * v[metric], seed=seed).scores[metric]
+    way = {metric: Direction.MAXIMIZE if sign(metric) > 0 else Direction.MINIMIZE}
+    return expected(way, stack, lambda v: -sign(metric) * v[metric], seed=seed).scores[metric]
 
 
 def search_once(setting: int, seed: int) -> dict[str, float]:

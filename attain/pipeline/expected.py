@@ -66,10 +66,10 @@ def look(trials: Trials, round_: int) -> Draft | None:
     if len(able) < 2:
         return None
     judge = trials.judge
-    names = [o.metric for o in judge.objectives if o.metric in judge.quality]
+    directions = {o.metric: o.direction for o in judge.objectives if o.metric in judge.quality}
     stack, groups = _stack(trials, able)
     found = expected(
-        names,
+        directions,
         stack,
         _loss(trials, able),
         groups=groups,
@@ -82,7 +82,8 @@ def look(trials: Trials, round_: int) -> Draft | None:
         "trial": able[0].trial,
         "configurations": len(stack.predictions),
         "scores": [
-            _score(able[0], by_metric[name], found.scores[name], found.method) for name in names
+            _score(able[0], by_metric[name], found.scores[name], found.method)
+            for name in directions
         ],
         "seconds": time.perf_counter() - began,
     }

@@ -14,7 +14,7 @@ our simulations this takes away a third to a half of what is left of the bias).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -34,8 +34,8 @@ class Corrected(NamedTuple):
     """A metric of the selected configuration, the luck of being selected taken out.
 
     Attributes:
-        estimate: Expected value of what the selection would choose, in metric units; NaN when no
-            resample defines it.
+        estimate: Expected value of what the selection would choose, in metric units, never better
+            than `naive`; NaN when no resample defines it.
         low: Lower limit.
         high: Upper limit.
         naive: Value of the configuration selected on all rows, on the same rows.
@@ -57,6 +57,7 @@ def correct(
     configurations: int,
     rows: int,
     *,
+    greater: Collection[str],
     clusters: np.ndarray | None = None,
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
@@ -72,11 +73,17 @@ def correct(
     was selected (average precision the most), so what the left-out rows do to the five best
     configurations, on average, is taken off.
 
+    Selection can only flatter: the expected minimum of noisy losses is at most the loss of any one
+    of them. An estimate on the better side of the naive value is the noise of finitely many
+    resamples, or a metric that is traded for another; it is moved back to the naive value, and its
+    limits with it.
+
     Args:
         values: Each metric's values on parts of the rows.
         loss: What the selection minimises; a NaN is never selected, of equals the first is.
         configurations: Number C of configurations, at least 1.
         rows: Number n of rows.
+        greater: Metrics of which more is better; of all others less is.
         clusters: Group of each row, drawn whole; None when rows are independent.
         resamples: How many samples are drawn.
         confidence: Two-sided, in (0, 1).
@@ -101,12 +108,15 @@ def correct(
             usual[name].append(value(order[:USUAL], out))
     share = float(np.mean(np.concatenate(left)))
     return {
-        name: _summary(
-            np.concatenate(found[name]) - _by_size(now[name][order[:USUAL]], usual[name]),
-            float(now[name][order[0], 0]),
-            int(order[0]),
-            share,
-            confidence,
+        name: _no_better(
+            _summary(
+                np.concatenate(found[name]) - _by_size(now[name][order[:USUAL]], usual[name]),
+                float(now[name][order[0], 0]),
+                int(order[0]),
+                share,
+                confidence,
+            ),
+            greater=name in greater,
         )
         for name in values
     }
@@ -140,6 +150,7 @@ def of_means(
         lambda found: found["loss"],
         count,
         rows,
+        greater=(),
         clusters=clusters,
         resamples=resamples,
         confidence=confidence,
@@ -230,3 +241,12 @@ def _summary(
     low, high = centre + narrower * (np.quantile(kept, [tail, 1 - tail]) - centre)
     low, high = min(float(low), centre), max(float(high), centre)
     return Corrected(centre, low, high, naive, best, len(kept))
+
+
+def _no_better(found: Corrected, *, greater: bool) -> Corrected:
+    """At most as good as what was selected, limits moved alike."""
+    move = found.naive - found.estimate
+    if not (move < 0 if greater else move > 0):
+        return found
+    low, high = found.low + move, found.high + move
+    return found._replace(estimate=found.naive, low=low, high=high)

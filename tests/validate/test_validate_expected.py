@@ -6,8 +6,11 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from attain.core.errors import DataError
+from attain.core.types import Direction
 from attain.stats import bbc
 from attain.validate import expected as module
 from attain.validate import metrics
@@ -21,6 +24,8 @@ SEVERAL = (*SEVERAL, "roc_auc_ovr", "roc_auc_ovo", "average_precision_macro", "t
 NUMBERS = ("rmse", "mse", "mae", "mape", "smape", "r2", "explained_variance", "rmsle", "medae")
 NUMBERS = (*NUMBERS, "max_error", "pinball@0.9")
 ALL = [*((m, 2) for m in BINARY), *((m, 3) for m in SEVERAL), *((m, 0) for m in NUMBERS)]
+
+UP = Direction.MAXIMIZE
 
 
 def stack(classes: int, n: int = 60, repeats: int = 2, configs: int = 4, seed: int = 0) -> Stack:
@@ -102,7 +107,7 @@ def test_the_luck_of_the_best_is_taken_out(metric: str) -> None:
     naive, left = [], []
     for seed in range(10):
         one = searched(seed, 300, 20)
-        found = expected([metric], one, lambda v: -v[metric], seed=seed).scores[metric]
+        found = expected({metric: UP}, one, lambda v: -v[metric], seed=seed).scores[metric]
         everyone = values(metric, one)(np.arange(20), np.ones((300, 1), np.float32))
         naive.append(found.naive - everyone.mean())
         left.append(found.estimate - everyone.mean())
@@ -110,10 +115,23 @@ def test_the_luck_of_the_best_is_taken_out(metric: str) -> None:
     assert abs(np.mean(left)) < 0.35 * np.mean(naive)
 
 
+@settings(max_examples=25)
+@given(st.integers(0, 10_000), st.integers(1, 4), st.sampled_from(["roc_auc", "accuracy", "rmse"]))
+def test_no_correction_makes_a_score_better(seed: int, configs: int, metric: str) -> None:
+    """Over random predictions, few resamples included: the corrected score is at most as good as
+    the naive one, whichever way the metric runs, and lies within its limits."""
+    one = stack(0 if metric == "rmse" else 2, configs=configs, seed=seed)
+    way = Direction.MINIMIZE if metric == "rmse" else UP
+    sign = 1.0 if way is Direction.MINIMIZE else -1.0
+    found = expected({metric: way}, one, lambda v: sign * v[metric], seed=seed).scores[metric]
+    assert sign * found.estimate >= sign * found.naive
+    assert found.low <= found.estimate <= found.high
+
+
 def test_the_loss_chooses_and_every_metric_is_reported() -> None:
     """Selecting by one metric leaves the score of another, uncorrelated one without luck."""
     one = searched(0, 300, 20)
-    found = expected(["roc_auc", "accuracy"], one, lambda v: -v["roc_auc"]).scores
+    found = expected({"roc_auc": UP, "accuracy": UP}, one, lambda v: -v["roc_auc"]).scores
     assert set(found) == {"roc_auc", "accuracy"}
     assert found["roc_auc"].selected == found["accuracy"].selected
     assert found["roc_auc"].naive > found["roc_auc"].estimate
@@ -122,9 +140,9 @@ def test_the_loss_chooses_and_every_metric_is_reported() -> None:
 def test_many_rows_of_a_ranking_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Above the cap a sample is resampled, and the limits are those of all rows."""
     one = searched(0, 4_000, 3)
-    whole = expected(["roc_auc"], one, lambda v: -v["roc_auc"])
+    whole = expected({"roc_auc": UP}, one, lambda v: -v["roc_auc"])
     monkeypatch.setattr(module, "MOST_RANKED_ROWS", 1_000)
-    part = expected(["roc_auc"], one, lambda v: -v["roc_auc"])
+    part = expected({"roc_auc": UP}, one, lambda v: -v["roc_auc"])
     assert "of 1,000 rows, limits scaled to 4,000" in part.method
     wide, narrow = whole.scores["roc_auc"], part.scores["roc_auc"]
     assert wide.estimate == pytest.approx(narrow.estimate, abs=0.03)
@@ -140,9 +158,9 @@ def test_a_sample_of_easy_rows_does_not_lift_the_score(
     everyone = np.ones((4_000, 1), np.float32)
     order = np.argsort(-values("roc_auc", one)(np.arange(8), everyone)[:, 0])
     one = Stack(one.y, one.row, one.folds, [one.predictions[i] for i in order])
-    whole = expected(["roc_auc"], one, lambda v: -v["roc_auc"]).scores["roc_auc"]
+    whole = expected({"roc_auc": UP}, one, lambda v: -v["roc_auc"]).scores["roc_auc"]
     monkeypatch.setattr(module, "MOST_RANKED_ROWS", 400)
-    part = expected(["roc_auc"], one, lambda v: -v["roc_auc"], seed=seed).scores["roc_auc"]
+    part = expected({"roc_auc": UP}, one, lambda v: -v["roc_auc"], seed=seed).scores["roc_auc"]
     assert part.naive == pytest.approx(whole.naive, abs=1e-6)
     assert part.low <= part.estimate <= part.naive
     assert part.estimate == pytest.approx(whole.estimate, abs=0.006)
@@ -163,7 +181,7 @@ def test_samples_keep_groups_whole(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slow_metrics_look_at_the_best_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric that must be computed again for each resample is asked of few configurations."""
     monkeypatch.setattr(module, "MOST_OTHERS", 2)
-    found = expected(["medae"], stack(0), lambda v: v["medae"])
+    found = expected({"medae": Direction.MINIMIZE}, stack(0), lambda v: v["medae"])
     assert found.method == "BBC-CV of 2 configurations, 100 resamples"
 
 
@@ -172,7 +190,7 @@ def test_caps_hold_the_time() -> None:
     one = searched(0, 5_000, 200)
     for metric in ("roc_auc", "f1"):
         began = time.process_time()
-        expected([metric], one, lambda v, m=metric: -v[m])
+        expected({metric: UP}, one, lambda v, m=metric: -v[m])
         assert time.process_time() - began < 10
 
 
