@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from attain.core.errors import DataError, Problem, did_you_mean
-from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Task
+from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretrained, Task
 from attain.data import cells, kinds, words
 from attain.data.hashing import fingerprint
 from attain.data.table import content_hash, target_values, to_rows
@@ -28,6 +28,8 @@ def describe(
     time: str | None = None,
     task: Task | str | None = None,
     ignore: Sequence[str] = (),
+    text: Sequence[str] = (),
+    pretrained: Pretrained | None = None,
     address: str = "",
 ) -> Dataset:
     """Everything there is to know of a frame before it is split.
@@ -39,6 +41,9 @@ def describe(
         time: Column that orders the rows, if any.
         task: Overrides what is inferred.
         ignore: Columns to leave out.
+        text: Columns to read as text whatever they look like; several are read one after the
+            other, in this order.
+        pretrained: What learners may start from, if the user named a model.
         address: Where the rows came from, for people.
 
     Returns:
@@ -49,12 +54,14 @@ def describe(
         DataError: A named column does not exist or plays two roles, the target is empty or does
             not fit the task, or the time column cannot order rows.
     """
-    _check_names(frame, target, groups, time, ignore)
+    _check_names(frame, target, groups, time, ignore, text)
     plain = {name: cells.plain(frame[name]) for name in frame.columns}
     looks = {name: kinds.look(column) for name, column in plain.items()}
+    looks |= {name: kinds.as_text(plain[name]) for name in text}
     kind, why, classes = _task(plain[target], looks[target], target, Task(task) if task else None)
     given = {target: (ColumnRole.TARGET, "the target")}
     given |= dict.fromkeys(ignore, (ColumnRole.IGNORED, "left out as asked"))
+    given |= {name: (ColumnRole.FEATURE, looks[name].reason) for name in text}
     if groups is not None:
         given[groups] = (ColumnRole.GROUP, "rows with the same value stay together")
     if time is not None:
@@ -67,15 +74,29 @@ def describe(
         address=address or "(in memory)",
         fingerprint="",
         rows=len(frame),
-        columns=columns,
+        columns=_reordered(columns, text),
         target=target,
         task=kind,
         classes=classes,
         groups=groups,
         time=time,
         task_reason=why,
+        pretrained=pretrained,
     )
-    return measured(frame, dataset)
+    return measured(frame, replace(dataset, modality=_modality(dataset)))
+
+
+def _modality(dataset: Dataset) -> str:
+    """``text`` when nothing but texts can be learnt from."""
+    found = {column.kind for column in dataset.features}
+    return "text" if found == {ColumnKind.TEXT} else "table"
+
+
+def _reordered(columns: tuple[Column, ...], text: Sequence[str]) -> tuple[Column, ...]:
+    """The columns with those of `text` in that order, in the places where they stand."""
+    by_name = {column.name: column for column in columns}
+    names = iter(text)
+    return tuple(by_name[next(names)] if c.name in text else c for c in columns)
 
 
 def measured(frame: Any, dataset: Dataset, left_out: int = 0) -> Dataset:
@@ -99,7 +120,8 @@ def measured(frame: Any, dataset: Dataset, left_out: int = 0) -> Dataset:
     )
     columns = []
     for column in dataset.columns:
-        seen = kinds.look(cells.plain(frame[column.name]))
+        look = kinds.as_text if column.kind is ColumnKind.TEXT else kinds.look
+        seen = look(cells.plain(frame[column.name]))
         missing = seen.missing if column.name != dataset.target else int((~has).sum()) + left_out
         columns.append(replace(column, missing=missing, distinct=seen.distinct))
     X = to_rows(frame, dataset, with_target=False).X
@@ -113,11 +135,17 @@ def measured(frame: Any, dataset: Dataset, left_out: int = 0) -> Dataset:
 
 
 def _check_names(
-    frame: Any, target: str, groups: str | None, time: str | None, ignore: Sequence[str]
+    frame: Any,
+    target: str,
+    groups: str | None,
+    time: str | None,
+    ignore: Sequence[str],
+    text: Sequence[str],
 ) -> None:
     names = [str(name) for name in frame.columns]
     asked = [("target", target), ("groups", groups), ("time", time)]
     asked += [("ignore", name) for name in ignore]
+    asked += [("text", name) for name in dict.fromkeys(text)]
     problems = [
         Problem("the column must exist", repr(name), role, did_you_mean(name, names))
         for role, name in asked

@@ -14,9 +14,10 @@ from attain.data import cells, words
 MIXED = "mixed"  # Column.format of numbers among which other text counts as missing
 MOSTLY = 0.95  # share of cells that must be numbers for the rest to be taken for mistakes
 NEAR_UNIQUE = 0.95  # distinct share above which short texts name rows rather than describe them
-TEXT_WORDS = 3.0  # mean words of a cell above which mostly distinct texts are running text
-TEXT_DISTINCT = 0.5
+TEXT_WORDS, TEXT_DISTINCT = 3.0, 0.5  # mean words of a cell from which texts of which so large a
+LONG_WORDS, LONG_DISTINCT = 6.0, 0.1  # share is distinct are running text; sentences may repeat
 ENOUGH = 20  # present cells below which uniqueness proves nothing
+_READ_WORDS = 1_000  # distinct texts whose words are counted, evenly spread
 _TRIED = 200  # distinct texts on which date formats are tried before reading all
 
 
@@ -140,11 +141,34 @@ def _twin(levels: np.ndarray, form: str) -> str:
 
 def _words(levels: np.ndarray, rows: int) -> tuple[ColumnKind, str]:
     """Category or running text."""
-    if rows and len(levels) >= ENOUGH and len(levels) > TEXT_DISTINCT * rows:
-        some = [str(level) for level in levels[:1000]]
-        if sum(len(text.split()) for text in some) / len(some) >= TEXT_WORDS:
+    if rows and len(levels) >= ENOUGH:
+        some = [str(level) for level in levels[:: max(1, len(levels) // _READ_WORDS)]]
+        length, share = sum(map(_length, some)) / len(some), len(levels) / rows
+        if length >= TEXT_WORDS and share > TEXT_DISTINCT:
             return ColumnKind.TEXT, "mostly distinct texts of several words"
+        if length >= LONG_WORDS and share > LONG_DISTINCT:
+            return ColumnKind.TEXT, f"{len(levels)} distinct texts of {length:.0f} words on average"
     return ColumnKind.CATEGORICAL, f"{len(levels)} distinct words"
+
+
+def _length(text: str) -> float:
+    """Words of a text; where a script has no spaces, two characters count as one."""
+    return max(len(text.split()), len(words.UNSPACED.findall(text)) / 2)
+
+
+def as_text(column: pd.Series) -> Look:
+    """A plain column that is to be read as running text, whatever it looks like.
+
+    Args:
+        column: Integers, floats, booleans, datetimes or text.
+
+    Returns:
+        Kind, reason and counts.
+    """
+    codes, levels = pd.factorize(cells.texts(column))
+    absent = int((codes < 0).sum())
+    why = "read as text, as asked"
+    return Look(ColumnKind.TEXT, why, "", absent, len(levels), levels=levels)
 
 
 def useless(name: str, column: pd.Series, seen: Look) -> str:

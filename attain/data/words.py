@@ -70,6 +70,8 @@ TWIN_FORMATS = {"%m/%d/%Y": "%d/%m/%Y", "%m-%d-%Y": "%d-%m-%Y"}
 ID_WORDS = frozenset(["id", "ids", "uuid", "guid", "rowid", "identifier", "unnamed", "instant"])
 NUMBER_WORDS = frozenset(["no", "nr", "num", "number"])  # "order_no", but not "num_rooms"
 INDEX_WORDS = frozenset(["index", "idx", "key", "row", "rownum", "record"])  # not "price_index"
+UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+"""Thai, kana and Han characters: scripts that put no spaces between words."""
 UUID = re.compile(r"[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
 
 # Whose rows belong together: the same entity in training and validation makes scores too good.

@@ -358,7 +358,8 @@ def _recorded_spec(folder: Path) -> StudySpec:
         began = study.last("study")
         if began is None:
             raise ArtifactError(f"{folder} holds an empty ledger — run it first with: attain run")
-        stated = {k: v for k, v in began.payload["spec"].items() if k != "data_digest"}
+        digests = ("data_digest", "model_digest")
+        stated = {k: v for k, v in began.payload["spec"].items() if k not in digests}
     finally:
         study.close()
     spec = make_spec({k: v for k, v in stated.items() if v not in (None, [])})

@@ -35,6 +35,7 @@ from attain.objectives import parse
 from attain.objectives.feasibility import decidable
 from attain.objectives.metrics import lookup
 from attain.parameters.select import select
+from attain.pipeline.pretrained import needs_text, read_model
 from attain.pipeline.rigor import LEVELS
 from attain.pipeline.spec import AUTO, DEFAULT_TEST, StudySpec
 from attain.pipeline.study import Study
@@ -113,6 +114,7 @@ def describe_data(study: Study, spec: StudySpec) -> None:
     """Read the data, fix the objectives, set the sealed rows aside. Nothing is done twice."""
     if study.last("seal") is not None:
         return
+    pretrained = read_model(spec)
     study.say("reading the data", "data")
     frame = load_frame(spec.source)
     described = infer.describe(
@@ -122,8 +124,11 @@ def describe_data(study: Study, spec: StudySpec) -> None:
         time=spec.time,
         task=spec.task,
         ignore=spec.ignore,
+        text=spec.text,
+        pretrained=pretrained,
         address=spec.data if isinstance(spec.data, str) else "(in memory)",
     )
+    needs_text(described)
     described = _with_positive(described, spec.positive)
     stated = study.once("objectives", "objectives", lambda: _objectives(spec, described))
     objectives = decode(tuple[Objective, ...], stated.payload["objectives"])
@@ -267,19 +272,23 @@ def _strategy(spec: StudySpec, space: Space) -> dict[str, str]:
     return {"name": name, "reason": reason}
 
 
-def check_same(recorded: Mapping[str, Any], spec: StudySpec, data_digest: str) -> None:
+def check_same(
+    recorded: Mapping[str, Any], spec: StudySpec, data_digest: str, model_digest: str = ""
+) -> None:
     """Refuse to go on with a study under another statement.
 
     Args:
         recorded: The ``spec`` of the study record.
         spec: What is stated now.
         data_digest: Hash of the data file now; empty if it is gone or in memory.
+        model_digest: Hash of the pre-trained model now; empty if there is none, or it is not used.
 
     Raises:
-        SpecError: Names each key that changed. Budget, workers, limits, silenced checks and the
-            output folder may change.
+        SpecError: Names each key that changed. Budget, workers, limits, silenced checks, what is
+            kept afterwards and the output folder may change.
     """
     free = {"budget", "workers", "trial_minutes", "trial_memory_gb", "audit_ignore", "output"}
+    free |= {"keep_cache"}
     now = encode(spec.public())
     problems = [
         Problem(
@@ -295,5 +304,9 @@ def check_same(recorded: Mapping[str, Any], spec: StudySpec, data_digest: str) -
         remedy = "restore the file, or name another `output` folder for a new study"
         rule = "a study goes on with the data it began with; the file has changed"
         problems.append(Problem(rule, "", str(recorded["data"]), remedy))
+    if model_digest and recorded.get("model_digest", "") != model_digest:
+        remedy = "restore its files, or name another `output` folder for a new study"
+        rule = "a study goes on with the model it began with; its files have changed"
+        problems.append(Problem(rule, "", str(recorded["model"]), remedy))
     if problems:
         raise SpecError(problems)

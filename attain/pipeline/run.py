@@ -20,6 +20,7 @@ from attain.pipeline.finish import Ending, write_reports
 from attain.pipeline.loop import Search, baselines
 from attain.pipeline.notice import Listener
 from attain.pipeline.prepare import Prepared, check_same, environment, prepare
+from attain.pipeline.pretrained import read_model
 from attain.pipeline.result import Result
 from attain.pipeline.scoring import Judge
 from attain.pipeline.spec import AUTO, StudySpec
@@ -107,7 +108,7 @@ def look_again(
     """
     if not (spec.folder / LEDGER).exists():
         raise SealError(f"{spec.folder} holds no study — run it first with: attain run")
-    study = open_study(spec, listen)
+    study = open_study(spec, listen, fitting=False)
     try:
         if study.last("verdict") is None:
             raise SealError("the seal has not been opened yet — go on with: attain run")
@@ -131,24 +132,28 @@ def _look_again(study: Study, spec: StudySpec, reason: str, executors: Executors
         executor.close()
 
 
-def open_study(spec: StudySpec, listen: Listener | None) -> Study:
+def open_study(spec: StudySpec, listen: Listener | None, *, fitting: bool = True) -> Study:
     """Begin a study, or take up the one in its folder.
 
     Args:
         spec: What the user stated.
         listen: Told of everything that happens.
+        fitting: Whether anything may still be fitted, so that the pre-trained model must be there.
 
     Returns:
         With a ``study`` record, and a ``resumed`` record when it is not new.
 
     Raises:
-        SpecError: When the folder's study began under another statement.
+        SpecError: When the folder's study began under another statement or with another model.
+        DataError: When the pre-trained model is not whole.
         LedgerError: When another process is at work on it.
         EnvironmentProblem: When the folder cannot be written.
     """
+    model = read_model(spec) if fitting else None
     with plain_errors(spec.folder, "making"):
         spec.folder.mkdir(parents=True, exist_ok=True)
-    stated = encode({**spec.public(), "data_digest": _data_digest(spec)})
+    digests = {"data_digest": _data_digest(spec), "model_digest": model.digest if model else ""}
+    stated = encode({**spec.public(), **digests})
     study = _attach(spec, listen)
     began = study.last("study")
     if began is not None and study.last("trial") is None and began.payload["spec"] != stated:
@@ -160,7 +165,7 @@ def open_study(spec: StudySpec, listen: Listener | None) -> Study:
         if began is None:
             study.write("study", "study", {"spec": stated, "environment": environment()})
         else:
-            _take_up(study, spec, began.payload["spec"], stated["data_digest"])
+            _take_up(study, spec, began.payload["spec"], digests)
     except AttainError:
         study.close()
         raise
@@ -172,8 +177,10 @@ def _attach(spec: StudySpec, listen: Listener | None) -> Study:
     return Study(spec.folder, ledger, seed=spec.seed, budget=spec.budget, listen=listen)
 
 
-def _take_up(study: Study, spec: StudySpec, recorded: Mapping[str, Any], digest: str) -> None:
-    check_same(recorded, spec, digest)
+def _take_up(
+    study: Study, spec: StudySpec, recorded: Mapping[str, Any], digests: Mapping[str, str]
+) -> None:
+    check_same(recorded, spec, **digests)
     for record in list(study.records):
         study.tell("record", record=record)
     if study.last("ended") is None:

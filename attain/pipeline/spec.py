@@ -56,6 +56,9 @@ class StudySpec:
         groups: Column whose values must stay together, if any.
         time: Column that orders the rows, if any.
         ignore: Columns to leave out.
+        text: Columns to read as text, one after the other; empty to infer them.
+        model: Folder or hub name of a pre-trained model to start from, or None.
+        trust_pickle: Whether the model's weights may be pickled, which can run code.
         learners: Names of learners; empty for attain's choice.
         strategy: Name of a search strategy, or ``auto``.
         budget: What the search may spend.
@@ -70,6 +73,7 @@ class StudySpec:
         trial_memory_gb: Memory limit of a single fit, or None.
         seed: Of everything random.
         audit_ignore: Codes of data checks to skip.
+        keep_cache: Whether what was computed of the pre-trained model stays after the study.
         output: Study folder.
         base: Folder that relative paths start from.
     """
@@ -83,6 +87,9 @@ class StudySpec:
     groups: str | None = None
     time: str | None = None
     ignore: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    model: str | None = None
+    trust_pickle: bool = False
     learners: tuple[str, ...] = ()
     strategy: str = AUTO
     budget: Budget = field(default_factory=Budget)
@@ -96,6 +103,7 @@ class StudySpec:
     trial_memory_gb: float | None = None
     seed: int = 0
     audit_ignore: tuple[str, ...] = ()
+    keep_cache: bool = False
     output: str = "study"
     base: Path = Path()
 
@@ -274,6 +282,10 @@ def _column(value: Any) -> str | None:
     return None if value in (None, False, "none") else _text(value)
 
 
+def _model(value: Any) -> str:
+    return _text(str(value) if isinstance(value, Path) else value)
+
+
 def _statements(value: Any) -> tuple[Any, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -420,6 +432,9 @@ _READERS: Mapping[str, Any] = {
     "groups": _column,
     "time": _column,
     "ignore": _texts,
+    "text": _texts,
+    "model": _model,
+    "trust_pickle": _yes_or_no,
     "learners": _named("learner"),
     "strategy": _strategy,
     "budget": _budget,
@@ -433,5 +448,6 @@ _READERS: Mapping[str, Any] = {
     "trial_memory_gb": _positive,
     "seed": _whole(0, auto=False),
     "audit_ignore": _codes,
+    "keep_cache": _yes_or_no,
     "output": _text,
 }

@@ -11,11 +11,12 @@ from typing import Any
 
 from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.files import write_atomic
-from attain.core.types import Dataset, Task
+from attain.core.types import ColumnKind, Dataset, Task
 from attain.data import infer
 from attain.data.audit import suspects
 from attain.data.load import load_frame
 from attain.objectives import parse
+from attain.pipeline.pretrained import describe_model, needs_text
 from attain.pipeline.spec import DEFAULT_MINUTES, DEFAULT_TRIALS
 
 _FILE = """\
@@ -39,7 +40,7 @@ time: {time}
 # Columns to leave out.
 ignore: {ignore}
 
-# auto, or some of: linear, lightgbm, extra_trees, random_forest, mlp, svm, knn
+{texts}# auto, or some of: linear, lightgbm, extra_trees, random_forest, mlp, svm, knn
 learners: auto
 # auto, or one of: grid, random, sobol, lhs, bayes, tpe, cmaes, evolution
 strategy: auto
@@ -62,6 +63,8 @@ def init(
     *,
     folder: Path,
     objectives: Sequence[str] = (),
+    text: Sequence[str] = (),
+    model: str | None = None,
     output: str = "attain.yaml",
     force: bool = False,
 ) -> Path:
@@ -72,6 +75,9 @@ def init(
         target: Column to predict.
         folder: Where the study file goes.
         objectives: Statements; a sensible default otherwise.
+        text: Columns to read as text; inferred otherwise.
+        model: Folder or hub name of a pre-trained model to start from, if any; a folder is
+            understood from here, as the data are.
         output: Name of the study file.
         force: Replace a file that exists.
 
@@ -79,8 +85,9 @@ def init(
         The file.
 
     Raises:
-        SpecError: When the file exists, the target does not, or an objective cannot be read.
-        DataError: When the data cannot be read.
+        SpecError: When the file exists, the target does not, an objective cannot be read, or there
+            is no such model, or no text for it to read.
+        DataError: When the data cannot be read, or the model's files are not whole.
     """
     path = folder / output
     if path.exists() and not force:
@@ -90,27 +97,46 @@ def init(
     if target not in frame.columns:
         remedy = did_you_mean(target, [str(c) for c in frame.columns])
         raise SpecError(Problem("the target must be a column", repr(target), data, remedy))
-    found = _suggest(frame, target)
+    found = _suggest(frame, target, text)
     dataset = infer.describe(
         frame,
         target=target,
         groups=found.groups[0],
         time=found.time[0],
         ignore=[name for name, _ in found.ignore],
+        text=text,
+        pretrained=describe_model(model, Path()),
         address=data,
     )
+    needs_text(dataset)
     if objectives:
         parse.parse(objectives, dataset.task)
-    write_atomic(path, _fill(data, folder, dataset, found, objectives))
+    texts = _texts(dataset, text, model, folder)
+    write_atomic(path, _fill(data, folder, dataset, found, objectives, texts))
     return path
 
 
-def _suggest(frame: Any, target: str) -> _Suggested:
+def _suggest(frame: Any, target: str, text: Sequence[str]) -> _Suggested:
     return _Suggested(
         groups=infer.suggest_groups(frame, target),
         time=infer.suggest_time(frame, target),
-        ignore=tuple(suspects(frame, target)),
+        ignore=tuple((name, why) for name, why in suspects(frame, target) if name not in text),
     )
+
+
+def _texts(dataset: Dataset, text: Sequence[str], model: str | None, folder: Path) -> str:
+    """The lines on texts and the model that reads them; none for a table without texts."""
+    found = [c.name for c in dataset.features if c.kind is ColumnKind.TEXT]
+    if not found:
+        return ""
+    names = ", ".join(map(_quoted, text or found))
+    why = "as asked" if text else "inferred; several are read one after the other"
+    lines = f"# Columns to read as text.\ntext: [{names}]    # {why}\n\n"
+    lines += "# A pre-trained model to start from: its folder, or its name on the hub.\n"
+    if model is None:
+        return f"{lines}# model: FOLDER\n\n"
+    named = _relative(model, folder) if Path(model).expanduser().is_dir() else model
+    return f"{lines}model: {_quoted(named)}\n\n"
 
 
 _EXAMPLES = {
@@ -126,6 +152,7 @@ def _fill(
     dataset: Dataset,
     found: _Suggested,
     objectives: Sequence[str],
+    texts: str,
 ) -> str:
     default, reason = parse.default(dataset.task, dataset.class_counts)
     stated = [_statement(o) for o in objectives] or [f"{o}    # {reason}" for o in default]
@@ -142,6 +169,7 @@ def _fill(
         groups=_with_reason(*found.groups),
         time=_with_reason(*found.time),
         ignore=ignore,
+        texts=texts,
         trials=DEFAULT_TRIALS,
         minutes=DEFAULT_MINUTES,
     )

@@ -21,6 +21,9 @@ Auto = Literal["auto"]
 HOLDOUT_SHARE = 0.2
 FOLDS = 5
 HOLDOUT_ABOVE = 100_000  # rows; one hold-out of 20,000 is precise enough
+# With a pre-trained model, whose full tuning costs too much to repeat: one hold-out above so many rows
+# (then 400 rows or more, as is usual in fine-tuning), few folds below, never drawn twice.
+TUNED_HOLDOUT_ABOVE, TUNED_FOLDS = 2_000, 3
 # Repeats by number of rows: below this many, one division is mostly luck. Repeated cross-validation
 # is what helps most on little data (Schneider et al. 2025, arXiv 2506.19540).
 REPEATS = ((1_000, 3), (5_000, 2))
@@ -52,7 +55,8 @@ def plan(
     """Choose how to divide the rows.
 
     Time forbids shuffling, groups forbid sharing, classes are stratified; 5 folds up to 100,000
-    rows and one hold-out of 20 % above; 3 repeats below 1,000 rows, 2 below 5,000.
+    rows and one hold-out of 20 % above; 3 repeats below 1,000 rows, 2 below 5,000. With a
+    pre-trained model 3 folds up to 2,000 rows, one hold-out above, and no repeats.
 
     Args:
         dataset: What is known of the rows.
@@ -78,16 +82,13 @@ def plan(
         problems.append(Problem(rule, str(folds), "folds", "use fewer folds, or auto"))
     if problems:
         raise SpecError(problems)
-    k = _auto_folds(len(rows), most) if folds == "auto" else folds
+    k = _auto_folds(dataset, len(rows), most) if folds == "auto" else folds
     fixed = k > 1 and k == units and rows.time is None  # one unit in each fold: no other division
     if repeats != "auto" and repeats > 1 and fixed:
         rule = f"{k} folds of {units} {noun} can be divided in one way only"
         raise SpecError(Problem(rule, str(repeats), "repeats", "use repeats 1, or fewer folds"))
-    r = (
-        _auto_repeats(len(rows), k, fixed or rows.time is not None)
-        if repeats == "auto"
-        else repeats
-    )
+    once = fixed or rows.time is not None or dataset.pretrained is not None
+    r = _auto_repeats(len(rows), k, once) if repeats == "auto" else repeats
     split = Split(_kind(dataset, rows, k), k, r, seed)
     if rows.time is not None and rows.groups is not None:
         _require_time_and_groups(split, rows)
@@ -205,12 +206,15 @@ def _bad_count(value: int | Auto, place: str) -> list[Problem]:
     return [Problem(f"{place} must be a positive whole number or auto", str(value), place)]
 
 
-def _auto_folds(n: int, most: int) -> int:
-    return 1 if n > HOLDOUT_ABOVE else max(min(FOLDS, most), 1)
+def _auto_folds(dataset: Dataset, n: int, most: int) -> int:
+    above, wanted = (HOLDOUT_ABOVE, FOLDS)
+    if dataset.pretrained is not None:
+        above, wanted = TUNED_HOLDOUT_ABOVE, TUNED_FOLDS
+    return 1 if n > above else max(min(wanted, most), 1)
 
 
-def _auto_repeats(n: int, k: int, fixed: bool) -> int:
-    if fixed or k == 1:
+def _auto_repeats(n: int, k: int, once: bool) -> int:
+    if once or k == 1:
         return 1
     return next((repeats for below, repeats in REPEATS if n < below), 1)
 
@@ -238,6 +242,8 @@ def _require_time_and_groups(split: Split, rows: Rows) -> None:
 def _reason(dataset: Dataset, rows: Rows, split: Split, asked: tuple[bool, bool]) -> str:
     """Why this plan, for the user; `asked` says whether folds and repeats were requested."""
     parts = [_size_reason(len(rows), split, asked)]
+    if dataset.pretrained is not None and not asked[0]:
+        parts.append("tuning a pre-trained model costs too much to be repeated more often")
     if rows.time is not None:
         parts.append("later rows are predicted from earlier ones, never the other way round")
         parts.append(f"seed {split.seed} shifts the cuts, since time cannot be shuffled")

@@ -39,6 +39,9 @@ test: 30%
 groups: g
 time: t
 ignore: [a, b]
+text: [first, second]
+model: encoder
+trust_pickle: true
 learners: [lightgbm, ridge]
 strategy: sobol
 budget: {trials: 7, minutes: 2}
@@ -52,6 +55,7 @@ trial_minutes: 1
 trial_memory_gb: 2
 seed: 5
 audit_ignore: [D008]
+keep_cache: true
 output: elsewhere
 """
     spec = load_spec(written(tmp_path, text))

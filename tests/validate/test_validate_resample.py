@@ -1,6 +1,7 @@
 """Splits: what may never be parted, what must be balanced, and what is refused."""
 
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from attain.core.errors import DataError, SpecError
-from attain.core.types import Dataset, Rows, Split, SplitKind, Task
+from attain.core.types import Dataset, Pretrained, Rows, Split, SplitKind, Task
 from attain.validate.resample import carve_stop, folds, plan
 
 
@@ -334,3 +335,16 @@ def test_carving_needs_two_rows():
     """One training row cannot be shared."""
     with pytest.raises(DataError, match="at least two training rows"):
         carve_stop(rows_of(np.zeros(5)), np.array([3]), classifies=False)
+
+
+@pytest.mark.parametrize(("n", "k"), [(300, 3), (2000, 3), (2001, 1), (6000, 1)])
+def test_a_pretrained_model_is_validated_seldom(n, k):
+    """A full tuning is not repeated; what is asked for holds all the same."""
+    y = np.arange(n) % 2
+    data = replace(dataset_of(y), pretrained=Pretrained("/model", "0" * 64))
+    split = plan(data, rows_of(y))
+    assert (split.folds, split.repeats) == (k, 1)
+    assert "costs too much to be repeated" in split.reason
+    asked = plan(data, rows_of(y), folds=4, repeats=2)
+    assert (asked.folds, asked.repeats) == (4, 2)
+    assert "costs too much" not in asked.reason

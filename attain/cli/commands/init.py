@@ -21,6 +21,17 @@ from attain.core.errors import Exit
     help="What good means, such as 'roc_auc >= 0.9'. Repeat for several.",
 )
 @click.option(
+    "--text",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column to read as text. Repeat for texts that are read one after the other.",
+)
+@click.option(
+    "--model",
+    metavar="FOLDER",
+    help="Pre-trained model to start from: its folder, or its name on the hub.",
+)
+@click.option(
     "--output",
     type=click.Path(path_type=Path),
     default=STUDY_FILE,
@@ -30,7 +41,14 @@ from attain.core.errors import Exit
 @click.option("--force", is_flag=True, help="Replace a study file that exists.")
 @shared
 def command(
-    call: Call, data: str, target: str, objectives: tuple[str, ...], output: Path, force: bool
+    call: Call,
+    data: str,
+    target: str,
+    objectives: tuple[str, ...],
+    text: tuple[str, ...],
+    model: str | None,
+    output: Path,
+    force: bool,
 ) -> Exit:
     """Write a commented study file for a table.
 
@@ -39,6 +57,7 @@ def command(
     \b
     attain init data.csv --target label
     attain init data.csv --target label --objective "roc_auc >= 0.9"
+    attain init reviews.csv --target label --model all-MiniLM-L6-v2
     """
     from attain.cli import tables
     from attain.cli.output import emit
@@ -50,6 +69,8 @@ def command(
         folder=output.parent,
         output=output.name,
         objectives=objectives,
+        text=text,
+        model=model,
         force=force,
     )
     spec = api.load_spec(written)

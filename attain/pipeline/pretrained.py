@@ -1,0 +1,53 @@
+"""The pre-trained model that a study names: found, hashed, and given texts to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attain.core.errors import Problem, SpecError
+from attain.core.types import ColumnKind, Dataset, Pretrained
+from attain.pipeline.spec import StudySpec
+
+
+def read_model(spec: StudySpec) -> Pretrained | None:
+    """What the user's model is; nothing of it is loaded.
+
+    Args:
+        spec: May name one.
+
+    Returns:
+        Where its files are, and their hash; None when no model is named.
+
+    Raises:
+        SpecError: When there is no such model.
+        DataError: When its files are not whole, or must not be loaded.
+    """
+    return describe_model(spec.model, spec.base, trust_pickle=spec.trust_pickle)
+
+
+def describe_model(
+    address: str | None, base: Path, *, trust_pickle: bool = False
+) -> Pretrained | None:
+    """As `data.pretrained.describe_pretrained`; None where no model is named."""
+    if address is None:
+        return None
+    from attain.data.pretrained import describe_pretrained
+
+    return describe_pretrained(address, base, trust_pickle=trust_pickle)
+
+
+def needs_text(dataset: Dataset) -> None:
+    """Refuse a model that has nothing to read.
+
+    Args:
+        dataset: Says what the columns are, and whether a model was named.
+
+    Raises:
+        SpecError: When a model was named and no feature is a text.
+    """
+    if dataset.pretrained is None or any(c.kind is ColumnKind.TEXT for c in dataset.features):
+        return
+    rule = "a model needs a column of text to read, and none was recognised as one"
+    remedy = "name it, as text: COLUMN, or leave the model out"
+    kinds = ", ".join(f"{c.name} ({c.kind})" for c in dataset.features)
+    raise SpecError(Problem(rule, kinds or "no features", "model", remedy))
