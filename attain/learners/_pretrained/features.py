@@ -1,0 +1,138 @@
+"""Features of a frozen body: one row of numbers a text, computed once for a study.
+
+Rows of a batch have equal lengths, so nothing is padded. With torch's fused attention on a CPU each
+text then has the same features to the last bit, whichever texts it is computed with, so that what
+comes from the cache, from another worker or from a saved model is equal; padding would change sums
+in their last bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attain.learners._cache import FloatStore, Progress
+from attain.learners._pretrained.tokens import Tokens, collate
+
+if TYPE_CHECKING:
+    from attain.learners._pretrained.load import Body
+
+POOLINGS = ("mean", "cls", "max")
+_CODE = 1
+"""Raised when the same rows would get other features."""
+_TOKENS = 2048
+"""Positions in a batch; see the measurements in ``benchmarks/README.md``."""
+
+
+@dataclass(eq=False)
+class Features:
+    """How the positions of a text become one row.
+
+    Attributes:
+        body: The frozen body, as it was loaded.
+        pooling: ``mean`` over all positions, ``cls`` for the first one, ``max`` over all.
+        layers: The mean of so many last layers is pooled; 1 for the last one.
+        saved: Seconds that rows found in the cache had cost, in all calls so far.
+        spent: Seconds that computing the others took.
+    """
+
+    body: Body
+    pooling: str = "mean"
+    layers: int = 1
+    saved: float = 0.0
+    spent: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {POOLINGS} (got {self.pooling!r})")
+        if not 1 <= self.layers <= self.body.layers:
+            raise ValueError(f"layers must lie in 1..{self.body.layers} (got {self.layers})")
+
+    def of(
+        self, tokens: Tokens, *, cache: Path | None = None, progress: Progress | None = None
+    ) -> np.ndarray:
+        """Features of rows.
+
+        Args:
+            tokens: From `tokenise`.
+            cache: `FitData.cache`.
+            progress: Told how many rows are done.
+
+        Returns:
+            float32, shape (n, `Body.hidden`), in the order of `tokens`.
+        """
+        parts = {
+            "model": self.body.digest,
+            "dtype": str(self.body.net.dtype),
+            "device": self.body.net.device.type,
+            "pooling": self.pooling,
+            "layers": self.layers,
+            "code": _CODE,
+        }
+        store = FloatStore(cache, "features", parts, self.body.hidden)
+        order = np.argsort(tokens.lengths, kind="stable")
+        sorted_tokens = tokens.take(order)
+        rows = np.empty((len(tokens), self.body.hidden), dtype=np.float32)
+        rows[order] = store.get(
+            sorted_tokens.keys(),
+            lambda index: self._compute(sorted_tokens.take(index)),
+            progress=progress,
+        )
+        self.saved, self.spent = self.saved + store.saved, self.spent + store.spent
+        return rows
+
+    def _compute(self, tokens: Tokens) -> np.ndarray:
+        import torch
+
+        net = self.body.net
+        rows = np.empty((len(tokens), self.body.hidden), dtype=np.float32)
+        with torch.inference_mode(), _evaluating(net):
+            for index in equal_lengths(tokens.lengths, _TOKENS):
+                batch = collate(self.body, tokens, index)
+                del batch["attention_mask"]  # all ones
+                batch = {name: tensor.to(net.device) for name, tensor in batch.items()}
+                out = net(**batch, output_hidden_states=self.layers > 1)
+                rows[index] = self._pooled(out).float().cpu().numpy()
+        return rows
+
+    def _pooled(self, out: Any) -> Any:
+        """One row a text, from hidden states of shape (rows, positions, hidden)."""
+        states = out.last_hidden_state
+        if self.layers > 1:
+            states = sum(out.hidden_states[-self.layers :]) / self.layers
+        if self.pooling == "cls":
+            return states[:, 0]
+        return states.amax(dim=1) if self.pooling == "max" else states.mean(dim=1)
+
+
+def equal_lengths(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Batches of rows of one length, short ones first.
+
+    Args:
+        lengths: Of each row, shape (n,).
+        budget: Positions in a batch at most (but at least one row).
+
+    Yields:
+        Positions of rows; together all of them, each once.
+    """
+    order = np.argsort(lengths, kind="stable")
+    for same in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
+        if len(same):
+            size = max(budget // max(int(lengths[same[0]]), 1), 1)
+            yield from np.split(same, range(size, len(same), size))
+
+
+@contextlib.contextmanager
+def _evaluating(net: Any) -> Iterator[None]:
+    """No dropout meanwhile."""
+    training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(training)
