@@ -55,9 +55,10 @@ def expected(
         seed: Of the draws.
 
     Returns:
-        One corrected score for each metric, never better than the naive one. Sums over rows are resampled 1,000 times; rankings up
-        to 400 times on at most 5,000 rows; other metrics (``ece``, ``medae``, ``max_error``,
-        ``roc_auc_ovo``) at most 100 times for the 25 best configurations.
+        One corrected score for each metric, never better than the naive one. Sums over rows are
+        resampled 1,000 times; rankings up to 400 times on at most 5,000 rows; other metrics
+        (``ece``, ``medae``, ``max_error``, ``roc_auc_ovo``) at most 100 times for the 25 best
+        configurations.
     """
     kind = _slowest(directions)
     if kind == "other":
