@@ -71,7 +71,7 @@ def write(folder: Path, identity: str, state: State) -> None:
         "plain": encode(state.plain),
     }
     write_atomic(folder / f"{name}.json", json.dumps({"body": body, "digest": _digest(body)}))
-    _forget(folder)
+    _forget(folder, name)
 
 
 def read(folder: Path, identity: str) -> tuple[State | None, tuple[str, ...]]:
@@ -119,8 +119,10 @@ def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def _forget(folder: Path) -> None:
-    kept = {path.stem for path in sorted(folder.glob("step-*.json"))[-_KEPT:]}
-    for path in folder.glob("step-*.*"):
-        if path.stem not in kept:
-            path.unlink(missing_ok=True)
+def _forget(folder: Path, newest: str) -> None:
+    """Remove all but the last two; what lies after the newest is of another fit, or damaged."""
+    stems = sorted(path.stem for path in folder.glob("step-*.json"))
+    kept = [stem for stem in stems if stem <= newest][-_KEPT:]
+    leftovers = folder.glob(".step-*")  # of writes that were killed
+    for path in [*leftovers, *(p for p in folder.glob("step-*.*") if p.stem not in kept)]:
+        path.unlink(missing_ok=True)

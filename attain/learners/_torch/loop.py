@@ -175,7 +175,7 @@ class _Fit:
         self._order = Order(work.lengths, recipe.batch, recipe.bucket, seed)
         self._trained = named(groups)
         device = next(iter(self._trained.values())).device
-        self._precision = devices.precision(recipe.precision, device)
+        self._precision = devices.precision(recipe.precision, device, net)
         self._disk = disk
         if disk is not None:
             disk.identity = identify(work, recipe, groups, (self._precision, seed, steps))

@@ -85,7 +85,7 @@ def _measure(
 ) -> Probe:
     net.train()
     micro = min(recipe.micro or recipe.batch, recipe.batch)
-    precision = devices.precision(recipe.precision, device)
+    precision = devices.precision(recipe.precision, device, net)
     stepper = Stepper(net, work, recipe, groups, precision, micro)
     longest = np.argsort(-work.lengths, kind="stable")[: recipe.batch]
     with _peak(device) as peak:

@@ -36,7 +36,8 @@ class Recipe:
         micro: Examples in memory at once; 0 for the whole batch, halved when memory runs out.
         compile: Whether torch.compile is used; ``auto`` where the run is long enough to pay for it.
         bucket: Batches whose rows are sorted by length together before they are cut; 1 makes each
-            batch a uniform draw, more saves padding.
+            batch a uniform draw, more saves padding: of Banking77 at batches of 16, 60 % is padding
+            at 1, 21 % at 8, 5 % at 50 (the choice of transformers and fairseq, too).
     """
 
     epochs: float
@@ -53,7 +54,7 @@ class Recipe:
     patience: int = 3
     micro: int = 0
     compile: bool | Literal["auto"] = "auto"
-    bucket: int = 8
+    bucket: int = 50
 
     def __post_init__(self) -> None:
         problems = [
