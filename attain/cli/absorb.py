@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attain.cli.board import Board, OpenTrial, Payload
 from attain.core.codec import decode
 from attain.core.types import Objective
-from attain.report.numbers import listed, plural
+from attain.report.numbers import listed, plural, seconds
 
 if TYPE_CHECKING:
     from attain.pipeline.notice import Notice
@@ -112,6 +112,13 @@ def _split(board: Board, payload: Payload) -> Board:
     split = payload["split"]
     times = f" x {split['repeats']}" if split["repeats"] > 1 else ""
     return _fact(board, "validate", f"{split['kind']}, {plural(split['folds'], 'fold')}{times}")
+
+
+def _forecast(board: Board, payload: Payload) -> Board:
+    """Rungs with the seconds of a fit, until the selection says what is tuned."""
+    rungs = [rung for found in payload["forecasts"].values() for rung in found["rungs"]]
+    texts = [f"{r['name']} {seconds(r['seconds'])}" for r in rungs if r["usable"]]
+    return _fact(board, "parameters", f"a fit takes about: {listed(texts)}") if texts else board
 
 
 def _selection(board: Board, payload: Payload) -> Board:
@@ -231,6 +238,7 @@ _ABSORB: Mapping[str, Callable[[Board, Payload], Board]] = {
     "audit": _audit,
     "feasibility": _feasibility,
     "split": _split,
+    "forecast": _forecast,
     "selection": _selection,
     "strategy": _strategy,
     "trial": _trial,

@@ -64,6 +64,32 @@ class PlainView:
         self._write(f"[{clock(self._wrote - self._began)}] {printable(text)}")
 
 
+class Waiting:
+    """Says what takes its time where nothing is recorded for long, as in a plan. A listener.
+
+    Args:
+        write: Takes one line without its end.
+        now: Seconds since the epoch; tests give a clock of their own.
+    """
+
+    def __init__(self, write: Callable[[str], None], now: Callable[[], float] = time.time) -> None:
+        self._write = write
+        self._now = now
+        self._said, self._began, self._wrote = "", 0.0, 0.0
+
+    def __call__(self, notice: Notice) -> None:
+        """Tell of work in a worker process: when it begins, and now and then that it goes on."""
+        if notice.text and notice.step == "parameters":
+            self._said, self._began = notice.text, self._now()
+            self._line(notice.text)
+        elif notice.kind == "tick" and self._said and self._now() - self._wrote >= QUIET_SECONDS:
+            self._line(f"{self._said}: {clock(self._now() - self._began)}")
+
+    def _line(self, text: str) -> None:
+        self._wrote = self._now()
+        self._write(printable(text))
+
+
 def heartbeat(board: Board) -> str:
     """One line that says how far the study is."""
     parts = [spent(board)] if board.elapsed else []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from attain.cli.output import Cell, grid, paint
 from attain.core.types import Dataset, Finding, FindingState, Severity
-from attain.report.numbers import listed, plural
+from attain.report.numbers import listed, number, plural, share
 
 if TYPE_CHECKING:
     from attain.core.space import Parameter
@@ -52,6 +52,7 @@ def plan(view: PlanView, path: Path) -> str:
         ("1 objectives", _objectives(view)),
         ("  data", _data(view)),
         ("2 parameters", _selection(view)),
+        *((f"  {name}", foretold(view, name)) for name in view.forecasts),
         ("3 strategy", [[view.strategy[0], view.strategy[1]]] if view.strategy[0] else []),
         ("4 train", [[_workers(view.workers), view.cost]]),
         ("5 validate", [[_split(view), view.split.reason]] if view.split else []),
@@ -122,7 +123,36 @@ def _selection(view: PlanView) -> list[list[Cell]]:
         if choice.used and tuned:
             rows.append(["", ("tunes " + "; ".join(map(_range, tuned)), "dim")])
     fixed = sum(1 for c in view.selection.parameters if not c.used)
+    rows += [
+        [f"{name} cost", (f"not known: {why}", "warn")] for name, why in view.unforetold.items()
+    ]
     return [*rows, ["fixed", f"{plural(fixed, 'parameter')} at known-good values"]]
+
+
+def foretold(view: PlanView, learner: str) -> list[list[Cell]]:
+    """What a learner says of its fits: rungs, facts, labels, and inputs as the model sees them."""
+    forecast = view.forecasts[learner]
+    rows: list[list[Cell]] = []
+    for rung in forecast.rungs:
+        text = str(rung).removeprefix(f"{rung.name}: ")
+        why = f" ({rung.reason})" if rung.usable and rung.reason else ""
+        rows.append([f"rung {rung.name}", (f"{text}{why}", "" if rung.usable else "dim")])
+    rows += [[name, _fact(name, value)] for name, value in forecast.facts.items()]
+    if view.dataset.classes:
+        labels = [f"{code} = {label}" for code, label in enumerate(view.dataset.classes)]
+        rows.append(["labels", listed(labels, most=8)])
+    examples = forecast.examples[:_EXAMPLES]
+    rows += [["reads", f"{text}  ->  {label}"] for text, label in examples]
+    return rows
+
+
+_EXAMPLES = 3
+
+
+def _fact(name: str, value: float | int | str) -> str:
+    if isinstance(value, str):
+        return value
+    return share(value) if name.startswith("share") else number(value)
 
 
 def _range(parameter: Parameter) -> str:

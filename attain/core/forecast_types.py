@@ -27,6 +27,13 @@ class RungForecast:
     reason: str = ""
     usable: bool = True
 
+    def __str__(self) -> str:
+        if not self.usable:
+            return f"{self.name}: cannot be used here, {self.reason}"
+        trained = f"{_short(self.trainable, 'parameter')} trained"
+        took = f"about {_seconds(self.seconds)} a fit, {self.bytes / 1e9:.2g} GB"
+        return f"{self.name}: {trained}, {took}"
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -41,3 +48,18 @@ class Forecast:
     rungs: tuple[RungForecast, ...]
     examples: tuple[tuple[str, str], ...] = ()
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+def _short(count: int, what: str) -> str:
+    """Such as ``22.7 M parameters``."""
+    size, unit = next(
+        ((s, u) for s, u in ((1e9, " G"), (1e6, " M"), (1e3, " k")) if count >= s), (1.0, "")
+    )
+    return f"{count / size:.3g}{unit} {what}" + ("" if count == 1 else "s")
+
+
+def _seconds(value: float) -> str:
+    """Such as ``210 s`` or ``0.4 s``; minutes from ten on."""
+    if value >= 600:
+        return f"{value / 60:.0f} min"
+    return f"{value:.0f} s" if value >= 10 else f"{value:.2g} s"

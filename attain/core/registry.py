@@ -24,6 +24,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "sobol": "attain.strategy.sobol:Sobol",
         "lhs": "attain.strategy.lhs:Lhs",
         "bayes": "attain.strategy.bayes:Bayes",
+        "bayes_per_second": "attain.strategy.bayes:BayesPerSecond",
         "tpe": "attain.strategy.tpe:Tpe",
         "cmaes": "attain.strategy.cmaes:CmaEs",
         "evolution": "attain.strategy.evolution:Evolution",

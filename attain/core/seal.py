@@ -20,6 +20,8 @@ class Seal:
         groups: Number of distinct groups, 0 without groups.
         objectives: The statements in force when the seal was made.
         overlap: Sealed rows whose features also occur among the unsealed rows.
+        near_overlap: Sealed rows whose texts have near-copies, but no copy, among the others.
+        near_compared: Sealed rows whose texts were compared; 0 without texts.
     """
 
     path: str
@@ -32,6 +34,8 @@ class Seal:
     groups: int = 0
     objectives: tuple[str, ...] = ()
     overlap: int = 0
+    near_overlap: int = 0
+    near_compared: int = 0
 
 
 @dataclass(frozen=True)

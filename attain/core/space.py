@@ -38,6 +38,7 @@ from attain.core.space_parameters import (
 from attain.core.space_scale import Scale
 
 __all__ = [
+    "RUNG",
     "Categorical",
     "Clause",
     "Condition",
@@ -64,6 +65,7 @@ __all__ = [
 
 
 RUNG = "rung"
+"""The parameter by which a learner climbs from cheap to dear."""
 
 
 @dataclass(frozen=True)

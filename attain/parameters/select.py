@@ -19,10 +19,12 @@ from attain.core.space import (
     Space,
     prefixed,
     prefixed_clauses,
+    start_value,
 )
-from attain.core.types import Dataset
+from attain.core.types import Dataset, Forecast
 
 LEARNER = "learner"
+TEXT = "text"  # the learner of texts, and the modality of data that are nothing else
 BASELINE = "baseline"
 
 # Each learner's known-good default is tried first; these tries may take a quarter of the budget.
@@ -36,6 +38,7 @@ SHARE_OF_SECONDS = 0.25
 # doi:10.1145/3219819.3220058: the same few parameters matter across 100 data sets). The numbers
 # are a rule of thumb: the strategy gives good learners more than the average.
 TRIALS_FOR_PRIORITY: Mapping[int, int] = MappingProxyType({1: 0, 2: 5, 3: 25})
+_FITS_PER_TRIAL = 5  # folds
 UNLIMITED = 1_000  # trials assumed when nothing limits them
 
 
@@ -47,6 +50,7 @@ class Family:
         why: Why it has its place in the order.
         seconds: CPU seconds of one fit on 10,000 rows and 20 columns with default parameters, one
             thread; measured with scikit-learn 1.9 and LightGBM 4.7, good to a factor of three.
+            What a learner forecasts of these very rows takes its place.
         exponent: How the seconds grow with rows.
     """
 
@@ -58,8 +62,12 @@ class Family:
 # In order of what to spend a budget on. Boosted trees lead on medium-sized tables (Grinsztajn,
 # Oyallon & Varoquaux 2022, arXiv:2207.08815; McElfresh et al. 2023, arXiv:2305.02997; Erickson et
 # al. 2025, TabArena, arXiv:2506.16791); a linear model is the foil that shows what complexity buys.
+# Where all that there is to learn from is text, a model that reads it leads, and its lowest rungs
+# are as cheap as anything (Reimers & Gurevych 2019, arXiv:1908.10084; Howard & Ruder 2018,
+# arXiv:1801.06146).
 PORTFOLIO: Mapping[str, Family] = MappingProxyType(
     {
+        TEXT: Family("reads texts, from words counted up to a pre-trained model tuned", 3.0),
         "lightgbm": Family("boosted trees lead on tables of this kind", 1.0),
         "linear": Family("the fast, readable foil that shows what complexity buys", 0.1),
         "extra_trees": Family("strong untuned, errs differently from boosted trees", 3.0),
@@ -70,7 +78,6 @@ PORTFOLIO: Mapping[str, Family] = MappingProxyType(
     }
 )
 _UNKNOWN = Family("added by a plugin", 3.0)
-_FITS_PER_TRIAL = 5  # folds
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,8 @@ def select(
     trials: int | None,
     seconds: float | None,
     wanted: Sequence[str],
+    forecasts: Mapping[str, Forecast] = MappingProxyType({}),
+    fits: int = _FITS_PER_TRIAL,
 ) -> Selection:
     """Which learners and parameters deserve the budget.
 
@@ -121,6 +130,8 @@ def select(
         trials: Configurations that may be tried; None for no such limit.
         seconds: Wall time of the search; None for no such limit.
         wanted: Learners that the user names, which are then all used; empty for attain's choice.
+        forecasts: What learners say their fits cost on these rows, as far as they can.
+        fits: Fits that a trial takes, of learners with a forecast.
 
     Returns:
         The space to search, the fixed values, and a reason for everything.
@@ -129,9 +140,15 @@ def select(
         SpecError: When a wanted learner is unknown or does not apply, or none applies.
     """
     _refuse(spaces, wanted)
-    affordable = _affordable(dataset, trials, seconds)
+    prices = {name: _trial_seconds(name, dataset) for name in spaces}
+    prices |= {name: _foretold(spaces[name], f, fits) for name, f in forecasts.items()}
+    spaces = {
+        name: _reason_against(name, space, spaces, dataset, wanted)
+        for name, space in spaces.items()
+    }
+    affordable = _affordable(spaces, dataset, prices, trials, seconds)
     learners = (
-        _as_wanted(spaces, wanted) if wanted else _as_budgeted(spaces, dataset, affordable, seconds)
+        _as_wanted(spaces, wanted) if wanted else _as_budgeted(spaces, prices, affordable, seconds)
     )
     used = [choice.name for choice in learners if choice.used]
     share = affordable / len(used)
@@ -143,14 +160,17 @@ def select(
     for name in used:
         space = spaces[name]
         assert isinstance(space, Space)
-        tuned = _tuned(space, share)
+        shares = _shares(space, share, forecasts.get(name), fits, seconds)
+        tuned = _tuned(space, shares)
         kept = _kept(space, tuned)
         parts += prefixed(kept, name, Condition(LEARNER, (name,)))
         never, rules = prefixed_clauses(kept, name)
         forbidden, constraints = (*forbidden, *never), (*constraints, *rules)
-        parameters += [_parameter_choice(name, p, p.name in tuned, space, share) for p in space]
+        parameters += [
+            _parameter_choice(name, p, p.name in tuned, space, shares[p.name]) for p in space
+        ]
         defaults = space.defaults()
-        fixed |= {f"{name}.{k}": v for k, v in defaults.items() if k not in tuned}
+        fixed |= {f"{name}.{k}": v for k, v in defaults.items() if k not in {p.name for p in kept}}
     if len(used) == 1 and parts and "." not in used[0]:
         parts = [replace(p, when=_without_learner(p)) for p in parts]
     else:
@@ -197,13 +217,49 @@ def _refuse(spaces: Mapping[str, Space | str], wanted: Sequence[str]) -> None:
         raise SpecError(problems)
 
 
-def _affordable(dataset: Dataset, trials: int | None, seconds: float | None) -> float:
+_ALONE = "texts are all there is to learn from, and `text` climbs from cheap to dear on its own"
+
+
+def _reason_against(
+    name: str,
+    space: Space | str,
+    spaces: Mapping[str, Space | str],
+    dataset: Dataset,
+    wanted: Sequence[str],
+) -> Space | str:
+    """A learner's space; or the reason why it is not used on data with or without texts alone."""
+    if isinstance(space, str) or wanted or name == BASELINE:
+        return space
+    if name != TEXT:
+        alone = dataset.modality == TEXT and isinstance(spaces.get(TEXT), Space)
+        return _ALONE if alone else space
+    if dataset.modality != TEXT and dataset.pretrained is None:
+        return "beside other columns it needs a pre-trained model: name one with model: FOLDER"
+    return space
+
+
+def _affordable(
+    spaces: Mapping[str, Space | str],
+    dataset: Dataset,
+    prices: Mapping[str, float],
+    trials: int | None,
+    seconds: float | None,
+) -> float:
     """Trials that the budget pays for, at the price of the cheapest serious learner."""
     allowed = float(UNLIMITED if trials is None else max(trials, 1))
     if seconds is None:
         return allowed
-    price = _trial_seconds("lightgbm", dataset)
+    reads = dataset.modality == TEXT and isinstance(spaces.get(TEXT), Space)
+    price = prices[TEXT] if reads else _trial_seconds("lightgbm", dataset)
     return max(1.0, min(allowed, seconds / price))
+
+
+def _foretold(space: Space | str, forecast: Forecast, fits: int) -> float:
+    """Seconds of a trial on the dearest rung that is open from the start."""
+    ladders = space.ladders if isinstance(space, Space) else ()
+    open_ = [r for r in forecast.rungs if r.usable and any(p.contains(r.name) for p in ladders)]
+    seconds = [rung.seconds for rung in open_ or forecast.rungs]
+    return fits * max([*seconds, 0.01])
 
 
 def _trial_seconds(learner: str, dataset: Dataset) -> float:
@@ -224,7 +280,7 @@ def _as_wanted(spaces: Mapping[str, Space | str], wanted: Sequence[str]) -> list
 
 def _as_budgeted(
     spaces: Mapping[str, Space | str],
-    dataset: Dataset,
+    prices: Mapping[str, float],
     affordable: float,
     seconds: float | None,
 ) -> list[Choice]:
@@ -242,8 +298,8 @@ def _as_budgeted(
         elif used and used >= most:
             reason = f"{affordable:.0f} trials pay for {most}: {family.why}"
             choices.append(Choice(name, False, reason))
-        elif used and _too_slow(name, dataset, seconds):
-            reason = f"one trial would take about {_trial_seconds(name, dataset):.0f} s "
+        elif used and seconds is not None and prices[name] > SHARE_OF_SECONDS * seconds:
+            reason = f"one trial would take about {prices[name]:.0f} s "
             choices.append(Choice(name, False, reason + f"of the {seconds:.0f} s granted"))
         else:
             used += 1
@@ -251,26 +307,42 @@ def _as_budgeted(
     return choices
 
 
-def _too_slow(name: str, dataset: Dataset, seconds: float | None) -> bool:
-    return seconds is not None and _trial_seconds(name, dataset) > SHARE_OF_SECONDS * seconds
-
-
 def _in_order(spaces: Mapping[str, Space | str]) -> list[str]:
     known = [name for name in PORTFOLIO if name in spaces]
     return [*known, *(name for name in spaces if name not in PORTFOLIO)]
 
 
-def _tuned(space: Space, share: float) -> set[str]:
+def _shares(
+    space: Space, share: float, forecast: Forecast | None, fits: int, seconds: float | None
+) -> dict[str, float]:
+    """Trials that each parameter can get: on a dear rung no more than the time pays for."""
+    paid: dict[str, float] = {}
+    if forecast is not None and seconds is not None:
+        paid = {r.name: seconds / max(r.seconds * fits, 1e-9) for r in forecast.rungs}
+    ladders = {p.name for p in space.ladders}
+    shares = {}
+    for parameter in space:
+        rungs = [str(v) for c in parameter.when if c.parent in ladders for v in c.values]
+        most = max((paid.get(rung, share) for rung in rungs), default=share)
+        shares[parameter.name] = min(share, most)
+    return shares
+
+
+def _tuned(space: Space, shares: Mapping[str, float]) -> set[str]:
     """Names of the parameters to tune, closed under conditions in both directions, and clauses.
 
     A parent of a tuned parameter is tuned, else the child might never exist. A child of a tuned
-    parent is tuned, else nobody could say from a point alone whether the fixed child exists. What
-    stands in one clause is tuned together, or not at all.
+    parent is tuned, else nobody could say from a point alone whether the fixed child exists; but
+    what exists on some rungs only may be pinned there (`_pinned`). What stands in one clause is
+    tuned together, or not at all.
     """
-    tuned = {p.name for p in space if share >= TRIALS_FOR_PRIORITY.get(p.priority, math.inf)}
+    tuned = {
+        p.name for p in space if shares[p.name] >= TRIALS_FOR_PRIORITY.get(p.priority, math.inf)
+    }
+    bound = [p for p in space if not _on_rungs(space, p)]
     while True:
         parents = {c.parent for p in space if p.name in tuned for c in p.when}
-        children = {p.name for p in space if any(c.parent in tuned for c in p.when)}
+        children = {p.name for p in bound if any(c.parent in tuned for c in p.when)}
         mates = {name for c in space.clauses if c.names & tuned for name in c.names}
         if parents | children | mates <= tuned:
             return tuned
@@ -278,12 +350,36 @@ def _tuned(space: Space, share: float) -> set[str]:
 
 
 def _kept(space: Space, tuned: Iterable[str]) -> Space:
-    """The tuned part of a space, with the clauses about it; no clause is about both parts."""
+    """The tuned part of a space, with the clauses about it; no clause is about both parts.
+
+    What is not tuned but exists on some rungs only stays as a choice of one, its known-good value:
+    so a point says by itself whether it exists.
+    """
     names = set(tuned)
+    parameters = (p if p.name in names else _pinned(p) for p in space.parameters)
     return Space(
-        tuple(p for p in space.parameters if p.name in names),
+        tuple(p for p in parameters if p.name in names or _on_rungs(space, p)),
         forbidden=tuple(clause for clause in space.forbidden if clause.names <= names),
         constraints=tuple(clause for clause in space.constraints if clause.names <= names),
+    )
+
+
+def _on_rungs(space: Space, parameter: Parameter) -> bool:
+    """Whether a parameter exists on some rungs of a ladder, and depends on nothing else."""
+    ladders = {p.name for p in space.ladders}
+    return bool(parameter.when) and all(c.parent in ladders for c in parameter.when)
+
+
+def _pinned(parameter: Parameter) -> Categorical:
+    value = start_value(parameter)
+    return Categorical(
+        name=parameter.name,
+        when=parameter.when,
+        unit=parameter.unit,
+        source=parameter.source,
+        priority=parameter.priority,
+        choices=(value,),
+        default=value,
     )
 
 
@@ -312,6 +408,8 @@ def _parameter_choice(
         return Choice(name, True, "tied to another tuned parameter by a condition")
     defaults = space.defaults()
     kept = f"kept at {defaults[parameter.name]}" if parameter.name in defaults else "not in use"
+    if _on_rungs(space, parameter):
+        kept = f"kept at {start_value(parameter)}"
     reason = (
         f"{kept}: priority {parameter.priority} takes {needed:g} trials per learner, "
         f"and there are about {share:.0f}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from attain.core.errors import (
     Problem,
     SpecError,
 )
-from attain.core.types import Dataset, Finding, Objective, Split
+from attain.core.types import Dataset, Finding, Forecast, Objective, Split
 from attain.objectives.feasibility import Feasibility
 from attain.parameters.select import Selection
 from attain.pipeline import exports, saved
@@ -75,6 +75,8 @@ class PlanView:
         workers: Processes, and threads of each.
         cost: What the search may spend, in words.
         blocked: Why the run would not start; empty if it would.
+        forecasts: What fits would cost, by learner that can say it, and what these would read.
+        unforetold: Why a learner could not say it, by learner.
     """
 
     dataset: Dataset
@@ -90,6 +92,8 @@ class PlanView:
     workers: tuple[int, int]
     cost: str
     blocked: str = ""
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
+    unforetold: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(spec: StudySpec, *, listen: Listener | None = None) -> Result:
@@ -114,11 +118,20 @@ def test(folder: Path, *, reason: str, listen: Listener | None = None) -> Result
     return running.look_again(_recorded_spec(folder), reason, listen)
 
 
-def plan(spec: StudySpec) -> PlanView:
+def plan(
+    spec: StudySpec,
+    *,
+    listen: Listener | None = None,
+    executors: running.Executors | None = None,
+) -> PlanView:
     """Say what a study would do. Nothing is trained, and the study folder is not touched.
+
+    Where a learner can say what its fits will cost, it measures that in a worker process.
 
     Args:
         spec: What the user stated.
+        listen: Told of what takes its time.
+        executors: As for `pipeline.run.run`.
 
     Returns:
         The plan; blocking findings are part of it, not an error.
@@ -129,9 +142,9 @@ def plan(spec: StudySpec) -> PlanView:
     """
     blocked = ""
     with tempfile.TemporaryDirectory(prefix="attain-plan-") as folder:
-        study = _trial_study(Path(folder), spec)
+        study = _trial_study(Path(folder), spec, listen)
         try:
-            prepare(study, spec)
+            prepare(study, spec, running.place(spec, Path(folder), executors))
         except BlockedByAudit as error:
             blocked = str(error)
         finally:
@@ -139,9 +152,9 @@ def plan(spec: StudySpec) -> PlanView:
         return _plan_view(study, spec, blocked)
 
 
-def _trial_study(folder: Path, spec: StudySpec) -> Study:
+def _trial_study(folder: Path, spec: StudySpec, listen: Listener | None = None) -> Study:
     ledger = SqliteLedger(folder / running.LEDGER)
-    return Study(folder, ledger, seed=spec.seed, budget=spec.budget)
+    return Study(folder, ledger, seed=spec.seed, budget=spec.budget, listen=listen)
 
 
 def _plan_view(study: Study, spec: StudySpec, blocked: str) -> PlanView:
@@ -150,6 +163,7 @@ def _plan_view(study: Study, spec: StudySpec, blocked: str) -> PlanView:
     selection = decode(Selection, payload["selection"]) if "selection" in payload else None
     strategy = payload.get("strategy", {"name": "", "reason": ""})
     seal = payload["seal"]["seal"]
+    foretold = payload.get("forecast", {"forecasts": {}, "failed": {}})
     fits = f"; {split.jobs} fits for each trial" if split else ""
     return PlanView(
         dataset=decode(Dataset, payload["dataset"]["dataset"]),
@@ -167,6 +181,8 @@ def _plan_view(study: Study, spec: StudySpec, blocked: str) -> PlanView:
         workers=running.resources(spec),
         cost=f"at most {spec.budget}{fits}",
         blocked=blocked,
+        forecasts=decode(dict[str, Forecast], foretold["forecasts"]),
+        unforetold=foretold["failed"],
     )
 
 

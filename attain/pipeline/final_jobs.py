@@ -18,7 +18,7 @@ from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signa
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
-from attain.pipeline import saved
+from attain.pipeline import folders, saved
 from attain.pipeline.jobs import BATCH, Progress, all_folds, folder_bytes, latency, work_rows
 from attain.report.explain import explain as explain_model
 from attain.sealed.open import open_sealed
@@ -56,6 +56,8 @@ def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         hints=payload["hints"],
         seed=payload["seed"],
         threads=payload["threads"],
+        cache=folders.cache(payload["folder"]),
+        checkpoint=folders.checkpoint(payload["folder"], folders.REFIT),
     )
 
     def tell(point: CurvePoint) -> None:
@@ -179,6 +181,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         hints=payload["hints"],
         seed=payload["seed"],
         threads=payload["threads"],
+        cache=folders.cache(payload["folder"]),
     )
     trained = train(learner, payload["config"], data)
     if trained.model is None:
@@ -246,6 +249,7 @@ def _fit_baseline(
         hints=baseline.get("hints", {}),
         seed=payload["seed"],
         threads=payload["threads"],
+        cache=folders.cache(payload["folder"]),
     )
     model = learner.fit(baseline["config"], data, lambda step, losses: Signal.CONTINUE)
     return lambda rows: learner.predict(model, rows)

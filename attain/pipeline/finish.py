@@ -19,7 +19,7 @@ from attain.core.types import Score, Status, Trial, Verdict
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
-from attain.pipeline import reliability
+from attain.pipeline import folders, reliability
 from attain.pipeline.confirming import apart, fresh_split, in_words
 from attain.pipeline.final_jobs import measured_scores
 from attain.pipeline.loop import drain, heed_stop, paired_noise
@@ -214,7 +214,9 @@ class Ending:
                 "efficiency": encode(efficiency),
             }
 
-        return self.study.once("train", "refit", make).payload
+        found = self.study.once("train", "refit", make).payload
+        folders.drop_checkpoint(self.study.folder, folders.REFIT)
+        return found
 
     def _explain(self, choice: Mapping[str, Any]) -> None:
         """Explanations never decide anything: if they fail, the study says so and goes on."""

@@ -20,6 +20,7 @@ from attain.core.seeds import derive
 from attain.core.types import CurvePoint, Dataset, Observed, Rows, Signal, Split, Status
 from attain.data.seal import load_work
 from attain.data.table import to_rows
+from attain.pipeline import folders
 from attain.sealed.latency import measure
 from attain.train.trial import Trained, check_prediction, train
 from attain.validate.resample import Fold, carve_stop, folds
@@ -44,8 +45,8 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
             ``threads``, ``metrics`` (names whose measurements are wanted), ``seconds`` (after which
             a learner that learns in steps stops with what it has), ``out`` (file for the
             predictions, relative to the folder), and optionally ``stop_seed`` (of the choice of
-            rows to stop on; the same for all configurations makes their curves comparable) and
-            ``judge`` (see `judged`).
+            rows to stop on; the same for all configurations makes their curves comparable),
+            ``judge`` (see `judged`) and ``checkpoint`` (folder in which this fit keeps its state).
         progress: Told of each look at the fit under way.
 
     Returns:
@@ -94,7 +95,8 @@ class Judged:
         trial: Id of the trial.
         history: Finished trials of the same learner, with their curves.
         losses: After each step so far, on the rows set aside.
-        facts: ``stopped``, the step after which the strategy ended the fit, if it did.
+        facts: ``stopped``, the step after which the strategy ended the fit, if it did; ``paused``
+            the same if it may go on later.
     """
 
     progress: Progress
@@ -107,8 +109,7 @@ class Judged:
     def __call__(self, point: CurvePoint) -> Signal:
         """CONTINUE, or what ends the fit with what has been learnt so far.
 
-        PAUSE does, too: no learner keeps the state of its optimiser, so that going on later would
-        mean to begin again.
+        PAUSE does, too, but what the fit needs to go on is kept until the study ends.
         """
         self.progress(encode(point))
         loss = point.values.get("stop")
@@ -119,6 +120,8 @@ class Judged:
         signal = signals.get(self.trial, Signal.CONTINUE)
         if signal is not Signal.CONTINUE:
             self.facts["stopped"] = point.step
+        if signal is Signal.PAUSE:
+            self.facts["paused"] = point.step
         return signal
 
 
@@ -147,7 +150,32 @@ def _fit(
     index: np.ndarray,
     on_point: Judged,
 ) -> Trained:
-    """Fit on the rows at `index`; without hints a part of them is set aside to stop early on."""
+    """Fit on the rows at `index`."""
+    return train(
+        learner,
+        payload["config"],
+        fit_data(learner, payload, dataset, rows, index),
+        on_point=on_point,
+        seconds=payload.get("seconds"),
+    )
+
+
+def fit_data(
+    learner: Any, payload: Mapping[str, Any], dataset: Dataset, rows: Rows, index: np.ndarray
+) -> FitData:
+    """What a learner gets to fit on some rows.
+
+    Args:
+        learner: Says whether it stops early; then, without hints, a part is set aside for that.
+        payload: ``folder``, ``seed``, ``threads``, and optionally ``hints``, ``stop_seed`` and
+            ``checkpoint``.
+        dataset: What is known of the rows.
+        rows: The unsealed rows.
+        index: Positions of those to fit on, shape (m,).
+
+    Returns:
+        With the study's folders for what fits share and for this fit's state.
+    """
     hints = payload.get("hints") or {}
     fit_index, stop = index, None
     if getattr(learner, "stops_early", False) and not hints:
@@ -158,20 +186,15 @@ def _fit(
             seed=payload.get("stop_seed", payload["seed"]),
         )
         stop = rows.take(stop_index) if len(stop_index) else None
-    data = FitData(
+    return FitData(
         dataset=dataset,
         train=rows.take(fit_index),
         stop=stop,
         hints=hints,
         seed=payload["seed"],
         threads=payload["threads"],
-    )
-    return train(
-        learner,
-        payload["config"],
-        data,
-        on_point=on_point,
-        seconds=payload.get("seconds"),
+        cache=folders.cache(payload["folder"]),
+        checkpoint=folders.checkpoint(payload["folder"], payload.get("checkpoint")),
     )
 
 

@@ -17,8 +17,9 @@ from attain.core.seeds import derive
 from attain.core.space import Space
 from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Trial
 from attain.parameters import screen
-from attain.parameters.select import unprefix
+from attain.parameters.select import LEARNER, TEXT, unprefix
 from attain.pipeline import expected
+from attain.pipeline.climbing import Climb, climbs, learner_of, opened, start
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.reliability import reserved_seconds
 from attain.pipeline.scoring import Z95, Scored
@@ -30,14 +31,15 @@ from attain.validate.resample import test_over_train
 
 FIRST_ROUND = 3
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
-BASELINES = {
-    "baseline": "always predicts the same",
-    "linear": "the simplest model that learns",
-}
+CONSTANT = ("baseline", "always predicts the same")
+SIMPLEST = ("linear", "the simplest model that learns")
 
 
 def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
-    """Fit what a model must beat before anything is searched: a constant, and a default linear one.
+    """Fit what a model must beat before anything is searched: a constant, and the simplest model.
+
+    That is a linear one with defaults; of texts alone, the lowest rung of the learner that reads
+    them.
 
     Args:
         study: Where records go.
@@ -47,11 +49,21 @@ def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
     Raises:
         Interrupted: When asked to stop.
     """
-    for number, (learner, reason) in enumerate(BASELINES.items()):
+    for number, (learner, reason) in enumerate((CONSTANT, _simplest(ready))):
         trial = _baseline(study, ready, number, learner, reason)
         if trial.id not in trials.trials:
             trials.ask(trial)
     drain(study, trials)
+
+
+def _simplest(ready: Prepared) -> tuple[str, str]:
+    ladder = next(iter(ready.space.ladders), None)
+    if ready.dataset.modality != TEXT:
+        return SIMPLEST
+    if ladder is not None:
+        return learner_of(ladder), f"the simplest model of texts, rung {ladder.choices[0]}"
+    reads = any(p.name.startswith(f"{TEXT}.") for p in ready.space)
+    return (TEXT, "the simplest model of texts") if reads else SIMPLEST
 
 
 def _baseline(study: Study, ready: Prepared, number: int, learner: str, reason: str) -> Trial:
@@ -77,10 +89,15 @@ def _baseline(study: Study, ready: Prepared, number: int, learner: str, reason: 
 
 def _default_point(ready: Prepared, learner: str) -> Mapping[str, Any]:
     """The learner's known-good default as a point of the space; empty if it is not searched."""
-    root = next((p for p in ready.space if p.name == "learner"), None)
+    ladder = next((p for p in ready.space.ladders if learner_of(p) == learner), None)
+    if ladder is not None:
+        return start(ready.space, ladder, ladder.choices[0])
+    root = next((p for p in ready.space if p.name == LEARNER), None)
+    if root is None and learner == TEXT:
+        return ready.space.defaults()
     if root is None or not root.contains(learner):
         return {}
-    return ready.space.defaults({"learner": learner})
+    return ready.space.defaults({LEARNER: learner})
 
 
 def drain(study: Study, trials: Trials) -> None:
@@ -126,6 +143,7 @@ class Search:
         round: Of refinement, from 1.
         since: Trials scored since the last decision.
         proposing: False once the strategy has nothing left.
+        opened: Whether rungs were opened whose defaults come first: at the start, and by a climb.
     """
 
     study: Study
@@ -136,6 +154,12 @@ class Search:
     round: int = 1
     since: int = 0
     proposing: bool = True
+    opened: bool = True
+
+    @property
+    def climb(self) -> Climb:
+        """What is known of the ladders, if there are any."""
+        return Climb(self.trials, self.ready.space, self.ready.confirming)
 
     @classmethod
     def resume(cls, study: Study, ready: Prepared, trials: Trials) -> Search:
@@ -186,12 +210,17 @@ class Search:
             return left
         costs = sorted(s.seconds for s in self.trials.scored.values() if s.search and s.loss)
         typical = costs[len(costs) // 2] if costs else 0.0
+        if self.space.ladders:  # the finalists stand where the leader does, not where most do
+            leader = best(s for s in self.trials.scored.values() if s.search)
+            typical = max(typical, leader.seconds if leader else 0.0)
         return left - self.ready.confirming * typical / self.trials.workers
 
     def _round_size(self) -> int:
         """Trials between decisions; the first look comes when every learner's default is known.
 
-        Looks are pre-set: looking after every trial would be optional stopping.
+        Looks are pre-set: looking after every trial would be optional stopping. Where there is a
+        ladder, the first comes when the defaults of all open rungs are known, and again after each
+        climb.
         """
         if self.round == 1:
             root = next((p for p in self.ready.space if p.name == "learner"), None)
@@ -201,19 +230,29 @@ class Search:
             return 10
         return min(max(allowed // ROUNDS, SMALLEST_ROUND), LARGEST_ROUND)
 
+    def _least(self) -> int:
+        """Trials before a look where all open rungs are known: other learners have their start."""
+        root = next((p for p in self.ready.space if p.name == LEARNER), None)
+        return self._round_size() if root is not None and self.round == 1 else 1
+
     def _due(self) -> bool:
         if self._seconds_left() <= 0:
             return True
         if not self.trials.busy and (not self.proposing or self._trials_left() <= 0):
             return True
+        if self.opened and self.space.ladders:
+            unknown = self.climb.unknown(self.space)
+            if unknown != "waiting":
+                return not unknown and self.since >= self._least()
         return self.since >= self._round_size()
 
     def _propose(self) -> None:
         while self.proposing and self.trials.has_room and self._trials_left() > 0:
             seed = derive(self.study.seed, "strategy")
-            proposals = self.strategy.propose(self.space, self.trials.history(), 1, seed)
+            space = self.climb.offered(self.space, self._seconds_left())
+            proposals = self.strategy.propose(space, self.trials.history(), 1, seed)
             if not proposals:
-                self.proposing = False
+                self.proposing = space is not self.space and self.trials.busy
                 return
             number = self.trials.asked("search") + 1
             trial_id = f"t{number:04d}"
@@ -254,7 +293,7 @@ class Search:
         )
 
     def _obey(self, decision: Decision) -> None:
-        self.since = 0
+        self.since, self.opened = 0, opened(decision)
         if decision.kind is not Move.STOP:
             self.round += 1
         if decision.space is not None:
@@ -266,9 +305,9 @@ class Search:
         history = [
             o
             for o in self.trials.history()
-            if o.status != "running" and trials[o.trial].purpose == "search"
+            if o.status != "running" and self._counts(trials[o.trial])
         ]
-        leader = best(s for s in self.trials.scored.values() if s.search)
+        leader = best(s for s in self.trials.scored.values() if self._counts(trials[s.trial]))
         before = self._decisions()
         return Progress(
             round=self.round,
@@ -285,6 +324,14 @@ class Search:
             noise=paired_noise(self.trials),
             previous=before[-1] if before else None,
             exhausted=not self.proposing,
+            rungs=self.climb.rungs(self.space),
+            seconds_free=self.study.seconds_left() - reserved_seconds(self.study),
+        )
+
+    def _counts(self, trial: Trial) -> bool:
+        """Whether a trial is part of the search; the lowest rung of a ladder is, as a baseline."""
+        return trial.purpose == "search" or (
+            trial.purpose == "baseline" and climbs(self.ready.space, trial.point)
         )
 
     def _decisions(self) -> list[tuple[Decision, float | None]]:

@@ -6,14 +6,14 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
 
 from attain._version import __version__
 from attain.core.codec import decode, encode
 from attain.core.errors import BlockedByAudit, NotApplicable, Problem, SpecError, did_you_mean
-from attain.core.protocols import Subject
+from attain.core.protocols import Limits, Subject
 from attain.core.registry import find, names
 from attain.core.seal import Seal
 from attain.core.space import Scalar, Space
@@ -21,6 +21,7 @@ from attain.core.types import (
     Dataset,
     Finding,
     FindingState,
+    Forecast,
     Objective,
     Severity,
     Split,
@@ -35,6 +36,7 @@ from attain.objectives import parse
 from attain.objectives.feasibility import decidable
 from attain.objectives.metrics import lookup
 from attain.parameters.select import select
+from attain.pipeline.forecasting import MakeExecutor, forecasts, spread
 from attain.pipeline.pretrained import needs_text, read_model
 from attain.pipeline.rigor import LEVELS
 from attain.pipeline.spec import AUTO, DEFAULT_TEST, StudySpec
@@ -58,6 +60,7 @@ class Prepared:
         fixed: Parameters that keep their default, with prefixed names.
         strategy: Name of the search strategy.
         confirming: What confirming the finalists will cost, in trials.
+        forecasts: What fits were said to cost, by learner; of most nothing is said.
     """
 
     dataset: Dataset
@@ -68,14 +71,18 @@ class Prepared:
     fixed: Mapping[str, Scalar]
     strategy: str
     confirming: int = 3
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
 
 
-def prepare(study: Study, spec: StudySpec) -> Prepared:
+def prepare(
+    study: Study, spec: StudySpec, place: tuple[MakeExecutor, Limits] | None = None
+) -> Prepared:
     """Do, or read back, everything before the first trial.
 
     Args:
         study: Where records go.
         spec: What the user stated.
+        place: Where learners are asked what their fits cost; None to ask none.
 
     Returns:
         What the search needs.
@@ -84,6 +91,7 @@ def prepare(study: Study, spec: StudySpec) -> Prepared:
         SpecError: When objectives or settings do not fit the data.
         DataError: When the data cannot be used.
         BlockedByAudit: When a blocking finding is not silenced.
+        Interrupted: When asked to stop.
     """
     describe_data(study, spec)
     check_data(study, spec)
@@ -93,11 +101,16 @@ def prepare(study: Study, spec: StudySpec) -> Prepared:
     study.once("objectives", "feasibility", lambda: _feasibility(objectives, dataset, seal))
     split = study.once("validate", "split", lambda: {"split": _split(study, spec, dataset)})
     chosen_split = decode(Split, split.payload["split"])
+    spaces = {} if study.last("strategy") else _spaces(spec, dataset)
+    asked = _forecasting(spec, dataset, spaces)
+    foretold = forecasts(study, dataset, chosen_split, asked, place)
     selection = study.once(
-        "parameters", "selection", lambda: encode(_selection(spec, dataset, chosen_split))
+        "parameters",
+        "selection",
+        lambda: encode(_selection(spec, dataset, spaces, chosen_split, foretold)),
     ).payload
     space = decode(Space, selection["space"])
-    strategy = study.once("strategy", "strategy", lambda: _strategy(spec, space))
+    strategy = study.once("strategy", "strategy", lambda: _strategy(spec, space, foretold))
     return Prepared(
         dataset=dataset,
         objectives=objectives,
@@ -107,6 +120,7 @@ def prepare(study: Study, spec: StudySpec) -> Prepared:
         fixed=selection["fixed"],
         strategy=strategy.payload["name"],
         confirming=LEVELS[spec.rigor].trials,
+        forecasts=foretold,
     )
 
 
@@ -254,21 +268,47 @@ def _split(study: Study, spec: StudySpec, dataset: Dataset) -> Split:
     return plan(dataset, rows, folds=spec.folds, repeats=repeats, seed=spec.seed)
 
 
-def _selection(spec: StudySpec, dataset: Dataset, split: Split) -> Any:
+def _spaces(spec: StudySpec, dataset: Dataset) -> dict[str, Space | str]:
+    """For each known learner its space, or why it does not apply."""
     spaces: dict[str, Space | str] = {}
     for name in dict.fromkeys([*spec.learners, *names("learner")]):
         try:
             spaces[name] = find("learner", name)().space(dataset)
         except NotApplicable as reason:
             spaces[name] = str(reason)
+    return spaces
+
+
+def _forecasting(spec: StudySpec, dataset: Dataset, spaces: Mapping[str, Space | str]) -> list[str]:
+    """Learners worth asking what they cost: those named, else any where texts are to be read."""
+    reads = dataset.modality == "text" or dataset.pretrained is not None
+    asked = spec.learners or (tuple(spaces) if reads else ())
+    return [name for name in asked if isinstance(spaces.get(name), Space)]
+
+
+def _selection(
+    spec: StudySpec,
+    dataset: Dataset,
+    spaces: Mapping[str, Space | str],
+    split: Split,
+    foretold: Mapping[str, Forecast],
+) -> Any:
     seconds = None if spec.budget.minutes is None else spec.budget.minutes * 60
-    return select(spaces, dataset, trials=spec.budget.trials, seconds=seconds, wanted=spec.learners)
+    return select(
+        spaces,
+        dataset,
+        trials=spec.budget.trials,
+        seconds=seconds,
+        wanted=spec.learners,
+        forecasts=foretold,
+        fits=split.jobs,
+    )
 
 
-def _strategy(spec: StudySpec, space: Space) -> dict[str, str]:
+def _strategy(spec: StudySpec, space: Space, foretold: Mapping[str, Forecast]) -> dict[str, str]:
     if spec.strategy != AUTO:
         return {"name": spec.strategy, "reason": "stated in the study file"}
-    name, reason = choose(space, spec.budget.trials)
+    name, reason = choose(space, spec.budget.trials, spread=spread(foretold))
     return {"name": name, "reason": reason}
 
 

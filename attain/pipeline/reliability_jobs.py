@@ -16,6 +16,7 @@ from attain.core.protocols import FitData, Learner
 from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.types import Dataset, Direction, Objective, Rows, Split, SplitKind, Task
+from attain.pipeline import folders
 from attain.pipeline.final_jobs import out_of_fold
 from attain.pipeline.jobs import Progress, all_folds, work_rows
 from attain.train.trial import train
@@ -179,6 +180,7 @@ class _Finalist:
             hints=self.payload["hints"],
             seed=derive(self.payload["seed"], "reliability", number),
             threads=self.payload["threads"],
+            cache=folders.cache(self.payload["folder"]),
         )
         trained = train(self.learner, self.payload["config"], data)
         if trained.model is None:

@@ -16,6 +16,7 @@ from attain.core.codec import encode
 from attain.core.errors import AttainError, Interrupted, SealError
 from attain.core.files import file_digest, plain_errors
 from attain.core.protocols import Executor, Limits
+from attain.pipeline import folders
 from attain.pipeline.finish import Ending, write_reports
 from attain.pipeline.loop import Search, baselines
 from attain.pipeline.notice import Listener
@@ -56,6 +57,7 @@ def run(
         ended = study.last("ended")
         if ended is None:
             _seven_steps(study, spec, executors or local_executor)
+        folders.clean(study.folder, keep_cache=spec.keep_cache)
         return write_reports(study)
     except Interrupted as stop:
         study.write("study", "interrupted", {"reason": str(stop)})
@@ -66,8 +68,9 @@ def run(
 
 def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
     with stop_on_signal(study):
-        ready = prepare(study, spec)
         workers, threads = resources(spec)
+        limits = limits_of(spec, workers, threads)
+        ready = prepare(study, spec, place(spec, study.folder, executors))
         executor = executors(workers, threads, study.folder / "logs")
         try:
             trials = Trials(
@@ -75,9 +78,11 @@ def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
                 Judge(study.folder, ready.dataset, ready.objectives, spec.confidence),
                 executor,
                 workers=workers,
-                limits=_limits(spec, workers, threads),
+                limits=limits,
                 racing=spec.racing,
                 strategy=ready.strategy,
+                forecasts=ready.forecasts,
+                firm=spec.trial_minutes is not None,
             )
             baselines(study, ready, trials)
             decision = Search.resume(study, ready, trials).run()
@@ -125,7 +130,7 @@ def _look_again(study: Study, spec: StudySpec, reason: str, executors: Executors
     executor = executors(1, threads, study.folder / "logs")
     try:
         judge = Judge(study.folder, ready.dataset, ready.objectives, spec.confidence)
-        limits = _limits(spec, 1, threads)
+        limits = limits_of(spec, 1, threads)
         trials = Trials(study, judge, executor, workers=1, limits=limits)
         _ending(study, spec, ready, trials, executors).look_again(reason)
     finally:
@@ -222,7 +227,35 @@ def _cores() -> int:
         return psutil.cpu_count() or 1
 
 
-def _limits(spec: StudySpec, workers: int, threads: int) -> Limits:
+def place(
+    spec: StudySpec, folder: Path, executors: Executors | None = None
+) -> tuple[Callable[[], Executor], Limits]:
+    """Where learners are asked what their fits cost: one worker, as fits will have it.
+
+    Args:
+        spec: What the user stated.
+        folder: For what workers print.
+        executors: As for `run`.
+
+    Returns:
+        What makes the executor, and the limits of a fit.
+    """
+    workers, threads = resources(spec)
+    make = executors or local_executor
+    return partial(make, 1, threads, folder / "logs"), limits_of(spec, workers, threads)
+
+
+def limits_of(spec: StudySpec, workers: int, threads: int) -> Limits:
+    """What a fit may use.
+
+    Args:
+        spec: May state limits.
+        workers: Processes that fit at the same time.
+        threads: Of each.
+
+    Returns:
+        Seconds after which a fit is a hang, its share of the memory, and threads.
+    """
     seconds = HANG_SECONDS
     if spec.budget.minutes is not None:
         seconds = max(60.0, spec.budget.minutes * 30)  # half the budget: a longer fit is a hang

@@ -11,7 +11,17 @@ from attain.core.codec import decode, encode
 from attain.core.protocols import Event, Executor, Job, Limits
 from attain.core.registry import find
 from attain.core.seeds import derive
-from attain.core.types import Observed, Outcome, Score, Status, Trial
+from attain.core.space import RUNG
+from attain.core.types import (
+    Forecast,
+    Observed,
+    Outcome,
+    RungForecast,
+    Score,
+    Status,
+    Trial,
+)
+from attain.pipeline import folders
 from attain.pipeline.racing import Contest, curve_of, race, raced_out, stopped_early
 from attain.pipeline.scoring import Judge, Scored, observe
 from attain.pipeline.study import Study
@@ -22,6 +32,7 @@ MOST_LOST = 3
 MOST_CURVES = 100  # of earlier fits, for a strategy that judges one under way
 LARGEST_SHARE = 0.1  # of the time budget, for one trial
 LEAST_SECONDS = 2.0  # for one fit, however small the budget
+FORECAST_ROOM = 3.0  # times the seconds forecast at the defaults, for fits of any configuration
 _JOB_FIELDS = {f.name for f in fields(Outcome)} - {"trial", "fold", "seconds", "peak_bytes", "log"}
 
 
@@ -39,6 +50,8 @@ class Trials:
         limits: Of each fold.
         racing: Whether configurations that are clearly behind are denied their remaining folds.
         strategy: Registered name of the strategy that judges fits under way; empty for none.
+        forecasts: What fits were said to cost, by learner.
+        firm: Whether the limit of seconds is the user's own, so that no forecast moves it.
     """
 
     def __init__(
@@ -51,6 +64,8 @@ class Trials:
         limits: Limits,
         racing: bool = True,
         strategy: str = "",
+        forecasts: Mapping[str, Forecast] | None = None,
+        firm: bool = False,
     ) -> None:
         self.study = study
         self.judge = judge
@@ -59,6 +74,8 @@ class Trials:
         self.limits = limits
         self.racing = racing
         self.strategy = strategy
+        self.forecasts = forecasts or {}
+        self.firm = firm
         self._judges = bool(strategy) and getattr(find("strategy", strategy), "judges", True)
         self.trials: dict[str, Trial] = {}
         self.scored: dict[str, Scored] = {}
@@ -85,6 +102,10 @@ class Trials:
             if trial.id not in self.scored:
                 self._enqueue(trial)
                 self._settle(trial.id)
+        kept = [fold_name(*item) for item in self._queue]
+        if self.study.last("refit") is None:
+            kept.append(folders.REFIT)
+        folders.keep_checkpoints(self.study.folder, kept)
 
     def ask(self, trial: Trial) -> None:
         """Record a trial, then queue its folds.
@@ -218,9 +239,10 @@ class Trials:
             "out": f"trials/{trial.id}-f{fold}.npz",
             "stop_seed": derive(trial.split.seed, "stop rows", fold),
             "judge": self._judge(trial) if fold == 0 else None,
+            "checkpoint": fold_name(trial.id, fold),
         }
-        name = f"{trial.id}-f{fold}" + (f"-again{attempt}" if attempt else "")
-        return Job(name, FIT_FOLD, payload, self.limits)
+        name = fold_name(trial.id, fold) + (f"-again{attempt}" if attempt else "")
+        return Job(name, FIT_FOLD, payload, self._hard_limits(trial))
 
     def _judge(self, trial: Trial) -> dict[str, Any] | None:
         """What a strategy judges a trial's first fit by: the fits of its learner before it."""
@@ -238,13 +260,44 @@ class Trials:
     def _soft_seconds(self, trial: Trial) -> float | None:
         """When a fit stops with what it has, so that no trial takes more than a tenth of the time.
 
-        Without a time budget there is no such limit, and a study replays exactly.
+        Without a time budget there is no such limit, and a study replays exactly. A fit that was
+        forecast to take longer was opened because the budget pays for it; it gets the time, for a
+        schedule of the learning rate that is cut off has not done what it is for.
         """
         minutes = self.study.budget.minutes
         if minutes is None:
             return None
         share = minutes * 60 * self.workers * LARGEST_SHARE / trial.split.jobs
-        return max(share, LEAST_SECONDS)
+        found = self.forecast(trial.learner, trial.config.get(RUNG))
+        foretold = 0.0 if found is None else FORECAST_ROOM * found.seconds
+        return max(share, LEAST_SECONDS, foretold)
+
+    def _hard_limits(self, trial: Trial) -> Limits:
+        """When a fit is taken for a hang: never before its soft limit is well over."""
+        found = self.forecast(trial.learner, trial.config.get(RUNG))
+        if self.firm or found is None or self.limits.seconds is None:
+            return self.limits
+        foretold = 2 * FORECAST_ROOM * found.seconds
+        return replace(self.limits, seconds=max(self.limits.seconds, foretold))
+
+    def forecast(self, learner: str, rung: Any) -> RungForecast | None:
+        """What a fit was said to cost, if its learner has said so of this rung."""
+        known = self.forecasts.get(learner)
+        return next((r for r in known.rungs if r.name == rung), None) if known else None
+
+    def seconds_of(self, learner: str, rung: Any) -> float | None:
+        """What one fit on a rung takes: the median of those seen, else as forecast."""
+        seen = sorted(
+            outcome.fit_seconds
+            for trial in self.trials.values()
+            if trial.learner == learner and trial.config.get(RUNG) == rung
+            for outcome in self._outcomes[trial.id].values()
+            if outcome.status is Status.DONE
+        )
+        if seen:
+            return seen[len(seen) // 2]
+        found = self.forecast(learner, rung)
+        return None if found is None else found.seconds
 
     def _ended(self, event: Event) -> list[str]:
         trial_id, fold = self._running.pop(event.job)
@@ -255,6 +308,8 @@ class Trials:
         outcome = _outcome(trial_id, fold, event)
         record = self.study.write("train", "outcome", {"outcome": outcome})
         self._keep(outcome, record.id)
+        if "paused" not in outcome.facts:
+            folders.drop_checkpoint(self.study.folder, fold_name(trial_id, fold))
         return [trial_id] if self._settle(trial_id) else []
 
     def _settle(self, trial_id: str) -> bool:
@@ -319,9 +374,15 @@ class Trials:
         """Drop what waits of a trial; what runs is ended, or left to end by itself unheard."""
         self._queue = deque(item for item in self._queue if item[0] != trial_id)
         for job in [j for j, item in self._running.items() if item[0] == trial_id]:
-            del self._running[job]
+            _, fold = self._running.pop(job)
             if end:
                 self.executor.cancel(job)
+                folders.drop_checkpoint(self.study.folder, fold_name(trial_id, fold))
+
+
+def fold_name(trial: str, fold: int) -> str:
+    """The name of a fold's job, and of the folder of its state."""
+    return f"{trial}-f{fold}"
 
 
 def _outcome(trial: str, fold: int, event: Event) -> Outcome:

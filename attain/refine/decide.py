@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from attain.core.space import Space
-from attain.core.types import Decision, Diagnosis, Direction, Move, Objective, Score
+from attain.core.types import Decision, Diagnosis, Move
 from attain.refine import moves
+from attain.refine.ladder import CODE, spared
 from attain.refine.progress import Progress, Step, expected_gain
+from attain.refine.standing import met, standing
 from attain.stats.endpoint import lower_endpoint
 
 __all__ = ["Progress", "decide"]
@@ -57,7 +58,7 @@ def decide(progress: Progress) -> Decision:
         if stop is not None:
             return Decision(
                 kind=Move.STOP,
-                reason=stop.reason,
+                reason="; ".join([stop.reason, *_held_back(stop, steps)]),
                 diagnoses=(Diagnosis(stop.code, stop.reason), *seen),
                 predicted=gain,
                 measured=_measured(progress),
@@ -69,19 +70,33 @@ def decide(progress: Progress) -> Decision:
         diagnoses=seen,
         space=_changed_space(progress, effective),
         changes=moves.words(progress, effective),
-        predicted=gain,
+        predicted=_predicted(effective, gain),
         measured=_measured(progress),
     )
+
+
+def _predicted(steps: tuple[Step, ...], gain: float | None) -> float | None:
+    """What as many trials again would gain; before that is known, what a step says of itself."""
+    if gain is not None:
+        return gain
+    return next((step.predicted for step in steps if step.predicted is not None), None)
+
+
+def _held_back(stop: _Stop, steps: tuple[Step, ...]) -> list[str]:
+    """Why a search that misses its targets ends without its higher rungs."""
+    if stop.code == "met":
+        return []
+    found = [s.diagnosis for s in steps if s.diagnosis.code == CODE and not s.changed]
+    return [diagnosis.explanation for diagnosis in found]
 
 
 def _met(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
     """Every objective has a target, and every interval clears its own."""
     del steps, gain
-    if not progress.objectives or any(o.target is None for o in progress.objectives):
+    if not met(progress):
         return None
-    if not all(_certain(o, progress.best_scores.get(o.metric)) for o in progress.objectives):
-        return None
-    return _Stop("met", f"all targets are reached with confidence: {_standing(progress)}")
+    reached = f"all targets are reached with confidence: {standing(progress)}"
+    return _Stop("met", "; ".join([reached, *spared(progress)]))
 
 
 def _budget(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> _Stop | None:
@@ -167,14 +182,6 @@ def _gained(progress: Progress) -> float:
     return float(np.median(losses) - losses.min())
 
 
-def _certain(objective: Objective, score: Score | None) -> bool:
-    """Whether the end of the interval that faces the target clears it."""
-    if score is None:
-        return False
-    end = score.low if objective.direction is Direction.MAXIMIZE else score.high
-    return math.isfinite(end) and objective.reached(end)
-
-
 def _reason(progress: Progress, steps: tuple[Step, ...], gain: float | None) -> str:
     if steps:
         return "; ".join(dict.fromkeys(step.diagnosis.explanation for step in steps))
@@ -198,25 +205,8 @@ def _count(progress: Progress) -> str:
 
 
 def _tail(progress: Progress) -> str:
-    standing = _standing(progress)
-    return f"; best so far: {standing}" if standing else ""
-
-
-def _standing(progress: Progress) -> str:
-    """Where each objective stands, with interval and target."""
-    return ", ".join(_one_standing(progress))
-
-
-def _one_standing(progress: Progress) -> Iterator[str]:
-    for objective in progress.objectives:
-        score = progress.best_scores.get(objective.metric)
-        if score is None:
-            continue
-        text = f"{objective.metric} {score.estimate:.4g} [{score.low:.4g}, {score.high:.4g}]"
-        if objective.target is not None:
-            sign = ">=" if objective.direction is Direction.MAXIMIZE else "<="
-            text += f" for {sign} {objective.target:g}"
-        yield text
+    where = standing(progress)
+    return f"; best so far: {where}" if where else ""
 
 
 def _changed_space(progress: Progress, steps: tuple[Step, ...]) -> Space | None:

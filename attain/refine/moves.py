@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from attain.core.space import Parameter
 from attain.core.types import Diagnosis, Move
 from attain.refine.costs import diverging, plateau, too_large, too_slow
 from attain.refine.failures import many_failures
+from attain.refine.ladder import ladder
 from attain.refine.places import OUTER, incumbent, moved
 from attain.refine.places import places as places_of
 from attain.refine.progress import Progress, Step
@@ -179,6 +180,12 @@ def clear_basin(progress: Progress) -> Iterator[Step]:
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "ladder",
+        "cheapest adequate rung first: Howard & Ruder 2018, arXiv:1801.06146, gradual unfreezing; "
+        "Peters, Ruder & Smith 2019, arXiv:1903.05987: features or fine-tuning",
+        ladder,
+    ),
+    Rule(
         "diverging",
         "Godbole et al. 2023, Deep Learning Tuning Playbook: unstable at too high a learning rate",
         diverging,
@@ -232,7 +239,7 @@ def find(progress: Progress) -> tuple[Step, ...]:
         for step in rule.find(progress):
             kept = tuple(p for p in step.changed if p.name not in taken and _is_sound(progress, p))
             taken |= {p.name for p in kept}
-            steps.append(Step(step.kind, step.diagnosis, kept))
+            steps.append(replace(step, changed=kept))
     return tuple(steps)
 
 

@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from attain.core.space import Config, Parameter, Space
-from attain.core.types import Decision, Diagnosis, Move, Objective, Observed, Score, Status
+from attain.core.space import Config, Parameter, Scalar, Space
+from attain.core.types import (
+    Decision,
+    Diagnosis,
+    Move,
+    Objective,
+    Observed,
+    RungForecast,
+    Score,
+    Status,
+)
 
 FAILURES = frozenset({Status.FAILED, Status.DIVERGED, Status.TIMEOUT, Status.MEMORY, Status.KILLED})
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What it takes to open a choice that is held back.
+
+    Attributes:
+        seconds: Wall time of one trial and of confirming it; None where nobody knows.
+        forecast: What its learner says of it, if it does.
+        refused: Why it may not be opened here, in one clause; empty if it may.
+    """
+
+    seconds: float | None = None
+    forecast: RungForecast | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,6 +57,9 @@ class Progress:
         exhausted: Whether the strategy has no configuration left to propose.
         expected_gain: The strategy's own estimate of what the next round will gain, in units of
             the loss; None when it has none.
+        rungs: For each ladder of the space (by name), what is known of its choices, from cheap to
+            dear, open ones too.
+        seconds_free: Wall time left for the search and for confirming what it finds (may be inf).
     """
 
     round: int
@@ -50,6 +77,8 @@ class Progress:
     previous: tuple[Decision, float | None] | None = None
     exhausted: bool = False
     expected_gain: float | None = None
+    rungs: Mapping[str, Mapping[Scalar, Rung]] = field(default_factory=dict)
+    seconds_free: float = math.inf
 
     @property
     def done(self) -> tuple[Observed, ...]:
@@ -76,11 +105,13 @@ class Step:
         kind: What the change does to the study.
         diagnosis: What was seen.
         changed: New forms of parameters; empty when there is nothing to change.
+        predicted: By how much the best loss should fall, if the rule has a reason to say so.
     """
 
     kind: Move
     diagnosis: Diagnosis
     changed: tuple[Parameter, ...] = ()
+    predicted: float | None = None
 
 
 def expected_gain(progress: Progress) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from attain.core.types import Objective, Record, Role, Status, Trial
 from attain.report import hyper
 from attain.report.book import Book, listing, newest, plain, scores
+from attain.report.foretold import foretold
 from attain.report.numbers import finite
 
 CURVE_POINTS = 120
@@ -78,8 +79,9 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``metric``, ``direction``, ``target``, ``unit`` (of the lead objective), ``strategy``,
-        ``selection``, ``split``, ``racing``, ``incumbent``, ``learners``, ``rounds``, ``failures``,
-        ``hyperparameters``, ``finalists``, ``choice``, ``curve`` and ``trials``.
+        ``selection``, ``forecast``, ``split``, ``racing``, ``incumbent``, ``learners``,
+        ``rounds``, ``failures``, ``hyperparameters``, ``finalists``, ``choice``, ``curve`` and
+        ``trials``.
     """
     objective = lead(book)
     searched = [t for t in tried if t["purpose"] == "search"]
@@ -90,6 +92,7 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "unit": objective.unit if objective else "",
         "strategy": _payload(book, "strategy"),
         "selection": _selection(book),
+        "forecast": foretold(book),
         "split": _split(book),
         "racing": racing(book),
         "incumbent": incumbent(searched, objective),

@@ -11,6 +11,7 @@ from attain.core.types import (
     Decision,
     Finding,
     FindingState,
+    Forecast,
     Objective,
     Record,
     Split,
@@ -105,6 +106,17 @@ def _selection(payload: Mapping[str, Any]) -> tuple[str, str]:
     return "Learners and parameters", f"{numbers.listed(used)} with {count} tuned.{out}"
 
 
+def _forecast(payload: Mapping[str, Any]) -> tuple[str, str]:
+    found = decode(dict[str, Forecast], payload["forecasts"])
+    said = [f"{name}: {'; '.join(map(str, f.rungs))}" for name, f in found.items()]
+    said += [f"{name} could not say ({why})" for name, why in payload["failed"].items()]
+    return "What fits will cost", f"{'. '.join(said)}; found out in {_took(payload)}."
+
+
+def _took(payload: Mapping[str, Any]) -> str:
+    return numbers.seconds(payload.get("seconds"))
+
+
 def _strategy(payload: Mapping[str, Any]) -> tuple[str, str]:
     return "Strategy", _because(str(payload["name"]), payload.get("reason"))
 
@@ -183,6 +195,7 @@ _TELLERS: Mapping[str, Teller] = {
     "audit": _audit,
     "feasibility": _feasibility,
     "split": _split,
+    "forecast": _forecast,
     "selection": _selection,
     "strategy": _strategy,
     "expected": _expected,

@@ -57,6 +57,8 @@ def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[s
         yield from _wrapped(f"Final model: {choice['trial']}{by}.")
         if choice["threshold"]:
             yield from _wrapped(f"Threshold: {choice['threshold']['reason']}.")
+    if (forecast := evidence["search"].get("forecast")) and forecast["text"]:
+        yield from _wrapped(f"What fits took: {forecast['text']}.")
     if racing := evidence["search"].get("racing"):
         yield from _wrapped(f"Of the search, {racing['text']}.")
     yield from _doubts(evidence)

@@ -11,6 +11,7 @@ from attain.core.space import Categorical, Ordinal, Space
 from attain.strategy._initial import defaults
 from attain.strategy._tree import SMALL, Tree, is_finite
 
+FAR_APART = 5.0  # from so many times the cost on, trials are no measure of what a search spends
 MODEL_AFTER = 5  # trials beyond the known-good defaults before a model can tell anything
 _USUAL = 100  # trials, when nobody says how many there will be
 _MODELLED = 300  # trials up to which a process of the best and the latest 150 is worth its time
@@ -26,12 +27,14 @@ class Case:
         trials: How many trials there will be.
         goals: How many goals.
         limits: How many limits.
+        spread: How many times as long the dearest fit takes as the cheapest.
     """
 
     space: Space
     trials: int
     goals: int
     limits: int
+    spread: float = 1.0
 
     @cached_property
     def size(self) -> int | None:
@@ -73,6 +76,16 @@ def _sobol(case: Case) -> str | None:
     )
 
 
+def _bayes_per_second(case: Case) -> str | None:
+    few = case.trials < case.starts + MODEL_AFTER
+    if case.spread <= FAR_APART or few or case.trials > _MODELLED:
+        return None
+    return (
+        f"fits differ up to {case.spread:.0f}-fold in what they cost, so a Gaussian process weighs "
+        "the improvement that is likely by the seconds that it takes"
+    )
+
+
 def _bayes(case: Case) -> str | None:
     if case.trials > _MODELLED:
         return None
@@ -104,6 +117,7 @@ def _tpe(case: Case) -> str:
 
 
 _RULES: tuple[tuple[str, Callable[[Case], str | None]], ...] = (
+    ("bayes_per_second", _bayes_per_second),
     ("grid", _grid),
     ("sobol", _sobol),
     ("bayes", _bayes),
@@ -113,7 +127,9 @@ _RULES: tuple[tuple[str, Callable[[Case], str | None]], ...] = (
 )
 
 
-def choose(space: Space, trials: int | None, goals: int = 1, limits: int = 0) -> tuple[str, str]:
+def choose(
+    space: Space, trials: int | None, goals: int = 1, limits: int = 0, spread: float = 1.0
+) -> tuple[str, str]:
     """A registered strategy's name, and why: the first rule that applies.
 
     Args:
@@ -121,9 +137,10 @@ def choose(space: Space, trials: int | None, goals: int = 1, limits: int = 0) ->
         trials: How many trials the budget allows; None when it does not say.
         goals: How many goals there are.
         limits: How many limits there are.
+        spread: How many times as long the dearest fit takes as the cheapest, as far as is known.
 
     Returns:
         The name, and the reason as a clause that ends no sentence.
     """
-    case = Case(space, _USUAL if trials is None else trials, goals, limits)
+    case = Case(space, _USUAL if trials is None else trials, goals, limits, spread)
     return next((name, why) for name, rule in _RULES if (why := rule(case)) is not None)

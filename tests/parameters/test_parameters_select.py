@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from attain.core.codec import decode, encode
 from attain.core.errors import SpecError
-from attain.core.space import Categorical, Condition, Constraint, Float, Forbidden, Int, Space
-from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Task
+from attain.core.space import (
+    Categorical,
+    Condition,
+    Constraint,
+    Float,
+    Forbidden,
+    Int,
+    Ordinal,
+    Space,
+)
+from attain.core.types import (
+    Column,
+    ColumnKind,
+    ColumnRole,
+    Dataset,
+    Forecast,
+    Pretrained,
+    RungForecast,
+    Task,
+)
 from attain.parameters.select import PORTFOLIO, Selection, select, unprefix
 
 TREES = Space(
@@ -49,11 +69,11 @@ def used(choices) -> list[str]:
 def test_more_trials_buy_more_learners_in_the_portfolios_order():
     """A quarter of the trials may go to defaults: 4 trials buy one learner, 12 three, 60 all."""
     spaces = dict.fromkeys(reversed([*PORTFOLIO]), LINEAR)
-    order = list(PORTFOLIO)
+    order = [name for name in PORTFOLIO if name != "text"]  # on tables it needs a model
     assert used(choose(spaces, trials=1).learners) == order[:1]
     assert used(choose(spaces, trials=12).learners) == order[:3]
     assert used(choose(spaces, trials=60).learners) == order
-    left_out = choose(spaces, trials=12).learners[3]
+    left_out = choose(spaces, trials=12).learners[4]
     assert "12 trials pay for 3" in left_out.reason
 
 
@@ -209,3 +229,100 @@ def test_any_point_becomes_a_complete_configuration(spaces, trials: int, random)
     assert {c.name for c in selection.parameters} == names
     tuned = {p.name for p in selection.space} - {"learner"}
     assert {c.name for c in selection.parameters if c.used} == tuned
+
+
+def ladder() -> Space:
+    return Space(
+        (
+            Ordinal(name="rung", choices=("low", "middle"), reserve=("high",), default="middle"),
+            Float(name="size", low=0.0, high=1.0, default=0.5, when=(Condition("rung", ("low",)),)),
+            Float(
+                name="rate", low=0.0, high=1.0, default=0.1, when=(Condition("rung", ("high",)),)
+            ),
+            Int(
+                name="epochs", low=1, high=9, default=3, priority=2,
+                when=(Condition("rung", ("middle", "high")),),
+            ),
+            Float(
+                name="decay", low=0.0, high=1.0, default=0.9, priority=2,
+                when=(Condition("rung", ("high",)),),
+            ),
+        )
+    )  # fmt: skip
+
+
+def texts(modality: str = "text", pretrained: Pretrained | None = None) -> Dataset:
+    words = Column("words", ColumnKind.TEXT)
+    return replace(
+        dataset(), columns=(words, *dataset().columns), modality=modality, pretrained=pretrained
+    )
+
+
+def costs(low: float, middle: float, high: float) -> dict[str, Forecast]:
+    seconds = {"low": low, "middle": middle, "high": high}
+    rungs = tuple(RungForecast(name, 10, s, 10**6) for name, s in seconds.items())
+    return {"text": Forecast(rungs)}
+
+
+MODEL = Pretrained("/model", "0" * 64)
+WITH_TEXT = {"linear": LINEAR, "lightgbm": TREES, "text": ladder()}
+
+
+def test_texts_alone_are_read_by_the_learner_of_texts():
+    """Others say why not, unless the user names them."""
+    found = select(WITH_TEXT, texts(), trials=60, seconds=None, wanted=())
+    assert used(found.learners) == ["text"]
+    reasons = {c.name: c.reason for c in found.learners}
+    assert "texts are all there is" in reasons["lightgbm"]
+    named = select(WITH_TEXT, texts(), trials=60, seconds=None, wanted=["linear"])
+    assert used(named.learners) == ["linear"]
+    without = {"linear": LINEAR, "text": "torch is missing"}
+    assert used(select(without, texts(), trials=60, seconds=None, wanted=()).learners) == ["linear"]
+
+
+def test_beside_other_columns_texts_need_a_model():
+    """On a table the learner of texts joins when there is a pre-trained model, and comes first."""
+    found = select(WITH_TEXT, texts("table"), trials=60, seconds=None, wanted=())
+    assert used(found.learners) == ["lightgbm", "linear"]
+    assert "model: FOLDER" in next(c.reason for c in found.learners if c.name == "text")
+    found = select(WITH_TEXT, texts("table", MODEL), trials=60, seconds=None, wanted=())
+    assert used(found.learners) == ["text", "lightgbm", "linear"]
+
+
+@pytest.mark.parametrize(("middle", "joins"), [(10, True), (120, False)])
+def test_a_forecast_takes_the_place_of_rows_times_columns(middle, joins):
+    """What is open from the start decides: a rung that is held back costs nothing yet."""
+    spaces = {"mlp": LINEAR, "text": ladder()}
+    how = {"trials": 60, "wanted": (), "forecasts": costs(1, middle, 10_000), "fits": 2}
+    order = select(spaces, texts("table", MODEL), seconds=1000, **how)
+    assert used(order.learners) == ["text", "mlp"]
+    alone = select(spaces, texts(), seconds=1000, **how)
+    about = 1000 / (middle * 2)
+    size = next(c for c in alone.parameters if c.name == "text.epochs")
+    assert size.used is joins
+    assert joins or f"there are about {about:.0f}" in size.reason
+
+
+def test_on_a_dear_rung_only_what_matters_is_tuned():
+    """Three trials of the highest rung pay for its priority 1; the rest is pinned where it exists,
+    so that a point says by itself what exists."""
+    found = select(
+        WITH_TEXT, texts(), trials=60, seconds=600, wanted=(), forecasts=costs(1, 5, 200), fits=1
+    )
+    assert used(found.parameters) == ["text.rung", "text.size", "text.rate", "text.epochs"]
+    decay = found.space["text.decay"]
+    assert decay.choices == (0.9,)
+    assert "takes 5 trials per learner, and there are about 3" in next(
+        c.reason for c in found.parameters if c.name == "text.decay"
+    )
+    assert found.fixed == {}
+    opened = found.space.replacing(found.space["text.rung"].opened("high"))
+    point = opened.defaults({"text.rung": "high"})
+    assert unprefix(point, found.fixed) == (
+        "text",
+        {"rung": "high", "rate": 0.1, "epochs": 3, "decay": 0.9},
+    )
+    rich = select(
+        WITH_TEXT, texts(), trials=60, seconds=6000, wanted=(), forecasts=costs(1, 5, 200), fits=1
+    )
+    assert "text.decay" in used(rich.parameters)

@@ -1,0 +1,60 @@
+"""Where a study keeps what it can do without: what fits share, and the state of fits under way."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+CACHE = "cache"
+CHECKPOINTS = "checkpoints"
+REFIT = "refit"  # the name of the last fit's state
+
+
+def cache(folder: str | Path) -> Path:
+    """What all fits of a study share, keyed by content; it may not exist yet."""
+    return Path(folder) / CACHE
+
+
+def checkpoint(folder: str | Path, name: str | None) -> Path | None:
+    """Where one fit keeps its state; it may not exist yet. None without a name."""
+    return None if name is None else Path(folder) / CHECKPOINTS / name
+
+
+def drop_checkpoint(folder: Path, name: str) -> None:
+    """Delete the state of a fit that has ended.
+
+    Args:
+        folder: The study folder.
+        name: As for `checkpoint`.
+    """
+    shutil.rmtree(folder / CHECKPOINTS / name, ignore_errors=True)
+
+
+def keep_checkpoints(folder: Path, names: Iterable[str]) -> None:
+    """Delete all states but those of fits that have not ended.
+
+    What a crash left behind after a fit had ended is deleted so, and what another study left in
+    the same folder.
+
+    Args:
+        folder: The study folder.
+        names: As for `checkpoint`.
+    """
+    wanted = set(names)
+    place = folder / CHECKPOINTS
+    for found in place.iterdir() if place.is_dir() else ():
+        if found.name not in wanted:
+            shutil.rmtree(found, ignore_errors=True)
+
+
+def clean(folder: Path, *, keep_cache: bool) -> None:
+    """Delete what a study that has ended has no use for: nothing is fitted any more.
+
+    Args:
+        folder: The study folder.
+        keep_cache: Whether what fits shared stays.
+    """
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    if not keep_cache:
+        shutil.rmtree(cache(folder), ignore_errors=True)
