@@ -1,0 +1,1 @@
+"""What is special about texts: reading them, linear heads on them, networks that end in a head."""

@@ -1,0 +1,178 @@
+"""A pre-trained body with a linear head on what it says of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attain.core.errors import ArtifactError
+from attain.core.files import inside, plain_errors
+from attain.core.types import Pretrained
+from attain.learners._store import read_json, write_json
+from attain.learners._text.inputs import segments
+from attain.learners._text.linear import Linear, load_linear
+
+if TYPE_CHECKING:
+    from attain.learners._pretrained.load import Body
+    from attain.learners._pretrained.tokens import Tokens
+
+_BODY, _ADAPTER = "encoder", "adapter"
+FLOOR = 1e-6
+"""Added to mean squares, so that rows of zeros stay zeros."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a body reads texts.
+
+    Attributes:
+        longest: Tokens of a text at most, special ones included.
+        pooling: As `features.Features` has it.
+        layers: Likewise.
+        apart: Whether the texts of a pair are read one by one and compared afterwards, or together.
+        threads: CPU threads; with another number sums round differently.
+    """
+
+    longest: int
+    pooling: str = "mean"
+    layers: int = 1
+    apart: bool = False
+    threads: int = 1
+
+    def tokens(
+        self, body: Body, texts: Sequence[list[str]], cache: Path | None = None
+    ) -> tuple[Tokens, ...]:
+        """What the body sees.
+
+        Args:
+            body: Whose tokenizer is used.
+            texts: Of each column.
+            cache: `FitData.cache`.
+
+        Returns:
+            The rows; twice if texts are read apart: first and second texts.
+        """
+        from attain.learners._pretrained.tokens import tokenise
+
+        first, second = segments(texts)
+        options: dict[str, Any] = {
+            "longest": self.longest, "cache": cache, "threads": self.threads
+        }  # fmt: skip
+        if self.apart and second is not None:
+            return tokenise(body, first, **options), tokenise(body, second, **options)
+        return (tokenise(body, first, second, **options),)
+
+    def features(
+        self, body: Body, tokens: Sequence[Tokens], cache: Path | None = None
+    ) -> np.ndarray:
+        """What the body says.
+
+        Args:
+            body: Frozen or tuned.
+            tokens: From `tokens`.
+            cache: `FitData.cache`; None for a tuned body.
+
+        Returns:
+            One row a text, float32. Of texts u and v read apart it is u, v, |u - v| and u * v
+            (Conneau et al. 2017, arXiv:1705.02364, section 3).
+        """
+        from attain.learners._pretrained.features import Features
+        from attain.learners._torch.device import threads
+
+        maker = Features(body, self.pooling, self.layers)
+        with threads(self.threads):
+            parts = [level(maker.of(part, cache=cache)) for part in tokens]
+        if len(parts) == 1:
+            return parts[0]
+        u, v = parts
+        return np.hstack([u, v, np.abs(u - v), u * v])
+
+
+def level(features: np.ndarray) -> np.ndarray:
+    """Rows of mean square 1: pooled states differ in length for reasons other than meaning.
+
+    Args:
+        features: Shape (n, d), float32.
+
+    Returns:
+        The same directions.
+    """
+    squares = np.einsum("nd,nd->n", features, features) / features.shape[1]
+    return features / np.sqrt(squares + FLOOR)[:, None]
+
+
+@dataclass(eq=False)
+class Encoder:
+    """Body and head; a core of `model.TextModel`.
+
+    Attributes:
+        body: Gives the body as this model has it.
+        reading: How it reads.
+        linear: The head.
+        digest: Of the pre-trained model that it started from.
+        adapter: Files of an adapter in PEFT's format that is part of the weights, by name.
+        cache: Where features of a frozen body are kept, while the model lives where it was fitted.
+    """
+
+    body: Callable[[], Body]
+    reading: Reading
+    linear: Linear
+    digest: str
+    adapter: Mapping[str, bytes] = field(default_factory=dict)
+    cache: Path | None = None
+
+    def scores(self, texts: Sequence[list[str]]) -> np.ndarray:
+        """See `model.Core`."""
+        body = self.body()
+        tokens = self.reading.tokens(body, texts)
+        return self.linear.scores(self.reading.features(body, tokens, self.cache))
+
+    def save(self, folder: Path) -> None:
+        """Write ``encoder.json``, ``head.npz``, ``encoder/`` and perhaps ``adapter/``."""
+        described = {"reading": self.reading, "digest": self.digest, "adapter": list(self.adapter)}
+        write_json(folder, "encoder.json", described)
+        self.linear.save(folder)
+        with plain_errors(folder):
+            (folder / _BODY).mkdir()
+            self.body().save(folder / _BODY)
+            for name, content in self.adapter.items():
+                (folder / _ADAPTER).mkdir(exist_ok=True)
+                inside(folder / _ADAPTER, name).write_bytes(content)
+
+
+def load_encoder(folder: Path) -> Encoder:
+    """The core that `Encoder.save` wrote.
+
+    Args:
+        folder: Where.
+
+    Returns:
+        A core that needs no other folder.
+
+    Raises:
+        ArtifactError: When files are missing or do not fit together.
+    """
+    from attain.learners._pretrained.load import load_body
+
+    plain, linear = read_json(folder, "encoder.json"), load_linear(folder)
+    reading, digest = Reading(**plain["reading"]), str(plain["digest"])
+    body = load_body(Pretrained(str(folder / _BODY), digest))
+    width = body.hidden * (4 if reading.apart else 1)
+    if len(linear.slope) != width:
+        raise ArtifactError(
+            f"head.npz is for {len(linear.slope)} features, the encoder has {width}"
+            " — get the model anew"
+        )
+    adapter = {name: _bytes(folder / _ADAPTER, name) for name in plain["adapter"]}
+    return Encoder(lambda: body, reading, linear, digest, adapter)
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    try:
+        return inside(folder, name).read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{name} of the adapter cannot be read ({error})") from error

@@ -1,0 +1,134 @@
+"""What can be tuned on each rung, with ranges and defaults from those who tried."""
+
+from __future__ import annotations
+
+from attain.core.space import Categorical, Condition, Float, Ordinal, Parameter, Space
+from attain.core.types import Dataset
+from attain.learners._shared import weight_parameters
+
+TFIDF, FROZEN, LORA, FULL = "tfidf", "frozen", "lora", "full"
+RUNGS = (TFIDF, FROZEN, LORA, FULL)
+"""From cheap to dear."""
+_OPEN = 2
+
+_BERT = "Devlin et al. 2019 (arXiv 1810.04805), appendix A.3"
+_MOSBACH = "Mosbach et al. 2021 (arXiv 2006.04884)"
+_AUTOMM = "AutoGluon AutoMM defaults"
+_REGRET = "'LoRA Without Regret', Thinking Machines 2025"
+
+
+def space(dataset: Dataset) -> Space:
+    """What can be tuned for these rows.
+
+    Args:
+        dataset: Says whether there is a pre-trained model, and whether there are classes.
+
+    Returns:
+        TF-IDF alone without a pre-trained model, else the ladder.
+    """
+    if dataset.pretrained is None:
+        return Space((*_words(()), *weight_parameters(dataset)))
+    only = lambda *rungs: (Condition("rung", rungs),)  # noqa: E731
+    return Space(
+        (
+            _rung(),
+            *_words(only(TFIDF)),
+            _pooling(only(FROZEN, LORA, FULL)),
+            *_lora(only(LORA)),
+            *_full(only(FULL)),
+            *_both(only(LORA, FULL), dataset.task.classifies),
+            *weight_parameters(dataset),
+        )
+    )
+
+
+def _rung() -> Parameter:
+    return Ordinal(
+        name="rung", choices=RUNGS[:_OPEN], reserve=RUNGS[_OPEN:], default=FROZEN,
+        effect="capacity",
+        source="order by cost; Kumar et al. 2022 (arXiv 2202.10054): a linear head first",
+    )  # fmt: skip
+
+
+def _words(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
+    return (
+        Ordinal(
+            name="ngrams", choices=(1, 2, 3), default=2, when=when, unit="words", priority=2,
+            effect="capacity",
+            source="Wang & Manning 2012 (ACL, 'Baselines and Bigrams'): pairs of words help",
+        ),
+        Categorical(
+            name="char_ngrams", choices=(True, False), default=True, when=when, priority=2,
+            source="pieces of 2 to 5 characters: Cavnar & Trenkle 1994; better on Banking77, SST-2"
+            " and SMS spam, see docs/text.md",
+        ),
+    )  # fmt: skip
+
+
+def _pooling(when: tuple[Condition, ...]) -> Parameter:
+    return Categorical(
+        name="pooling", choices=("mean", "cls", "max"), default="mean", when=when, priority=2,
+        source="Reimers & Gurevych 2019 (arXiv 1908.10084), table 6: mean, then cls, then max",
+    )  # fmt: skip
+
+
+def _lora(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
+    return (
+        Float(
+            name="lora_learning_rate", low=1e-4, high=3e-3, default=1e-3, scale="log", when=when,
+            limits=(1e-5, 1e-2), effect="capacity",
+            source=f"{_REGRET}: ten times that of full tuning; small models lean to 1e-3",
+        ),
+        Ordinal(
+            name="rank", choices=(4, 8, 16, 32, 64), default=16, when=when, priority=2,
+            effect="capacity", source=f"{_REGRET}: 16 to 32, more for large data; alpha 32",
+        ),
+    )  # fmt: skip
+
+
+def _full(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
+    return (
+        Float(
+            name="learning_rate", low=1e-5, high=2e-4, default=5e-5, scale="log", when=when,
+            limits=(1e-6, 1e-3), effect="capacity",
+            source=f"{_BERT}: 2e-5 to 5e-5; {_AUTOMM}: 1e-4, 4e-4 for small networks",
+        ),
+        Float(
+            name="layer_decay", low=0.7, high=1.0, default=0.9, when=when, priority=2,
+            limits=(0.5, 1.0), effect="capacity",
+            source=f"{_AUTOMM}: 0.9; Howard & Ruder 2018 (arXiv 1801.06146), section 3.2",
+        ),
+    )  # fmt: skip
+
+
+def _both(when: tuple[Condition, ...], classifies: bool) -> tuple[Parameter, ...]:
+    smoothing = Float(
+        name="label_smoothing", low=0.0, high=0.2, default=0.0, when=when, priority=3,
+        limits=(0.0, 0.5), effect="regularisation",
+        source="Szegedy et al. 2016 (arXiv 1512.00567), section 7: 0.1; off in BERT",
+    )  # fmt: skip
+    return (
+        Ordinal(
+            name="epochs", choices=(2, 3, 4, 6, 10, 20), default=4, when=when, effect="capacity",
+            source=f"{_BERT}: 2 to 4; {_MOSBACH}: up to 20 on few rows; the best one is kept",
+        ),
+        Ordinal(
+            name="batch", choices=(8, 16, 32, 64), default=16, when=when, unit="rows", priority=3,
+            effect="speed", source=f"{_BERT}: 16 or 32; LoRA bears large ones worse ({_REGRET})",
+        ),
+        Float(
+            name="weight_decay", low=1e-3, high=0.3, default=0.01, scale="log", when=when,
+            priority=3, limits=(1e-5, 1.0), effect="regularisation",
+            source=f"{_BERT}: 0.01; {_AUTOMM}: 0.001",
+        ),
+        Float(
+            name="dropout", low=0.0, high=0.3, default=0.1, when=when, priority=3,
+            limits=(0.0, 0.6), effect="regularisation", source=f"{_BERT}: 0.1 everywhere",
+        ),
+        Ordinal(
+            name="ema", choices=(0.0, 0.99, 0.999), default=0.0, when=when, priority=3,
+            effect="regularisation",
+            source="average of weights instead of AutoMM's of checkpoints; off in BERT",
+        ),
+        *((smoothing,) if classifies else ()),
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""Texts: from counting words to tuning all of a pre-trained encoder, one rung after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attain.core.protocols import FitData, Report
+from attain.core.space import Config, Space
+from attain.core.types import Dataset, Forecast, Rows
+from attain.learners._table import complete
+from attain.learners._text import parameters
+from attain.learners._text.inputs import check_training, empties, find_columns
+from attain.learners._text.model import NAME, Constant, TextModel, load_model
+from attain.learners._text.outputs import find_outputs
+
+
+class Text:
+    """A ladder of models for texts: ``tfidf < frozen < lora < full``."""
+
+    name = NAME
+    stops_early = True
+
+    def space(self, dataset: Dataset) -> Space:
+        """What can be tuned for these rows.
+
+        Args:
+            dataset: Needs a text column; with a pre-trained model there is a ladder.
+
+        Returns:
+            The space; each rung's own parameters are conditional on it.
+
+        Raises:
+            NotApplicable: When no column is text.
+        """
+        find_columns(dataset)
+        return parameters.space(dataset)
+
+    def fit(self, config: Config, data: FitData, report: Report) -> TextModel:
+        """Fit a model.
+
+        Args:
+            config: Values of parameters; defaults fill in for those left out.
+            data: The rows.
+            report: Told the losses; answers with a signal.
+
+        Returns:
+            A model; a constant one when the training rows show one class or one value only.
+
+        Raises:
+            SpaceError: When the configuration names a parameter that does not exist.
+            NotApplicable: When no column is text.
+            DataError: When there are no training rows, no targets or no text at all.
+        """
+        from threadpoolctl import threadpool_limits
+
+        from attain.learners._text import rungs
+
+        config = complete(self.space(data.dataset), config)
+        columns = find_columns(data.dataset)
+        texts = columns.read(data.train.X)
+        check_training(data.train, texts)
+        y = np.asarray(data.train.y)
+        outputs = find_outputs(data.dataset, y)
+        facts: dict[str, Any] = {"empty": empties(texts)}
+        if np.ptp(y) == 0:
+            return TextModel("constant", Constant(np.zeros(1)), columns, outputs, facts)
+        lesson = rungs.Lesson.of(config, data, columns, texts, outputs)
+        rung = str(config.get("rung", parameters.TFIDF))
+        with threadpool_limits(data.threads):
+            kind, core, found = rungs.RUNGS[rung](config, data, lesson, report)
+        return TextModel(kind, core, columns, outputs, {"rung": rung, **facts, **found})
+
+    def predict(self, model: TextModel, rows: Rows) -> np.ndarray:
+        """Predictions of a fitted model.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them.
+
+        Returns:
+            Probabilities of shape (n, classes), or values of shape (n,).
+        """
+        return model.predict(rows)
+
+    def load(self, folder: Path) -> TextModel:
+        """Load a model that `TextModel.save` wrote.
+
+        Args:
+            folder: Its folder; the pre-trained model's own folder is not needed.
+
+        Returns:
+            A model whose predictions equal the saved one's to the last bit.
+
+        Raises:
+            ArtifactError: When files are missing, damaged, foreign or from a newer version.
+        """
+        return load_model(folder)
+
+    def forecast(self, data: FitData) -> Forecast:
+        """What each rung costs, and what the model will see.
+
+        Args:
+            data: Training rows and the folder of what is kept between fits.
+
+        Returns:
+            Rungs, examples and facts about the texts; measured by steps that are taken back.
+
+        Raises:
+            NotApplicable: When no column is text.
+            DataError: When there is nothing to learn from.
+        """
+        from attain.learners._text.forecast import forecast
+
+        return forecast(self.space(data.dataset), data)
