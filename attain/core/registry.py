@@ -42,6 +42,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "svm": "attain.learners.svm:Svm",
         "lightgbm": "attain.learners.lightgbm_:LightGBM",
         "mlp": "attain.learners.mlp:Mlp",
+        "text": "attain.learners.text:Text",
     },
     "executor": {"local": "attain.runtime.local:LocalExecutor"},
     "check": {},
