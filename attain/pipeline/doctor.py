@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attain.core.errors import ArtifactError
 from attain.core.registry import find, names
-from attain.pipeline import saved
+from attain.pipeline import folders, saved
 from attain.pipeline.jobs import folder_bytes
 from attain.runtime.ledger import state
 
@@ -91,6 +91,20 @@ def _boosting() -> Diagnostic:
         return Diagnostic("lightgbm", True, text)
 
 
+def _kept(folder: Path) -> Iterator[Diagnostic]:
+    """What a study can do without; states of fits mean that one was interrupted."""
+    cache, checkpoints = folders.cache(folder), folder / folders.CHECKPOINTS
+    if cache.exists():
+        yield Diagnostic("cache", True, f"{folder_bytes(cache) / 1e6:.1f} MB that fits share")
+    names = sorted(path.name for path in checkpoints.iterdir()) if checkpoints.is_dir() else []
+    if not names:
+        return
+    text = f"{folder_bytes(checkpoints) / 1e6:.1f} MB of fits under way: {', '.join(names[:5])}"
+    ended = (folder / "report.html").exists() and (folder / "model").exists()
+    remedy = f"delete {checkpoints}: the study has ended"
+    yield Diagnostic("checkpoints", not ended, text, remedy)
+
+
 def _study(folder: Path) -> Iterator[Diagnostic]:
     found = state(folder / "ledger.db")
     holder = f", {found.holder}" if found.holder else ""
@@ -99,6 +113,7 @@ def _study(folder: Path) -> Iterator[Diagnostic]:
     yield Diagnostic("ledger", not found.problems, text, "see docs/cli.md, exit code 8")
     size = folder_bytes(folder)
     yield Diagnostic("study folder", True, f"{size / 1e6:.1f} MB")
+    yield from _kept(folder)
     if not (folder / "model").exists():
         yield Diagnostic("model", True, "none yet")
         return

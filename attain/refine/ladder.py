@@ -105,9 +105,9 @@ def _why(progress: Progress, parameter: Ordinal) -> str:
 
 
 def _lacking(progress: Progress, rung: Rung) -> str:
-    if progress.trials_left < 1:
-        return "no trials are left"
     needed, left = rung.seconds or 0.0, max(progress.seconds_free, 0.0)
+    if progress.trials_left < 1 and needed <= left:
+        return "no trials are left"
     minutes = math.ceil((needed - left) / 6) / 10
     return (
         f"a trial of it and its confirmation take about {needed:.0f} s and {left:.0f} s are left: "
