@@ -298,4 +298,4 @@ def test_groups_must_be_disjoint_and_trainable() -> None:
     with pytest.raises(ValueError, match="a parameter to train"):
         named(())
     assert np.unique([g.depth for g in groups]).tolist() == [0, 1, 2]
-    assert Signal.CONTINUE == Listener()(1, {})
+    assert Listener()(1, {}) == Signal.CONTINUE

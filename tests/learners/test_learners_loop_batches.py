@@ -296,5 +296,19 @@ def test_unused_parameters_stay_as_they_are() -> None:
     assert torch.equal(net.spare.weight, before)
 
 
+def test_groups_of_another_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="groups must hold parameters of the network"):
+        Stepper(Net(), Toy(), Recipe(1, 16, RATE), layers(Net()), "fp32", 16)
+
+
+def test_a_loss_that_reaches_nothing_trained_is_refused() -> None:
+    net = Net()
+    net.spare = nn.Linear(3, 3)
+    groups = (Group(dict(net.spare.named_parameters())),)
+    stepper = Stepper(net, Toy(), Recipe(1, 16, RATE), groups, "fp32", 16)
+    with pytest.raises(ValueError, match="must depend on a trained parameter"):
+        stepper.take(np.arange(16), 1.0, 0, 0)
+
+
 def layers_of(net: Net) -> tuple[Group, ...]:
     return group_by(net.head, lambda name: 0)

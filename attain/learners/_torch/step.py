@@ -16,6 +16,7 @@ from attain.learners._torch import device as devices
 from attain.learners._torch.batches import micro_batches
 from attain.learners._torch.optimizer import Group, adamw, named, set_rate
 from attain.learners._torch.recipe import Recipe
+from attain.learners._torch.rows import RowGradients
 from attain.learners._torch.work import Work
 
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
@@ -69,10 +70,13 @@ class Stepper:
     ) -> None:
         self.net, self.micro, self.halvings = net, micro, 0
         self.parameters = list(named(groups).values())
+        if not {id(p) for p in self.parameters} <= {id(p) for p in net.parameters()}:
+            raise ValueError("groups must hold parameters of the network (got those of another)")
         self.device = self.parameters[0].device
         self._work, self._clip, self._precision = work, recipe.clip, precision
         self.optimizer = adamw(groups, recipe)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self._rows = RowGradients(net, self.parameters)
         self._buffers = [b for b in net.buffers() if b.numel()]
 
     def take(self, rows: np.ndarray, factor: float, seed: int, step: int) -> Taken:
@@ -117,7 +121,7 @@ class Stepper:
         try:
             for part in micro_batches(rows, self.micro):
                 batch = devices.move(self._work.batch(part), self.device)
-                with devices.autocast(self.device, self._precision):
+                with devices.autocast(self.device, self._precision), self._rows.made():
                     loss, number = self._work.loss(self.net, batch)
                 # not the units, which are known only after the last part, but of their order of
                 # magnitude, so that half precision does not overflow
@@ -154,7 +158,9 @@ class Stepper:
             The norm of the gradient before clipping.
         """
         self.scaler.unscale_(self.optimizer) if self.scaler.is_enabled() else None
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        gradients = self._rows.values()
+        if not gradients:
+            raise ValueError("the loss must depend on a trained parameter (got no gradient)")
         norms = torch._foreach_norm(gradients)
         norm = torch.linalg.vector_norm(torch.stack([n.float() for n in norms])) * scale
         if self.device.type == "cpu":  # a look costs nothing, a pass over all gradients does
@@ -164,7 +170,8 @@ class Stepper:
         else:
             torch._foreach_mul_(gradients, scale * torch.clamp(self._clip / (norm + 1e-6), max=1.0))
         set_rate(self.optimizer, factor)
-        self.scaler.step(self.optimizer)
+        with self._rows.whole():
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         return norm
 
