@@ -9,7 +9,14 @@ from attain.core import registry
 from attain.core.errors import NotApplicable, PluginError, Problem, SpecError, did_you_mean
 from attain.core.protocols import Check, Subject
 from attain.core.types import Finding, FindingState
-from attain.data import checks_columns, checks_leaks, checks_rows, checks_size
+from attain.data import (
+    checks_columns,
+    checks_leaks,
+    checks_near,
+    checks_rows,
+    checks_size,
+    checks_texts,
+)
 from attain.data.infer import describe
 from attain.data.sketch import Sketch
 from attain.data.table import to_rows, usable
@@ -40,6 +47,15 @@ CHECKS: tuple[type[Check], ...] = (
     checks_leaks.Leak,
     checks_leaks.GapLeak,
     checks_leaks.SumLeak,
+    checks_texts.EmptyTexts,
+    checks_texts.TextLengths,
+    checks_texts.DamagedTexts,
+    checks_texts.Languages,
+    checks_near.NearDuplicates,
+    checks_near.NearConflicts,
+    checks_near.NearOverlap,
+    checks_texts.PersonalData,
+    checks_near.ToldLabels,
 )
 
 

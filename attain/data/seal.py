@@ -16,7 +16,7 @@ import pyarrow as pa
 from attain.core.errors import ArtifactError, DataError, Problem, SpecError
 from attain.core.files import file_digest, plain_errors, write_atomic
 from attain.core.seal import Seal
-from attain.core.types import Dataset, Rows
+from attain.core.types import ColumnKind, Dataset, Rows
 from attain.data.hashing import (
     cell_hash,
     combine,
@@ -28,6 +28,7 @@ from attain.data.hashing import (
 )
 from attain.data.infer import measured
 from attain.data.load import load_frame
+from attain.data.near import near_copies, together
 from attain.data.table import content_hash, target_hash, to_rows, usable
 
 WORK = Path("data") / "work.arrow"
@@ -105,6 +106,7 @@ def make_seal(
     else:
         sealed, sealed_rows, rule = _own_test(test_frame, dataset, rows)
     digest = _write(folder, frame, sealed)
+    near, compared = _near_overlap(rows, sealed_rows, dataset)
     seal = Seal(
         path=SEALED.as_posix(),
         digest=digest,
@@ -116,6 +118,8 @@ def make_seal(
         groups=0 if sealed_rows.groups is None else len(set(sealed_rows.groups)),
         objectives=tuple(objectives),
         overlap=int(np.isin(row_hash(sealed_rows.X), row_hash(rows.X)).sum()),
+        near_overlap=near,
+        near_compared=compared,
     )
     return measured(frame, dataset, left_out), seal
 
@@ -150,11 +154,14 @@ def sealed_summary(seal: Seal) -> Mapping[str, Any]:
         seal: The seal.
 
     Returns:
-        ``rows``, ``overlap``, ``class_counts``, ``groups`` and ``rule``.
+        ``rows``, ``overlap``, ``near_overlap``, ``near_compared``, ``class_counts``, ``groups``
+        and ``rule``.
     """
     return {
         "rows": seal.rows,
         "overlap": seal.overlap,
+        "near_overlap": seal.near_overlap,
+        "near_compared": seal.near_compared,
         "class_counts": seal.class_counts,
         "groups": seal.groups,
         "rule": seal.rule,
@@ -342,6 +349,23 @@ def _own_test(test_frame: Any, dataset: Dataset, rows: Rows) -> tuple[pd.DataFra
     if sealed.time is not None and rows.time is not None and sealed.time.min() <= rows.time.max():
         rule += "; they begin before the other rows end"
     return frame, sealed, rule
+
+
+def _near_overlap(rows: Rows, sealed: Rows, dataset: Dataset) -> tuple[int, int]:
+    """How many sealed rows have a near-copy, but no copy, among the others; of how many."""
+    names = [c.name for c in dataset.features if c.kind is ColumnKind.TEXT]
+    if not names:
+        return 0, 0
+    X = pd.concat([rows.X[names], sealed.X[names]], ignore_index=True)
+    texts = {name: X[name].fillna("").to_numpy(dtype=object) for name in names}
+    near = near_copies(together(texts, len(X)), row_hash(X))
+    outside = np.zeros(len(near.first), dtype=bool)
+    outside[near.code[near.rows < len(rows)]] = True
+    one, other = near.pairs.T
+    beside = np.zeros(len(near.first), dtype=bool)
+    beside[one[outside[other]]] = beside[other[outside[one]]] = True
+    inside = near.code[near.rows >= len(rows)]
+    return int((beside & ~outside)[inside].sum()), len(inside)
 
 
 def _class_counts(rows: Rows, dataset: Dataset) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from attain.core.protocols import Subject
 from attain.core.types import Column, ColumnKind
 from attain.data import cells
 from attain.data.hashing import cell_hash, row_hash
+from attain.data.near import NearCopies, near_copies, together
 
 SAMPLE = 50_000  # rows on which a column's strength is measured; chosen by hash, so always the same
 MOST_BINS = 256
@@ -76,6 +77,20 @@ class Sketch:
         return {
             c.name: self.levels(c.name) for c in self.features if c.kind is ColumnKind.CATEGORICAL
         }
+
+    @cached_property
+    def texts(self) -> Mapping[str, np.ndarray]:
+        """Cells of each feature of running text, empty where missing, object, shape (n,)."""
+        return {
+            c.name: self.rows.X[c.name].fillna("").to_numpy(dtype=object)
+            for c in self.features
+            if c.kind is ColumnKind.TEXT
+        }
+
+    @cached_property
+    def near(self) -> NearCopies:
+        """Rows whose texts, all columns of them together, are almost the same."""
+        return near_copies(together(self.texts, self.n), self.hashes)
 
     def levels(self, name: str) -> Levels:
         """Distinct texts of a column of the frame as read."""

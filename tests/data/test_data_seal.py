@@ -314,6 +314,8 @@ def test_summary_tells_counts_only():
     assert dict(sealed_summary(seal)) == {
         "rows": 5,
         "overlap": 1,
+        "near_overlap": 0,
+        "near_compared": 0,
         "class_counts": (2, 3),
         "groups": 0,
         "rule": "by hash",
