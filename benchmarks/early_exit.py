@@ -44,6 +44,7 @@ from attain.core.types import (
 from attain.data import infer
 from attain.data.table import to_rows
 from attain.pipeline.racing import curve_of
+from attain.strategy.curves import Curves
 from attain.strategy.halving import Halving, Hyperband
 from attain.strategy.median import Median
 from attain.train.trial import train
@@ -257,7 +258,8 @@ def by_strategy(strategy: Any) -> Stop:
         last = next(ends, len(told))
         points = tuple(CurvePoint(s + 1, {"stop": told[s]}) for s in range(last))
         shown = curve_of(Outcome(name, 0, Status.DONE, curve=points))
-        history.append(Observed(name, {}, "done", curve=shown))
+        ended = "done" if last == len(told) else "raced"
+        history.append(Observed(name, {}, ended, curve=shown))
         return last
 
     return judge
@@ -292,9 +294,11 @@ METHODS: dict[str, tuple[bool, Callable[[], Stop] | None]] = {
     "halving": (False, lambda: by_strategy(Halving())),
     "hyperband": (False, lambda: by_strategy(Hyperband())),
     "median": (False, lambda: by_strategy(Median())),
+    "curves": (False, lambda: by_strategy(Curves())),
     "racing+halving": (True, lambda: by_strategy(Halving())),
     "racing+hyperband": (True, lambda: by_strategy(Hyperband())),
     "racing+median": (True, lambda: by_strategy(Median())),
+    "racing+curves": (True, lambda: by_strategy(Curves())),
     "optuna-median": (False, lambda: by_optuna("MedianPruner")),
     "optuna-hyperband": (False, lambda: by_optuna("HyperbandPruner")),
 }

@@ -32,6 +32,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "halving": "attain.strategy.halving:Halving",
         "hyperband": "attain.strategy.halving:Hyperband",
         "median": "attain.strategy.median:Median",
+        "curves": "attain.strategy.curves:Curves",
     },
     "learner": {
         "baseline": "attain.learners.baseline:Baseline",

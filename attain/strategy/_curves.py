@@ -82,12 +82,9 @@ class Judging(ABC):
         """
         found = {}
         for trial, losses in running.items():
-            step = len(losses)
-            if not self._looks(trial, step):
+            if not self._looks(trial, len(losses)):
                 continue
-            others = [best_until(o.curve, step) for o in history if o.trial != trial]
-            known = sorted(value for value in others if value is not None)
-            if self._behind(min(losses), known):
+            if self._behind(losses, [o for o in history if o.trial != trial]):
                 found[trial] = Signal.STOP
         return found
 
@@ -96,5 +93,17 @@ class Judging(ABC):
         """Whether fits are compared after this step."""
 
     @abstractmethod
-    def _behind(self, own: float, others: Sequence[float]) -> bool:
+    def _behind(self, losses: Sequence[float], others: Sequence[Observed]) -> bool:
+        """Whether a fit is to stop, given its losses after each step, and other trials."""
+
+
+class Ranking(Judging):
+    """Compares the best loss so far with the best losses of others at the same step."""
+
+    def _behind(self, losses: Sequence[float], others: Sequence[Observed]) -> bool:
+        known = [best_until(o.curve, len(losses)) for o in others]
+        return self._worse(min(losses), sorted(value for value in known if value is not None))
+
+    @abstractmethod
+    def _worse(self, own: float, others: Sequence[float]) -> bool:
         """Whether a fit is to stop, given the best losses up to here, increasing."""

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attain.core.seeds import derive
-from attain.strategy._curves import Judging
+from attain.strategy._curves import Ranking
 
 
 @dataclass(frozen=True)
-class Halving(Judging):
+class Halving(Ranking):
     """Successive halving over boosting rounds or epochs.
 
     Attributes:
@@ -36,7 +36,7 @@ class Halving(Judging):
             rung *= self.eta
         return rung == step
 
-    def _behind(self, own: float, others: Sequence[float]) -> bool:
+    def _worse(self, own: float, others: Sequence[float]) -> bool:
         allowed = (len(others) + 1) // self.eta
         return allowed > 0 and sum(value <= own for value in others) >= allowed
 

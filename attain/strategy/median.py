@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attain.strategy._curves import Judging, is_milestone
+from attain.strategy._curves import Ranking, is_milestone
 
 
 @dataclass(frozen=True)
-class Median(Judging):
+class Median(Ranking):
     """Search whose fits end when they fall behind the median.
 
     Attributes:
@@ -26,7 +26,7 @@ class Median(Judging):
     def _looks(self, trial: str, step: int) -> bool:
         return step >= self.first and is_milestone(step)
 
-    def _behind(self, own: float, others: Sequence[float]) -> bool:
+    def _worse(self, own: float, others: Sequence[float]) -> bool:
         if len(others) < self.fewest:
             return False
         half = len(others) // 2

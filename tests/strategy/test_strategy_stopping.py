@@ -9,6 +9,7 @@ from attain.core.registry import find
 from attain.core.space import Float, Space
 from attain.core.types import Observed, Signal
 from attain.strategy._curves import best_until, is_milestone
+from attain.strategy.curves import Curves
 from attain.strategy.halving import Halving, Hyperband
 from attain.strategy.median import Median
 
@@ -98,12 +99,61 @@ def test_the_median_rule_waits_for_steps_and_fits_then_judges_at_milestones():
     assert rule.judge(done(*range(9)), {"t": [3.9] * 26}) == {}
 
 
+def falling(end, speed, steps=STEPS):
+    """Losses that fall to an end."""
+    return [end + np.exp(-step / speed) for step in range(1, steps + 1)]
+
+
+def ran(*curves, status="done"):
+    """Trials with these losses."""
+    return [
+        Observed(f"d{i}", {}, status, min(c), curve=tuple(enumerate(map(float, c), 1)))
+        for i, c in enumerate(curves)
+    ]
+
+
+def test_a_fit_ends_when_it_will_hardly_become_the_best():
+    """Flat and far behind is ended; as far behind but falling fast, or nearly as good, is not."""
+    history = ran(*(falling(end, 15) for end in (0.0, 0.1, 0.2, 0.3, 0.4)))
+    flat, fast = [1.0 + 0.001 * np.exp(-s) for s in range(34)], falling(0.0, 30, 34)
+    assert Curves().judge(history, {"t": flat}) == {"t": STOP}
+    assert Curves().judge(history, {"t": fast}) == {}
+    assert Curves().judge(history, {"t": falling(0.0, 15, 34)}) == {}
+    assert Curves(chance=0.0).judge(history, {"t": flat}) == {}
+
+
+def test_extrapolation_looks_whenever_half_as_many_steps_are_added():
+    """At 10, 15, 23, 34, 51 and 76 of a hundred steps."""
+    history = ran(*(falling(end, 3) for end in (0.0, 0.1, 0.2, 0.3)))
+    looks = [s for s in range(1, STEPS + 1) if Curves().judge(history, {"t": [9.0] * s})]
+    assert looks == [10, 15, 23, 34, 51, 76]
+    assert Curves(first=20).judge(history, {"t": [9.0] * 15}) == {}
+
+
+def test_only_fits_that_ran_to_their_end_teach_how_curves_go_on():
+    """Fits that were ended say nothing of what would have come; two finished ones are too few."""
+    curves, worst = [falling(end, 3) for end in (0.0, 0.1, 0.2, 0.3)], {"t": [9.0] * 10}
+    assert Curves().judge(ran(*curves), worst) == {"t": STOP}
+    assert Curves().judge(ran(*curves, status="raced"), worst) == {}
+    assert Curves().judge(ran(*curves[:2]), worst) == {}
+    assert Curves(fewest=2).judge(ran(*curves[:2]), worst) == {"t": STOP}
+
+
+def test_extrapolation_leaves_odd_losses_alone():
+    """Infinite or missing losses, here or in the history, neither stop a fit nor break anything."""
+    history = ran(*(falling(end, 3) for end in (0.0, 0.1, 0.2, 0.3)))
+    odd = ran([np.inf] * STEPS, [np.nan] * STEPS)
+    assert Curves().judge(history, {"t": [np.inf] * 5 + [9.0] * 5}) == {}
+    assert Curves().judge(odd + history, {"t": [9.0] * 10}) == {"t": STOP}
+    assert Curves().judge(history, {"t": [-1.0] * 10}) == {}
+
+
 def test_fits_that_ended_before_a_step_do_not_count_there():
     """A rung compares with those that came as far."""
     assert Halving().judge(done(*range(9), steps=20), {"t": [99.0] * 30}) == {}
 
 
-@pytest.mark.parametrize("name", ["halving", "hyperband", "median"])
+@pytest.mark.parametrize("name", ["curves", "halving", "hyperband", "median"])
 def test_they_propose_what_the_strategy_inside_proposes(name):
     """What to try is left to Bayesian search."""
     space = Space((Float(name="x", low=0, high=1, default=0.5),))
@@ -112,9 +162,9 @@ def test_they_propose_what_the_strategy_inside_proposes(name):
     )
 
 
-@pytest.mark.parametrize("strategy", [Halving(), Hyperband(), Median()])
+@pytest.mark.parametrize("strategy", [Halving(), Hyperband(), Median(), Curves()])
 def test_most_steps_are_saved_and_the_best_is_kept(strategy):
-    """50 seeds, 40 decaying curves with noise: half of the steps at most (0.6 by the median rule),
+    """50 seeds, 40 decaying curves with noise: half of the steps at most (0.6 by careful rules),
     and the best that is left is within 3 % of the range of the best there is, on average."""
     spent, regret = [], []
     for seed in range(50):
@@ -130,8 +180,9 @@ def test_most_steps_are_saved_and_the_best_is_kept(strategy):
             steps += last
             curve = tuple((s + 1, float(losses[s])) for s in range(last))
             loss = end if last == 300 else None
-            history.append(Observed(f"t{i}", {}, "done", loss, curve=curve))
+            status = "done" if last == 300 else "raced"
+            history.append(Observed(f"t{i}", {}, status, loss, curve=curve))
         spent.append(steps / (300 * len(ends)))
         regret.append(min(o.loss for o in history if o.loss is not None) - ends.min())
-    assert np.mean(spent) < (0.6 if isinstance(strategy, Median) else 0.5)
+    assert np.mean(spent) < (0.6 if isinstance(strategy, Median | Curves) else 0.5)
     assert np.mean(regret) < 0.03
