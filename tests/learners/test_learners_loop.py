@@ -186,6 +186,15 @@ def test_the_seed_decides_everything_random() -> None:
     assert not same(weights(nets[0]), weights(nets[2]))
 
 
+def test_seeds_of_steps_are_distinct_and_unlike() -> None:
+    """Over 50 seeds and 200 steps: no two alike, and each bit is set half of the time."""
+    mixed = [devices._mix(devices._mix(seed) + step) for seed in range(50) for step in range(200)]
+    assert len(set(mixed)) == 10_000
+    share = np.mean([[m >> bit & 1 for bit in range(64)] for m in mixed], axis=0)
+    assert np.abs(share - 0.5).max() < 5 * 0.5 / 100
+    assert devices._mix(0) == 0xE220A8397B1DCDAF  # the reference's first value
+
+
 def test_clipped_share_is_among_the_facts() -> None:
     assert train(Net(), Toy(), dataclasses.replace(BASE, clip=1e-6)).facts["clipped"] == 1.0
     assert train(Net(), Toy(), dataclasses.replace(BASE, clip=math.inf)).facts["clipped"] == 0.0

@@ -91,19 +91,19 @@ def adamw(groups: Sequence[Group], recipe: Recipe) -> torch.optim.AdamW:
     Returns:
         AdamW (arXiv 1711.05101); each of its groups has ``peak``, for `set_rate`.
     """
-    made = []
+    made: dict[tuple[float, float], list[nn.Parameter]] = {}
     for group in groups:
-        members = list(group.parameters.values())
         peak = recipe.learning_rate * recipe.layer_decay**group.depth * group.rate
-        for matrices in (True, False):
-            chosen = [p for p in members if (p.ndim >= 2) is matrices]
-            decay = recipe.weight_decay if matrices else 0.0
-            if chosen:
-                made.append({"params": chosen, "weight_decay": decay, "peak": peak, "lr": peak})
+        for p in group.parameters.values():
+            made.setdefault((peak, recipe.weight_decay if p.ndim >= 2 else 0.0), []).append(p)
+    options = [
+        {"params": members, "weight_decay": decay, "peak": peak, "lr": peak}
+        for (peak, decay), members in made.items()
+    ]
     fused = all(p.is_floating_point() and p.device.type != "mps" for p in named(groups).values())
-    optimizer = torch.optim.AdamW(made, betas=(0.9, 0.999), eps=1e-8, fused=fused)
-    for group_made in optimizer.param_groups:
-        for p in group_made["params"]:
+    optimizer = torch.optim.AdamW(options, betas=(0.9, 0.999), eps=1e-8, fused=fused)
+    for option in optimizer.param_groups:
+        for p in option["params"]:
             optimizer.state[p] = {
                 "step": torch.zeros((), dtype=torch.float32, device=p.device if fused else "cpu"),
                 "exp_avg": torch.zeros_like(p, memory_format=torch.preserve_format),
