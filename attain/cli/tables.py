@@ -115,11 +115,13 @@ def _selection(view: PlanView) -> list[list[Cell]]:
     if view.selection is None:
         return []
     rows: list[list[Cell]] = []
+    searched = {c.name for c in view.selection.parameters if c.used}
     for choice in view.selection.learners:
         style = "" if choice.used else "dim"
         name = choice.name if choice.used else f"not {choice.name}"
         rows.append([(name, style), (choice.reason, style)])
-        tuned = [p for p in view.selection.space if p.name.startswith(f"{choice.name}.")]
+        own = [p for p in view.selection.space if p.name.startswith(f"{choice.name}.")]
+        tuned = [p for p in own if p.name in searched]
         if choice.used and tuned:
             rows.append(["", ("tunes " + "; ".join(map(_range, tuned)), "dim")])
     fixed = sum(1 for c in view.selection.parameters if not c.used)
@@ -137,8 +139,8 @@ def foretold(view: PlanView, learner: str) -> list[list[Cell]]:
         text = str(rung).removeprefix(f"{rung.name}: ")
         why = f" ({rung.reason})" if rung.usable and rung.reason else ""
         rows.append([f"rung {rung.name}", (f"{text}{why}", "" if rung.usable else "dim")])
-    rows += [[name, _fact(name, value)] for name, value in forecast.facts.items()]
-    if view.dataset.classes:
+    rows += [[n.replace("_", " "), _fact(n, value)] for n, value in forecast.facts.items()]
+    if view.dataset.classes and "labels" not in forecast.facts:
         labels = [f"{code} = {label}" for code, label in enumerate(view.dataset.classes)]
         rows.append(["labels", listed(labels, most=8)])
     examples = forecast.examples[:_EXAMPLES]
@@ -152,7 +154,7 @@ _EXAMPLES = 3
 def _fact(name: str, value: float | int | str) -> str:
     if isinstance(value, str):
         return value
-    return share(value) if name.startswith("share") else number(value)
+    return share(value) if "share" in name else number(value)
 
 
 def _range(parameter: Parameter) -> str:

@@ -40,9 +40,9 @@ time: {time}
 # Columns to leave out.
 ignore: {ignore}
 
-{texts}# auto, or some of: linear, lightgbm, extra_trees, random_forest, mlp, svm, knn
+{texts}# auto, or some of: {learners}
 learners: auto
-# auto, or one of: grid, random, sobol, lhs, bayes, tpe, cmaes, evolution
+# auto, or one of: grid, random, sobol, lhs, bayes, bayes_per_second, tpe, cmaes, evolution
 strategy: auto
 budget: {trials} trials, {minutes:g} min
 seed: 0
@@ -139,6 +139,7 @@ def _texts(dataset: Dataset, text: Sequence[str], model: str | None, folder: Pat
     return f"{lines}model: {_quoted(named)}\n\n"
 
 
+_LEARNERS = ("linear", "lightgbm", "extra_trees", "random_forest", "mlp", "svm", "knn")
 _EXAMPLES = {
     "binary": ("roc_auc >= 0.9", "latency_p95_ms <= 20"),
     "multiclass": ("f1_macro >= 0.8", "size_mb <= 20"),
@@ -170,6 +171,7 @@ def _fill(
         time=_with_reason(*found.time),
         ignore=ignore,
         texts=texts,
+        learners=", ".join([*(["text"] if texts else []), *_LEARNERS]),
         trials=DEFAULT_TRIALS,
         minutes=DEFAULT_MINUTES,
     )

@@ -133,6 +133,8 @@ def _surprise(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
 
 def _simpler(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """A baseline that does at least as well on the sealed rows as the final model."""
+    if _is_baseline(evidence):
+        return
     for metric in evidence["comparison"]:
         tested = [p for p in metric["points"] if p["kind"] == "sealed"]
         simple = [p for p in metric["points"] if p["kind"] == "baseline sealed"]
@@ -152,6 +154,13 @@ def _simpler(evidence: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         )
         title = f"Consider the simpler model: {numbers.words(metric['metric'])}"
         yield _step(title, text, best["record"])
+
+
+def _is_baseline(evidence: Mapping[str, Any]) -> bool:
+    """Whether the final model is itself one of the simple ones."""
+    chosen = (evidence["search"]["choice"] or {}).get("trial")
+    simple = [t["id"] for t in evidence["search"]["trials"] if t["purpose"] == "baseline"]
+    return chosen in simple
 
 
 def _no_worse(a: Mapping[str, Any], b: Mapping[str, Any], direction: str) -> bool:

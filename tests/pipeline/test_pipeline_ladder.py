@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import pytest
-from pipeline_small import inline
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
+import pipeline_climbers
+import pytest
+from pipeline_small import inline, table
+
+from attain.cli.plain import Waiting
 from attain.core.codec import decode
 from attain.core.errors import DataError, SpecError
-from attain.core.types import Decision, Forecast, Move, Split
+from attain.core.registry import find
+from attain.core.space import Condition, Float, Ordinal, Space
+from attain.core.types import Dataset, Decision, Forecast, Move, Pretrained, RungForecast, Split
 from attain.pipeline import api
 from attain.pipeline import run as running
+from attain.pipeline.climbing import Climb
+from attain.pipeline.notice import Notice
 from attain.report import evidence
+from attain.strategy.auto import choose
 
 CLIMBER, GREEDY, DEAR, LAME, MUTE = (
     f"pipeline_climbers:{name}" for name in ("Climber", "Greedy", "Dear", "Lame", "Mute")
@@ -188,3 +200,137 @@ def test_a_model_that_cannot_be_used_is_refused_at_once(spec, tmp_path, model):
     with pytest.raises((SpecError, DataError), match=r"model|folder|hub"):
         running.run(spec(model=str(tmp_path / model)), executors=inline)
     assert not (spec().folder / "ledger.db").exists()
+
+
+def few_texts(path, rows=240):
+    """Texts that repeat, of which one word says the label and one says nothing."""
+    rng = np.random.default_rng(0)
+    good, noise = rng.integers(0, 2, rows), rng.integers(0, 5, rows)
+    words = [f"{('bad', 'good')[g]} service {n}" for g, n in zip(good, noise, strict=True)]
+    wrong = rng.random(rows) < 0.05
+    pd.DataFrame({"text": words, "label": np.where(good ^ wrong, "yes", "no")}).to_csv(
+        path, index=False
+    )
+    return str(path)
+
+
+def test_texts_alone_have_the_lowest_rung_as_their_baseline(run, tmp_path, monkeypatch):
+    """Not a linear model; it is a point of the search, and may be the final model, which is then
+    not said to be beaten by a simpler one."""
+    monkeypatch.setattr(
+        pipeline_climbers, "SPOILED", {"words": 0.0, "frozen": 0.6, "lora": 0.6, "full": 0.6}
+    )
+    data = few_texts(tmp_path / "texts.csv")
+    how = {"data": data, "text": ["text"], "objectives": ["roc_auc >= 0.8"], "budget": "9 trials"}
+    result = run(**{**HARD, **how})
+    simple = [r.payload["trial"] for r in kinds(result, "trial")][:2]
+    assert [t["learner"] for t in simple] == ["baseline", CLIMBER]
+    assert simple[1]["config"] == {"rung": "words"}
+    assert simple[1]["point"] == {"learner": CLIMBER, f"{CLIMBER}.rung": "words"} or simple[1][
+        "point"
+    ] == {f"{CLIMBER}.rung": "words"}
+    assert "met at rung words" in decisions(result)[0].reason
+    assert kinds(result, "choice")[0].payload["trial"] == "b001"
+    assert "simpler model" not in result.summary
+
+
+def test_a_model_is_part_of_the_statement(spec, tmp_path, monkeypatch):
+    """A study never goes on with another model's content; the same content goes on."""
+    (tmp_path / "model").mkdir()
+    monkeypatch.setattr(
+        "attain.data.pretrained.describe_pretrained",
+        lambda address, base, trust_pickle=False: Pretrained(
+            str(base / address), (base / address / "weights").read_text(), trust_pickle
+        ),
+    )
+    weights = tmp_path / "model" / "weights"
+    weights.write_text("first")
+    data = few_texts(tmp_path / "texts.csv")
+    how = {"data": data, "text": ["text"], "model": str(tmp_path / "model"), "trust_pickle": True}
+    stated = spec(**{**HARD, **how, "objectives": ["roc_auc >= 0.6"], "budget": "6 trials"})
+    result = running.run(stated, executors=inline)
+    dataset = decode(Dataset, kinds(result, "dataset")[0].payload["dataset"])
+    assert dataset.pretrained == Pretrained(str(tmp_path / "model"), "first", True)
+    assert len(running.run(stated, executors=inline).records) == len(result.records)
+    weights.write_text("second")
+    with pytest.raises(SpecError, match="model it began with"):
+        running.run(stated, executors=inline)
+
+
+def test_a_model_without_texts_says_what_to_do(spec, tmp_path, monkeypatch):
+    """Name the column, or leave the model out."""
+    monkeypatch.setattr(
+        "attain.data.pretrained.describe_pretrained",
+        lambda address, base, trust_pickle=False: Pretrained("/model", "0" * 64),
+    )
+    with pytest.raises(SpecError, match="text: COLUMN"):
+        running.run(spec(model="model"), executors=inline)
+
+
+def test_init_writes_texts_and_model(tmp_path, monkeypatch):
+    """What it writes is read back; a table without texts has no such lines."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "encoder").mkdir()
+    monkeypatch.setattr(
+        "attain.data.pretrained.describe_pretrained",
+        lambda address, base, trust_pickle=False: Pretrained(str(base / address), "0" * 64),
+    )
+    pipeline_climbers.texts().to_csv("texts.csv", index=False)
+    api.init("texts.csv", "label", folder=tmp_path, model="encoder")
+    spec = api.load_spec(tmp_path / "attain.yaml")
+    assert (spec.text, spec.model) == (("text",), "encoder")
+    api.init("texts.csv", "label", folder=tmp_path, force=True)
+    assert api.load_spec(tmp_path / "attain.yaml").model is None
+    assert "# model: FOLDER" in (tmp_path / "attain.yaml").read_text()
+    table().to_csv("table.csv", index=False)
+    api.init("table.csv", "label", folder=tmp_path, force=True)
+    assert "text:" not in (tmp_path / "attain.yaml").read_text()
+    api.init("table.csv", "label", folder=tmp_path, force=True, text=["colour"])
+    assert api.load_spec(tmp_path / "attain.yaml").text == ("colour",)
+
+
+def test_the_plans_listener_says_that_it_goes_on():
+    """Every ten seconds, with the time it has taken; other news is left out."""
+    clock, said = iter([0.0, 0.0, 5.0, 12.0, 12.0, 12.0]), []
+    waiting = Waiting(said.append, lambda: next(clock))
+    waiting(Notice("progress", text="reading the data", step="data"))
+    waiting(Notice("progress", text="measuring", step="parameters"))
+    waiting(Notice("tick"))
+    waiting(Notice("tick"))
+    assert said == ["measuring", "measuring: 0:12"]
+
+
+def test_what_is_offered_leaves_out_what_would_not_end_in_time():
+    """The lowest rung always stays; conditions of what is closed stay sound."""
+    ladder = Ordinal(name="x.rung", choices=("low", "high"), reserve=("top",), default="high")
+    space = Space(
+        (ladder, Float(name="x.a", low=0, high=1, when=(Condition("x.rung", ("high",)),)))
+    )
+    forecast = Forecast((RungForecast("low", 1, 50.0, 1), RungForecast("high", 1, 100.0, 1)))
+    trials = SimpleNamespace(
+        trials={}, scored={}, workers=1, forecasts={"x": forecast},
+        seconds_of=lambda learner, rung: {"low": 50.0, "high": 100.0}[rung],
+    )  # fmt: skip
+    climb = Climb(trials, space, 3)
+    assert climb.offered(space, 1000.0) is space
+    short = climb.offered(space, 80.0)
+    assert short["x.rung"].choices == ("low",)
+    assert short["x.rung"].reserve == ("high", "top")
+    assert short.version == space.version
+    assert climb.offered(space, 1.0)["x.rung"].choices == ("low",)
+
+
+@pytest.mark.parametrize(
+    ("spread", "trials", "name"),
+    [(5.0, 60, "bayes"), (6.0, 60, "bayes_per_second"), (100.0, 5, "sobol"), (100.0, 400, "tpe")],
+)
+def test_dear_rungs_are_searched_by_the_second(spread, trials, name):
+    """From five-fold costs on, where a model learns at all."""
+    space = Space(
+        (
+            Ordinal(name="rung", choices=("a", "b"), reserve=("c",)),
+            Float(name="x", low=0, high=1, when=(Condition("rung", ("a", "b")),)),
+        )
+    )
+    assert choose(space, trials, spread=spread)[0] == name
+    assert find("strategy", "bayes_per_second")().per_second
