@@ -68,6 +68,8 @@ class Text:
         if np.ptp(y) == 0:
             return TextModel("constant", Constant(np.zeros(1)), columns, outputs, facts)
         lesson = rungs.Lesson.of(config, data, columns, texts, outputs)
+        if data.stop is not None:
+            facts["stop_left_out"] = len(data.stop) - lesson.stop_rows
         rung = str(config.get("rung", parameters.TFIDF))
         with threadpool_limits(data.threads):
             kind, core, found = rungs.RUNGS[rung](config, data, lesson, report)

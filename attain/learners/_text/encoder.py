@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from attain.learners._pretrained.load import Body
     from attain.learners._pretrained.tokens import Tokens
 
+_SAMPLE = "The 12 quick foxes don't jump over cafés, naïvely; ¿por qué? 狐 été."
+"""A tokenizer whose files are missing is not an error in transformers: it knows no word."""
 _BODY, _ADAPTER = "encoder", "adapter"
 FLOOR = 1e-6
 """Added to mean squares, so that rows of zeros stay zeros."""
@@ -133,12 +135,19 @@ class Encoder:
 
     def save(self, folder: Path) -> None:
         """Write ``encoder.json``, ``head.npz``, ``encoder/`` and perhaps ``adapter/``."""
-        described = {"reading": self.reading, "digest": self.digest, "adapter": list(self.adapter)}
+        body = self.body()
+        self.cache = None  # from now on it computes what a loaded model computes
+        described = {
+            "reading": self.reading,
+            "digest": self.digest,
+            "adapter": list(self.adapter),
+            "sample": _sample(body),
+        }
         write_json(folder, "encoder.json", described)
         self.linear.save(folder)
         with plain_errors(folder):
             (folder / _BODY).mkdir()
-            self.body().save(folder / _BODY)
+            body.save(folder / _BODY)
             for name, content in self.adapter.items():
                 (folder / _ADAPTER).mkdir(exist_ok=True)
                 inside(folder / _ADAPTER, name).write_bytes(content)
@@ -157,10 +166,17 @@ def load_encoder(folder: Path) -> Encoder:
         ArtifactError: When files are missing or do not fit together.
     """
     from attain.learners._pretrained.load import load_body
+    from attain.learners._torch.device import pick
 
     plain, linear = read_json(folder, "encoder.json"), load_linear(folder)
     reading, digest = Reading(**plain["reading"]), str(plain["digest"])
-    body = load_body(Pretrained(str(folder / _BODY), digest))
+    body = load_body(Pretrained(str(folder / _BODY), digest), device=str(pick()))
+    if _sample(body) != plain["sample"]:
+        raise ArtifactError(
+            "the tokenizer does not read texts as it did when the model was saved: its files are"
+            " damaged or missing, or transformers has changed — get the model anew, or use the"
+            " version of transformers that it was saved with"
+        )
     width = body.hidden * (4 if reading.apart else 1)
     if len(linear.slope) != width:
         raise ArtifactError(
@@ -169,6 +185,11 @@ def load_encoder(folder: Path) -> Encoder:
         )
     adapter = {name: _bytes(folder / _ADAPTER, name) for name in plain["adapter"]}
     return Encoder(lambda: body, reading, linear, digest, adapter)
+
+
+def _sample(body: Body) -> list[int]:
+    ids = body.tokenizer(_SAMPLE, verbose=False)["input_ids"]
+    return [int(i) for i in ids]
 
 
 def _bytes(folder: Path, name: str) -> bytes:

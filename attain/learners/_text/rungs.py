@@ -73,6 +73,11 @@ class Lesson:
                 stop_targets = outputs.targets(data.stop.y[known])
         return cls(outputs, texts, targets, weights, stop, stop_targets)
 
+    @property
+    def stop_rows(self) -> int:
+        """Rows to stop on."""
+        return 0 if self.stop_targets is None else len(self.stop_targets)
+
     def head(self, stop: Any) -> linear.Lesson:
         """The same for a linear head, given the features of the rows to stop on."""
         return linear.Lesson(self.outputs, self.targets, self.weights, stop, self.stop_targets)

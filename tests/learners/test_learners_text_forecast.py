@@ -1,0 +1,50 @@
+"""What the learner of texts says before it is tuned."""
+
+import numpy as np
+from text_toys import RUNGS, case, config, fit, parts
+
+from attain.core.protocols import FitData
+from attain.core.types import Task
+from attain.learners.text import Text
+
+
+def test_the_forecast_names_rungs_examples_and_lengths(tmp_path):
+    dataset, rows = case(Task.MULTICLASS)
+    train, stop, _ = parts(rows)
+    before = Text().predict(fit(config("full"), dataset, rows), rows)
+    found = Text().forecast(FitData(dataset, train, stop, seed=0, cache=tmp_path))
+    assert [rung.name for rung in found.rungs] == list(RUNGS)
+    assert all(r.usable and r.seconds > 0 and r.bytes > 0 and r.reason for r in found.rungs)
+    for rung in found.rungs:
+        wider = {"rank": 16} if rung.name == "lora" else {}
+        assert rung.trainable == fit(config(rung.name, **wider), dataset, rows).facts["trained"]
+    assert len(found.examples) == 3
+    assert all(text.startswith("[CLS] ") for text, _ in found.examples)
+    assert {label for _, label in found.examples} <= set(dataset.classes)
+    assert found.facts["labels"] == "0 = bad, 1 = mixed, 2 = good"
+    assert found.facts["max_length"] == 64
+    median, p95, longest = (found.facts[f"tokens_{n}"] for n in ("median", "p95", "longest"))
+    assert 5 < median <= p95 <= longest
+    assert found.facts["cut_share"] == found.facts["without_tokens"] == 0
+    assert np.array_equal(Text().predict(fit(config("full"), dataset, rows), rows), before)
+
+
+def test_the_forecast_without_a_model_is_of_counting_words():
+    dataset, rows = case(pretrained=False)
+    found = Text().forecast(FitData(dataset, parts(rows)[0]))
+    assert [rung.name for rung in found.rungs] == ["tfidf"]
+    assert found.examples == ()
+
+
+def test_a_rung_that_does_not_fit_into_memory_is_unusable(monkeypatch):
+    from attain.learners._text import forecast
+
+    def probe(*args, **options):
+        raise MemoryError("11 GB are needed")
+
+    monkeypatch.setattr("attain.learners._torch.memory.probe", probe)
+    dataset, rows = case(rows=60)
+    found = forecast.forecast(Text().space(dataset), FitData(dataset, rows))
+    assert [r.usable for r in found.rungs] == [True, True, False, False]
+    assert "11 GB are needed" in found.rungs[3].reason
+    assert np.isfinite(found.rungs[3].seconds) is np.False_
