@@ -14,6 +14,7 @@ import pandas as pd
 
 from attain.core.space import Condition, Float, Int, Ordinal, Space
 from attain.core.types import Forecast, RungForecast, Signal
+from attain.strategy.random import Random
 from attain.testing.fakes import FakeLearner
 
 RUNGS = ("words", "frozen", "lora", "full")
@@ -120,11 +121,29 @@ class Stubborn(FakeLearner):
         for step in steps(began):
             time.sleep(0.05)
             state.write_text(json.dumps({"step": step}))
-            if report(step, {"train": 1.0 / step}) is Signal.STOP:
+            if report(step, {"train": 1.0 / step, "stop": 1.0 / step}) is Signal.STOP:
                 break
         full = {"penalty": 0.01, "rate": config["rate"], "rounds": 20}
         model = super().fit(full, replace(data, stop=None), lambda step, losses: Signal.CONTINUE)
         return replace(model, facts={"began": began})
+
+
+class Pausing:
+    """Draws at random, and pauses each fit after three steps; or stops it."""
+
+    signal = Signal.PAUSE
+
+    def propose(self, space: Any, history: Any, n: int, seed: int) -> Any:
+        return Random().propose(space, history, n, seed)
+
+    def judge(self, history: Any, running: Any) -> Any:
+        return {name: self.signal for name, losses in running.items() if len(losses) >= 3}
+
+
+class Stopping(Pausing):
+    """The same with STOP."""
+
+    signal = Signal.STOP
 
 
 def steps(began: int) -> Iterator[int]:

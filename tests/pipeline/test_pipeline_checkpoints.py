@@ -106,6 +106,30 @@ def test_a_state_is_deleted_with_its_fit(tmp_path):
     folders.keep_checkpoints(tmp_path / "elsewhere", [])
 
 
+@pytest.mark.parametrize(("strategy", "kept"), [("Pausing", True), ("Stopping", False)])
+def test_a_pause_keeps_the_state_and_a_stop_does_not(spec, strategy, kept):
+    """Until the study ends, then neither is there."""
+    stated = spec(
+        learners=[STUBBORN],
+        budget="2 trials",
+        folds=1,
+        strategy=f"pipeline_climbers:{strategy}",
+    )
+    seen = []
+
+    def listen(notice):
+        if notice.record is not None and notice.record.kind == "decision":
+            place = stated.folder / folders.CHECKPOINTS
+            seen.extend(p.name for p in (place.iterdir() if place.exists() else ()))
+
+    result = running.run(stated, listen=listen, executors=inline)
+    outcomes = [r.payload["outcome"] for r in result.records if r.kind == "outcome"]
+    searched = [o for o in outcomes if o["trial"] == "t0001"]
+    assert searched[0]["facts"]["stopped"] == 3
+    assert ("t0001-f0" in seen) is kept
+    assert not (stated.folder / folders.CHECKPOINTS).exists()
+
+
 def test_the_doctor_finds_what_an_ended_study_left(spec):
     """It says what to delete."""
     stated = spec(learners=[STUBBORN], budget="1 trials", folds=1)

@@ -154,7 +154,7 @@ def test_the_plan_shows_rungs_and_inputs(spec):
     said = []
     view = api.plan(spec(**HARD), listen=lambda notice: said.append(notice.text), executors=inline)
     assert view.split == Split(view.split.kind, 2, 1, view.split.seed, view.split.reason)
-    text = tables.plan(view, __import__("pathlib").Path("attain.yaml"))
+    text = tables.plan(view, Path("attain.yaml"))
     assert "10 M parameters" not in text
     assert "1 M parameters trained, about 4 s a fit, 0.001 GB" in " ".join(text.split())
     assert "share of texts cut" in text
@@ -171,7 +171,7 @@ def test_the_plan_says_when_nothing_can_be_foretold(spec):
 
     view = api.plan(spec(**{**HARD, "learners": [MUTE]}), executors=inline)
     assert "the probe broke" in view.unforetold[MUTE]
-    assert "not known" in tables.plan(view, __import__("pathlib").Path("attain.yaml"))
+    assert "not known" in tables.plan(view, Path("attain.yaml"))
 
 
 def test_fits_get_the_time_that_was_foretold(run, monkeypatch):
