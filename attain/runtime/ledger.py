@@ -293,6 +293,8 @@ def _give_back(
     try:
         if epoch:
             lease.release(db, epoch)
+            # Readers may keep the log file open; what it holds should not depend on their leaving.
+            db.execute("PRAGMA wal_checkpoint(PASSIVE)")
     except sqlite3.Error:  # a lease that cannot be given back ends with this process
         pass
     finally:
