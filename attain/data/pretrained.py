@@ -281,7 +281,7 @@ def _damaged(path: Path) -> Problem | None:
     size = path.stat().st_size
     if size < 200 and path.read_bytes().startswith(b"version https://git-lfs"):
         remedy = "run `git lfs pull` in its folder, or download the file itself"
-        return Problem("weights must be there, not a pointer to them", "a", str(path), remedy)
+        return Problem("weights must be there themselves", "a pointer to them", str(path), remedy)
     try:
         header = _header(path)
         end = max((int(about["data_offsets"][1]) for about in header.values()), default=0)

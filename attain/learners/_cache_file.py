@@ -160,7 +160,7 @@ class BlockFile:
         start = at + _ALIGN
         if own != zlib.crc32(fields) or version != _VERSION or start + length > size:
             return None
-        if zlib.crc32(memoryview(self._bytes[start : start + length])) != check:
+        if zlib.crc32(self._bytes[start : start + length].data) != check:
             return None
         return Block(start, length, rows, seconds)
 

@@ -239,7 +239,11 @@ def load_adapter(net: Any, folder: Path) -> Adapter:
     adapter = Adapter(net, config, layers)
     _grow(adapter, 0)
     net._attain_adapter = adapter
-    set_state(adapter, tensors)
+    try:
+        set_state(adapter, tensors)
+    except ArtifactError:
+        adapter.take_off()
+        raise
     return adapter
 
 

@@ -133,11 +133,11 @@ def load_body(pretrained: Pretrained, *, dtype: str = "float32", device: str = "
     net.to(device).eval()
     return Body(
         net=net,
-        config=config,
+        config=net.config,
         tokenizer=tokenizer,
         hidden=int(config.hidden_size),
         layers=int(getattr(config, "num_hidden_layers", 0) or len(blocks(net)[1])),
-        longest=_longest(config, tokenizer),
+        longest=_longest(net, config, tokenizer),
         digest=pretrained.digest,
         ignored=ignored,
         _originals={name: tensor.detach().cpu().clone() for name, tensor in _tensors(net)},
@@ -263,20 +263,22 @@ def _check_numbers(net: Any, tokenizer: Any, folder: str) -> None:
         )
 
 
-def _longest(config: Any, tokenizer: Any) -> int:
-    """Positions the model takes; RoBERTa's family keeps the first ones up to the padding id."""
+def _longest(net: Any, config: Any, tokenizer: Any) -> int:
+    """Positions the model takes, or its tokenizer allows."""
     table = int(getattr(config, "max_position_embeddings", 0) or 0)
-    shifted = config.model_type in _SHIFTED
-    own = table - (int(config.pad_token_id or 0) + 1 if shifted else 0)
     told = int(min(tokenizer.model_max_length, 1 << 30))
-    return min(own, told) if own > 0 else told
+    if config.model_type in _SHIFTED:
+        embeddings = getattr(net, "embeddings", None)
+        padding = getattr(embeddings, "padding_idx", None)
+        table -= int((config.pad_token_id if padding is None else padding) or 0) + 1
+    return min(table, told) if table > 0 else told
 
 
 _SHIFTED = {
     *("roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet"),
-    *("longformer", "data2vec-text", "ibert", "xmod", "luke", "esm"),
+    *("longformer", "data2vec-text", "ibert", "xmod", "luke", "mluke", "esm", "layoutlmv3"),
 }
-"""Models whose positions start at ``pad_token_id + 1`` (``create_position_ids_from_input_ids``)."""
+"""Models whose positions start behind the padding id (``create_position_ids_from_input_ids``)."""
 
 
 def _some(names: Iterable[str]) -> str:
