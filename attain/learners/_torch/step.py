@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ class Stepper:
     """Network, optimiser and scaler of one fit.
 
     Args:
-        net: What is called; a compiled form of the network or the network itself.
+        net: The network.
         work: Rows and loss.
         recipe: Rates, clipping, batch.
         groups: What to train.
@@ -53,6 +54,7 @@ class Stepper:
         micro: Examples in memory at once, at least 1.
 
     Attributes:
+        net: What is called: the network, or a compiled form of it.
         micro: As above; smaller once memory has run out.
         halvings: How often memory has run out.
         optimizer: AdamW.
@@ -78,6 +80,12 @@ class Stepper:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self._rows = RowGradients(net, self.parameters)
         self._buffers = [b for b in net.buffers() if b.numel()]
+
+    def compile(self) -> None:
+        """Call a compiled form of the network from now on; lengths of batches may vary."""
+        # compiled code makes whole gradients
+        self._rows = RowGradients(self.net, self.parameters, large=sys.maxsize)
+        self.net = torch.compile(self.net, dynamic=True)
 
     def take(self, rows: np.ndarray, factor: float, seed: int, step: int) -> Taken:
         """Do one step; once more with smaller parts if memory runs out.
