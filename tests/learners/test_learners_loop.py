@@ -45,6 +45,7 @@ def test_learns_and_reports_what_watchers_need() -> None:
     ids=str,
 )  # fmt: skip
 def test_each_option_changes_the_weights(change: dict[str, Any]) -> None:
+    """No option is accepted and dropped."""
     plain, changed = Net(), Net()
     train(plain, Endless(203), BASE)
     train(changed, Endless(203), dataclasses.replace(BASE, **change))
@@ -52,6 +53,7 @@ def test_each_option_changes_the_weights(change: dict[str, Any]) -> None:
 
 
 def test_evaluations_come_at_the_interval_and_at_the_end() -> None:
+    """0.4 of 10 steps are 4; the last step of 2.2 epochs is looked at as well."""
     listen = Listener()
     train(Net(), Toy(100), Recipe(2.2, 10, RATE, evaluate=0.4, patience=99), listen=listen)
     assert [s for s, v in listen.heard if "stop" in v] == [4, 8, 12, 16, 20, 22]
@@ -76,12 +78,14 @@ def test_patience_ends_it_and_the_best_weights_are_kept() -> None:
 
 
 def test_stop_ends_with_the_best_weights() -> None:
+    """The answer to a report is obeyed at once."""
     net, listen = Net(), Listener(at=7)
     done = train(net, Toy(), listen=listen)
     assert (done.ending, done.steps) == (Ending.STOPPED, 7)
 
 
 def test_without_evaluations_the_length_is_fixed_and_the_last_weights_stay() -> None:
+    """All planned steps are done, and none is called the best."""
     done = train(Net(), Endless(), BASE)
     assert (done.ending, done.steps, done.best_step, done.best) == (Ending.COMPLETE, 21, 21, {})
 
@@ -148,6 +152,8 @@ def test_not_finite_ends_with_nan_in_the_report(where: str) -> None:
 
 
 def test_a_measure_that_is_nan_ends_it() -> None:
+    """A network that cannot be measured is not trained on."""
+
     class Lost(Toy):
         def evaluate(self, net: nn.Module) -> dict[str, float]:
             return {"stop": math.nan}
@@ -156,6 +162,8 @@ def test_a_measure_that_is_nan_ends_it() -> None:
 
 
 def test_evaluations_must_say_what_to_stop_on() -> None:
+    """A name that is not understood is no silent end of early stopping."""
+
     class Unsaid(Toy):
         def evaluate(self, net: nn.Module) -> dict[str, float]:
             return {"accuracy": 1.0}
@@ -185,6 +193,7 @@ def test_throughput_counts_all_units_but_no_evaluation(monkeypatch: pytest.Monke
 
 
 def test_steps_without_supervision_are_refused() -> None:
+    """All labels masked is an error before the first update, not a loss of 0."""
     work = Toy()
     work.weights = torch.zeros(3)
     with pytest.raises(DataError, match=r"must have supervised examples or tokens \(got 0 units\)"):
@@ -192,6 +201,7 @@ def test_steps_without_supervision_are_refused() -> None:
 
 
 def test_leaves_generators_and_threads_as_they_were() -> None:
+    """What the caller draws afterwards does not depend on the fit."""
     torch.manual_seed(5)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     train(Net(), Toy())
@@ -200,6 +210,7 @@ def test_leaves_generators_and_threads_as_they_were() -> None:
 
 
 def test_uses_the_threads_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are set, and set back."""
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     with devices.threads(7):
@@ -208,6 +219,7 @@ def test_uses_the_threads_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_seed_decides_everything_random() -> None:
+    """Equal seeds give equal bits, other seeds do not."""
     nets = [Net(), Net(), Net()]
     for net, seed in zip(nets, (1, 1, 2), strict=True):
         train(net, Toy(), seed=seed)
@@ -225,11 +237,13 @@ def test_seeds_of_steps_are_distinct_and_unlike() -> None:
 
 
 def test_clipped_share_is_among_the_facts() -> None:
+    """All steps above a tiny limit, none above an infinite one."""
     assert train(Net(), Toy(), dataclasses.replace(BASE, clip=1e-6)).facts["clipped"] == 1.0
     assert train(Net(), Toy(), dataclasses.replace(BASE, clip=math.inf)).facts["clipped"] == 0.0
 
 
 def test_frozen_parameters_do_not_move() -> None:
+    """Neither by gradient nor by decay."""
     net = Net()
     net.words.weight.requires_grad_(False)
     before = net.words.weight.clone()
@@ -254,6 +268,8 @@ def test_half_precision_scales_the_loss_and_survives_overflow() -> None:
 
 
 def test_half_precision_that_never_works_ends() -> None:
+    """After as many steps as the scale could have fallen."""
+
     class Broken(Toy):
         def loss(self, net: nn.Module, batch: Any) -> tuple[torch.Tensor, float]:
             loss, units = super().loss(net, batch)
@@ -307,11 +323,13 @@ def test_lower_precision_reaches_the_same_loss() -> None:
     ids=str,
 )
 def test_unsound_recipes_are_refused(change: dict[str, Any], message: str) -> None:
+    """Each rule names the field, what holds, and what was given."""
     with pytest.raises(SpecError, match=message):
         dataclasses.replace(BASE, **change)
 
 
 def test_all_problems_of_a_recipe_are_told_at_once() -> None:
+    """Collected, then raised once."""
     with pytest.raises(SpecError, match=r"(?s)epochs.*batch.*schedule"):
         Recipe(0, 0, 1.0, schedule="x")
 
@@ -327,6 +345,7 @@ def test_batches_are_moved_whatever_their_shape() -> None:
 
 
 def test_groups_must_be_disjoint_and_trainable() -> None:
+    """A parameter in two groups would be moved twice."""
     net = Net()
     groups = layers(net)
     from attain.learners._torch.optimizer import named

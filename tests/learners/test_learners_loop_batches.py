@@ -45,6 +45,7 @@ def test_every_row_comes_once_in_an_epoch(rows: int, batch: int, bucket: int, se
 
 
 def test_any_step_can_be_asked_for_in_any_order() -> None:
+    """So no position of the data needs to be kept for a restart."""
     lengths = np.random.default_rng(0).integers(1, 50, 77)
     forward, jumping = Order(lengths, 8, 3, 5), Order(lengths, 8, 3, 5)
     wanted = [forward.rows(step) for step in range(40)]
@@ -53,6 +54,7 @@ def test_any_step_can_be_asked_for_in_any_order() -> None:
 
 
 def test_order_depends_on_seed_and_epoch() -> None:
+    """Epochs are not repeats of each other."""
     lengths = np.random.default_rng(0).integers(1, 50, 64)
     order = Order(lengths, 64, 1, 5)
     assert order.rows(0).tolist() != order.rows(1).tolist()
@@ -99,12 +101,14 @@ def test_few_rows_do_not_get_the_same_batches_in_every_epoch() -> None:
 
 
 def test_steps_are_counted_with_the_short_one() -> None:
+    """Also when there is nothing but a short one."""
     assert (steps_per_epoch(33, 16), steps_per_epoch(32, 16), steps_per_epoch(1, 16)) == (3, 2, 1)
     assert (total_steps(33, 16, 2.5), total_steps(5, 16, 0.1)) == (8, 1)
 
 
 @given(st.integers(1, 64), st.integers(1, 64))
 def test_parts_of_a_step_fit_and_keep_the_order(rows: int, micro: int) -> None:
+    """No part is larger than asked for, none much smaller than another."""
     parts = micro_batches(np.arange(rows), micro)
     assert np.concatenate(parts).tolist() == list(range(rows))
     assert max(map(len, parts)) <= micro
@@ -201,12 +205,14 @@ def test_memory_that_runs_out_halves_the_parts_and_repeats_the_step(error: BaseE
 
 
 def test_memory_that_never_suffices_is_said_plainly() -> None:
+    """The message says what to do, and the trial's watch sees a MemoryError."""
     with pytest.raises(OutOfMemory, match=r"step 1: one example must fit .* shorten the examples"):
         train(Net(), Small(0, MemoryError()))
     assert issubclass(OutOfMemory, MemoryError)
 
 
 def test_other_errors_pass() -> None:
+    """Only memory is recovered from."""
     with pytest.raises(RuntimeError, match="shapes do not match"):
         train(Net(), Small(5, RuntimeError("shapes do not match")))
 
@@ -269,6 +275,7 @@ def test_updates_are_those_of_adamw_step_by_step() -> None:
 
 
 def test_one_dimension_means_no_decay() -> None:
+    """Biases and norms are not decayed, matrices are."""
     net = Net()
     groups = adamw(one_group(net), Recipe(1, 16, RATE, weight_decay=0.1)).param_groups
     decays = {p.ndim >= 2: g["weight_decay"] for g in groups for p in g["params"]}
@@ -276,6 +283,7 @@ def test_one_dimension_means_no_decay() -> None:
 
 
 def test_depth_and_rate_multiply() -> None:
+    """Peak, depth, own rate and schedule are factors of one product."""
     net = Net()
     groups = group_by(net, lambda name: 2, lambda name: 10.0 if "head" in name else 1.0)
     optimizer = adamw(groups, Recipe(1, 16, 1.0, layer_decay=0.5))
@@ -297,11 +305,13 @@ def test_unused_parameters_stay_as_they_are() -> None:
 
 
 def test_groups_of_another_network_are_refused() -> None:
+    """Else nothing would be trained and nobody would know."""
     with pytest.raises(ValueError, match="groups must hold parameters of the network"):
         Stepper(Net(), Toy(), Recipe(1, 16, RATE), layers(Net()), "fp32", 16)
 
 
 def test_a_loss_that_reaches_nothing_trained_is_refused() -> None:
+    """Else the curve would be flat without a word."""
     net = Net()
     net.spare = nn.Linear(3, 3)
     groups = (Group(dict(net.spare.named_parameters())),)

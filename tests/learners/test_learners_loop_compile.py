@@ -54,6 +54,7 @@ def test_the_compiled_form_is_called_and_the_network_is_trained(
 
 
 def test_auto_never_compiles_where_nothing_is_known_of_the_gain(made: list[Compiled]) -> None:
+    """On the CPU it was measured not to pay."""
     assert train(Net(), Endless(), Recipe(20, 16, RATE)).facts["compiled"] is False
     assert not made
 
@@ -82,6 +83,7 @@ def test_the_forecast_is_of_the_steps_that_are_left(monkeypatch: pytest.MonkeyPa
 
 
 def test_short_runs_do_not_pay() -> None:
+    """Ten minutes do not, an hour does; every row of the table has a source."""
     assert not pays("cuda", 600)
     assert pays("cuda", 3600)
     assert not pays("cpu", 1e9)

@@ -43,6 +43,7 @@ def test_a_probe_leaves_no_trace() -> None:
 
 
 def test_a_probe_takes_the_longest_rows_and_then_ordinary_ones() -> None:
+    """Memory is that of the worst batch, time that of a common one."""
     work, net = Toy(400), Net()
     probe(net, work, BASE, layers(net), threads=1)
     longest, ordinary = work.seen
@@ -70,6 +71,8 @@ def test_a_probe_sees_memory_and_time() -> None:
 
 
 def test_a_probe_finds_how_many_examples_fit() -> None:
+    """Running out of memory is an answer."""
+
     class Small(Toy):
         def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
             if len(batch["y"]) > 5:
@@ -83,6 +86,8 @@ def test_a_probe_finds_how_many_examples_fit() -> None:
 
 
 def test_a_probe_that_fails_leaves_no_trace() -> None:
+    """Also when the second step raises, after the first has moved the weights."""
+
     class Breaks(Toy):
         def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
             if len(self.seen) == 2:

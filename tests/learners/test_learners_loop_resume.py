@@ -105,6 +105,7 @@ def test_killed_at_any_step_and_resumed_equals_uninterrupted(
 
 @pytest.mark.parametrize("evaluation", [1, 2, 4])
 def test_killed_right_after_an_evaluation(evaluation: int, tmp_path: Path) -> None:
+    """The evaluation is done again, and patience does not count it twice."""
     net, listen, _ = _whole(BASE)
     with pytest.raises(Killed, match="killed"):
         train(Net(), KilledAt(evaluation, evaluation=True), BASE, folder=tmp_path)
@@ -115,6 +116,7 @@ def test_killed_right_after_an_evaluation(evaluation: int, tmp_path: Path) -> No
 
 
 def test_killed_again_and_again(tmp_path: Path) -> None:
+    """Each life adds four steps."""
     net, _, _ = _whole(BASE)
     for _ in range(5):
         with pytest.raises(Killed, match="killed"):
@@ -125,6 +127,7 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
 
 
 def test_other_randomness_before_a_restart_does_not_matter(tmp_path: Path) -> None:
+    """Nothing is left of what the new process has drawn."""
     net, _, _ = _whole(BASE)
     with pytest.raises(Killed, match="killed"):
         train(Net(), KilledAt(9), BASE, folder=tmp_path)
@@ -136,6 +139,7 @@ def test_other_randomness_before_a_restart_does_not_matter(tmp_path: Path) -> No
 
 
 def test_pause_writes_a_checkpoint_whatever_the_interval(tmp_path: Path) -> None:
+    """And the same answer is not obeyed once more after the restart."""
     net, _, _ = _whole(BASE)
     listen = Listener(at=10, answer=Signal.PAUSE)
     paused = train(Net(), Toy(), BASE, folder=tmp_path, listen=listen, interval=1e9)
@@ -147,6 +151,7 @@ def test_pause_writes_a_checkpoint_whatever_the_interval(tmp_path: Path) -> None
 
 
 def test_the_interval_decides_how_often(tmp_path: Path) -> None:
+    """Never within a long one, after each step within none; two are kept."""
     train(Net(), Toy(), BASE, folder=tmp_path, interval=1e9)
     assert not list(tmp_path.glob("step-*"))
     train(Net(), Toy(), BASE, folder=tmp_path, interval=0)
@@ -163,6 +168,7 @@ def test_a_finished_fit_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_a_watcher_that_stops_at_an_earlier_report_stops(tmp_path: Path) -> None:
+    """Reports of before the restart are answered, too."""
     with pytest.raises(Killed, match="killed"):
         train(Net(), KilledAt(9), BASE, folder=tmp_path)
     done = train(Net(), Toy(), BASE, folder=tmp_path, listen=Listener(at=3))
@@ -185,6 +191,7 @@ train(Net(), Dies(), Recipe(3, 16, RATE, evaluate=0.5), folder=Path(sys.argv[1])
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
 def test_a_process_killed_outright_is_resumed_in_another(tmp_path: Path) -> None:
+    """SIGKILL in a real process; nothing is flushed or caught."""
     net, listen, _ = _whole(BASE)
     here = Path(__file__).parent
     paths = os.pathsep.join([str(here), str(here.parents[1])])
@@ -224,6 +231,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage: str, tmp_path: Path) -> None:
+    """Whatever is wrong with the newest, one step is lost and the reason is told."""
     net, _, _ = _whole(BASE)
     with pytest.raises(Killed, match="killed"):
         train(Net(), KilledAt(12), BASE, folder=tmp_path)
@@ -236,6 +244,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(damage: str, tmp_path
 
 
 def test_two_damaged_checkpoints_mean_a_fresh_start(tmp_path: Path) -> None:
+    """Which ends with the same weights, and says why it was needed."""
     net, _, _ = _whole(BASE)
     with pytest.raises(Killed, match="killed"):
         train(Net(), KilledAt(12), BASE, folder=tmp_path)
@@ -259,6 +268,7 @@ FOREIGN: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("what", FOREIGN)
 def test_a_checkpoint_of_another_fit_is_ignored_and_said(what: str, tmp_path: Path) -> None:
+    """Each thing that the course depends on is part of its identity."""
     with pytest.raises(Killed, match="killed"):
         train(Net(), KilledAt(12), BASE, folder=tmp_path)
     given = {"net": Net(), "work": Toy(), "recipe": BASE, **FOREIGN[what]}
@@ -277,6 +287,7 @@ def test_a_checkpoint_of_another_fit_is_not_kept_instead_of_ours(tmp_path: Path)
 
 
 def test_frozen_parameters_are_not_written(tmp_path: Path) -> None:
+    """A checkpoint of an adapter is as small as the adapter; buffers are in it."""
     net = Net()
     net.words.weight.requires_grad_(False)
     train(net, Endless(), BASE, folder=tmp_path)
@@ -287,6 +298,7 @@ def test_frozen_parameters_are_not_written(tmp_path: Path) -> None:
 
 
 def test_states_are_read_as_written(tmp_path: Path) -> None:
+    """Also tensors that are not contiguous, and infinities."""
     tensors = {"a": torch.rand(3, 4).T, "b": torch.tensor(7)}
     write(tmp_path, "me", State(3, tensors, {"x": [1, 2.5], "y": float("inf")}))
     state, reasons = read(tmp_path, "me")
@@ -296,18 +308,21 @@ def test_states_are_read_as_written(tmp_path: Path) -> None:
 
 
 def test_nothing_there_is_a_fresh_start(tmp_path: Path) -> None:
+    """A folder that does not exist is no error."""
     assert read(tmp_path / "none", "me") == (None, ())
 
 
 def test_a_newer_format_is_ignored_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The reason names both formats."""
     write(tmp_path, "me", State(3, {}, {}))
     monkeypatch.setattr(checkpoints, "_FORMAT", 0)
     assert "of format 1, this version reads 0" in read(tmp_path, "me")[1][0]
 
 
 def test_a_full_disk_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the words of the system, and no half-written file stays."""
     import safetensors.torch
 
     def full(*_: Any) -> None:
