@@ -1,4 +1,4 @@
-"""A pre-trained folder is found, found whole, and named by its content; every fault says the way out."""
+"""A pre-trained folder is found, whole, and named by its content; faults say the way out."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_all_faults_are_named_at_once(folder: Path, tmp_path: Path) -> None:
     """Three broken files give three problems."""
     for name in ("config.json", "vocab.txt", "model.safetensors"):
         (folder / name).unlink()
-    with pytest.raises(DataError, match="config.json") as caught:
+    with pytest.raises(DataError, match=r"config\.json") as caught:
         describe_pretrained(str(folder), tmp_path)
     assert len(caught.value.problems) == 3
 
@@ -295,7 +295,7 @@ def test_a_name_that_the_hub_does_not_know(tmp_path: Path, monkeypatch: pytest.M
     answer: Any = SimpleNamespace(headers={}, request=None)
     error = HfHubHTTPError("404 Repository Not Found", response=answer)
     _hub(monkeypatch, Hub(answer=error))
-    with pytest.raises(SpecError, match="the hub must have the model.*404"):
+    with pytest.raises(SpecError, match=r"the hub must have the model.*404"):
         describe_pretrained("org/tiny", tmp_path)
 
 

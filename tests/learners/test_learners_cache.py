@@ -308,7 +308,7 @@ floats(Path(sys.argv[2]), [3, 4, 5, 6])
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a signal that cannot be caught")
 def test_a_kill_in_the_middle_of_a_block_frees_the_lock(tmp_path: Path) -> None:
-    """It died holding the lock, with half of a block written; nobody waits, the half is not read."""
+    """It died with the lock and half of a block written; nobody waits, the half is not read."""
     command = [sys.executable, "-c", TORN, str(Path(__file__).parent), str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     died = subprocess.run(command, env=environment, check=False, timeout=60)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attain.learners._pretrained import features as module
+from attain.learners._pretrained.adapters import LoraConfig, put_on
 from attain.learners._pretrained.features import Features, equal_lengths
 from attain.learners._pretrained.load import load_body, resident
 from attain.learners._pretrained.tokens import collate, tokenise
@@ -81,7 +82,6 @@ def test_features_come_from_the_cache_the_second_time(tmp_path: Path) -> None:
     tokens = tokenise(body, TEXTS)
     first = Features(body)
     rows = first.of(tokens, cache=tmp_path)
-    body.net = None  # would fail if asked
     second = Features(resident(tiny()))
     second._compute = None  # type: ignore[assignment,method-assign]
     assert (second.of(tokens, cache=tmp_path) == rows).all()
@@ -106,6 +106,22 @@ def test_whatever_decides_a_row_keeps_caches_apart(tmp_path: Path, other: dict[s
     expected = features.of(tokens)
     assert (features.of(tokens, cache=tmp_path) == expected).all()
     assert features.saved == 0.0
+
+
+def test_features_of_a_tuned_body_are_never_kept(tmp_path: Path) -> None:
+    """Other fits would take them for the model's own."""
+    body = load_body(tiny())
+    tokens = tokenise(body, TEXTS[:3])
+    put_on(body.net, LoraConfig(rank=2))
+    with pytest.raises(ValueError, match="tuned body must not be kept"):
+        Features(body).of(tokens, cache=tmp_path)
+    body.restored()
+    Features(body).of(tokens, cache=tmp_path)
+    with torch.no_grad():
+        next(body.net.parameters()).add_(1e-3)
+    with pytest.raises(ValueError, match="tuned body must not be kept"):
+        Features(body).of(tokens, cache=tmp_path)
+    assert Features(body).of(tokens).shape == (3, 32)
 
 
 def test_features_do_not_see_dropout() -> None:

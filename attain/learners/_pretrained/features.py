@@ -68,7 +68,12 @@ class Features:
 
         Returns:
             float32, shape (n, `Body.hidden`), in the order of `tokens`.
+
+        Raises:
+            ValueError: When features of a body that was tuned would be kept as those of the model.
         """
+        if cache is not None and not self.body.untouched():
+            raise ValueError("features of a tuned body must not be kept; give no cache")
         parts = {
             "model": self.body.digest,
             "dtype": str(self.body.net.dtype),

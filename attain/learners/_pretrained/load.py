@@ -78,6 +78,15 @@ class Body:
         self.net.eval()
         return self
 
+    def untouched(self) -> bool:
+        """Whether it computes what it did when it was loaded, by its weights; no adapter is on."""
+        import torch
+
+        return getattr(self.net, "_attain_adapter", None) is None and all(
+            torch.equal(tensor.detach().cpu(), self._originals[name])
+            for name, tensor in _tensors(self.net)
+        )
+
     def save(self, folder: Path) -> None:
         """Write configuration, weights (as they are now, without adapters) and tokenizer.
 
