@@ -209,7 +209,7 @@ def _choice(board: Board, payload: Payload) -> Board:
     return _fact(board, "refine", f"{name} is final: {payload['reason']}")
 
 
-def _threshold(board: Board, payload: Payload) -> Board:
+def _also_refine(board: Board, payload: Payload) -> Board:
     return _also(board, "refine", payload["reason"])
 
 
@@ -248,7 +248,8 @@ _ABSORB: Mapping[str, Callable[[Board, Payload], Board]] = {
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
-    "threshold": _threshold,
+    "calibration": _also_refine,
+    "threshold": _also_refine,
     "refit": _refit,
     "verdict": _verdict,
     "ended": _ended,

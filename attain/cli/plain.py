@@ -181,6 +181,10 @@ def _expected(before: Board, after: Board, payload: Payload) -> Lines:
     yield f"expected after selection from {payload['configurations']}: {values}"
 
 
+def _calibration(before: Board, after: Board, payload: Payload) -> Lines:
+    yield payload["reason"]
+
+
 def _threshold(before: Board, after: Board, payload: Payload) -> Lines:
     yield f"threshold: {payload['reason']}"
 
@@ -212,6 +216,7 @@ _SAY: Mapping[str, Callable[[Board, Board, Payload], Lines]] = {
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
+    "calibration": _calibration,
     "threshold": _threshold,
     "refit": _fact("model", "train"),
     "intent": _intent,

@@ -85,6 +85,11 @@ class Metric:
         return self.low if self.direction is Direction.MAXIMIZE else self.high
 
     @property
+    def reads_probabilities(self) -> bool:
+        """Whether the values of probabilities count and not only their order: a loss of them."""
+        return self.needs == "probabilities" and self.direction is Direction.MINIMIZE
+
+    @property
     def spelled(self) -> str:
         """The name as users write it, with a placeholder for an argument."""
         return f"{self.name}@{self.argument.name}" if self.argument else self.name

@@ -14,14 +14,16 @@ from attain.core.errors import DataError, SealError
 from attain.core.protocols import FitData
 from attain.core.registry import find
 from attain.core.seal import Permit, Seal
-from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal
+from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal, Split
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
-from attain.pipeline import folders, saved
+from attain.pipeline import calibration, folders, saved
+from attain.pipeline.calibration import calibrated
 from attain.pipeline.jobs import BATCH, Progress, all_folds, folder_bytes, latency, work_rows
 from attain.report.explain import explain as explain_model
 from attain.sealed.open import open_sealed
+from attain.stats.calibrate import Calibrator
 from attain.train.trial import train
 from attain.validate.metrics import compute
 from attain.validate.score import measured, score
@@ -37,7 +39,8 @@ def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
-            ``trial``, ``threshold`` (of two classes, None for the usual rule).
+            ``trial``, ``threshold`` (of two classes, None for the usual rule), ``calibrator``
+            (encoded; None to leave probabilities alone).
         progress: Told of each look at the fit under way.
 
     Returns:
@@ -49,7 +52,7 @@ def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """
     dataset = decode(Dataset, payload["dataset"])
     rows = work_rows(payload["folder"], dataset)
-    learner = find("learner", payload["learner"])()
+    learner = calibrated(find("learner", payload["learner"])(), payload.get("calibrator"))
     data = FitData(
         dataset=dataset,
         train=rows,
@@ -67,8 +70,9 @@ def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     if trained.model is None:
         raise RuntimeError(f"the refit ended {trained.status}: {trained.message}")
     model_folder = Path(payload["folder"]) / "model"
-    threshold = payload.get("threshold")
-    decides = {} if threshold is None else {"threshold": threshold}
+    decides = {
+        name: payload[name] for name in ("threshold", "calibrator") if payload.get(name) is not None
+    }
     digest = saved.save(
         model_folder,
         trained.model,
@@ -107,10 +111,9 @@ def inspect(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     frame = load_work(folder)
     probe = np.asarray(payload["probe"], dtype=np.float64)
     again = model.raw(frame.head(len(probe)))
-    learner = find("learner", model.learner_name)()
     part, dataset = frame.head(2_000), model.dataset
-    single = latency(learner, model.model, part, dataset, LATENCY_SECONDS)
-    batch = latency(learner, model.model, part, dataset, LATENCY_SECONDS / 2, batch=BATCH)
+    single = latency(model.learner, model.model, part, dataset, LATENCY_SECONDS)
+    batch = latency(model.learner, model.model, part, dataset, LATENCY_SECONDS / 2, batch=BATCH)
     return {
         "differs": float(np.abs(again - probe).max(initial=0.0)),
         "latency_ms": single.tolist(),
@@ -142,7 +145,7 @@ def sealed_test(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any
     fitted = [(b, _fit_baseline(b, payload, dataset)) for b in payload["baselines"]]
     rows = to_rows(open_sealed(folder, decode(Seal, payload["seal"]), permit), dataset)
     ask = {"rows": rows, "metrics": payload["metrics"], "confidence": payload["confidence"]}
-    prediction = find("learner", model.learner_name)().predict(model.model, rows)
+    prediction = model.learner.predict(model.model, rows)
     return {
         "scores": encode(_scores("final", prediction, threshold=model.threshold, **ask)),
         "baseline": encode(
@@ -162,7 +165,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
             ``split``, ``predictions`` (files of its folds), ``metric``, ``direction``,
-            ``beats_baseline``.
+            ``beats_baseline``, ``threshold``, ``calibrator``.
         progress: Not used.
 
     Returns:
@@ -174,7 +177,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     dataset = decode(Dataset, payload["dataset"])
     rows = work_rows(payload["folder"], dataset)
     fold = all_folds(payload["folder"], payload["split"], dataset)[0]
-    learner = find("learner", payload["learner"])()
+    learner = calibrated(find("learner", payload["learner"])(), payload.get("calibrator"))
     data = FitData(
         dataset=dataset,
         train=rows.take(fold.train),
@@ -211,7 +214,7 @@ def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.
     """Predictions of each row by a model that has not seen it.
 
     Args:
-        payload: ``folder``, ``split`` and ``predictions`` (files of its folds).
+        payload: ``folder``, ``split``, ``predictions`` (files of its folds) and ``calibrator``.
         dataset: What is known of the rows.
         rows: The unsealed rows.
 
@@ -222,9 +225,17 @@ def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.
     width = (len(dataset.classes),) if dataset.task.classifies else ()
     found = np.full((len(rows), *width), np.nan)
     folds = all_folds(payload["folder"], payload["split"], dataset)
-    for fold, name in zip(folds, payload["predictions"], strict=True):
+    each = []
+    for name in payload["predictions"]:
         with np.load(Path(payload["folder"]) / name, allow_pickle=False) as saved_file:
-            found[fold.valid] = saved_file["valid"]
+            each.append(saved_file["valid"].astype(np.float64))
+    if payload.get("calibrator") is not None:
+        calibrator = decode(Calibrator, payload["calibrator"])
+        split = decode(Split, payload["split"])
+        whole = calibration.out_of_fold(calibrator, rows, split, folds, np.concatenate(each))
+        each = np.split(whole, np.cumsum([len(fold.valid) for fold in folds])[:-1])
+    for fold, prediction in zip(folds, each, strict=True):
+        found[fold.valid] = prediction
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Ending:
             self.study.once("study", "ended", self._nothing_worked)
             return
         choice = self._choose()
-        self._fix_threshold(choice)
+        self._fix_decisions(choice)
         refitted = self._refit(choice)
         self._explain(choice)
         verdict = self._open_seal(choice, refitted, look=1, reason="")
@@ -174,17 +175,19 @@ class Ending:
             "confirmed": encode(final.scores),
             "confirmation": final.trial,
             "threshold": encode(final.threshold),
+            "calibration": encode(final.calibration),
             "candidates": [
                 {"trial": n, "naive": naive[n].loss, "confirmed": fresh[n].loss} for n in names
             ],
         }
 
-    def _fix_threshold(self, choice: Mapping[str, Any]) -> None:
-        """Record from which probability on the final model says positive, if objectives ask."""
-        chosen = choice.get("threshold")
-        if chosen is not None:
-            made = {**chosen, "trial": choice["confirmation"]}
-            self.study.once("refine", "threshold", lambda: made)
+    def _fix_decisions(self, choice: Mapping[str, Any]) -> None:
+        """Record what becomes of the final model's probabilities, where objectives ask for it."""
+        for kind in ("calibration", "threshold"):
+            chosen = choice.get(kind)
+            if chosen is not None:
+                made = {**chosen, "trial": choice["confirmation"]}
+                self.study.once("refine", kind, partial(dict, made))
 
     def _refit(self, choice: Mapping[str, Any]) -> Mapping[str, Any]:
         """Fit on all unsealed rows, save, and load in a fresh process to compare and time."""
@@ -366,6 +369,7 @@ class Ending:
             "threads": self.trials.limits.threads,
             "trial": trial.id,
             "threshold": _threshold(choice.get("threshold")),
+            "calibrator": (choice.get("calibration") or {}).get("calibrator"),
         }
 
     def _direction(self, metric: str) -> str:

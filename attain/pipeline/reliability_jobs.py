@@ -17,6 +17,7 @@ from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.types import Dataset, Direction, Objective, Rows, Split, SplitKind, Task
 from attain.pipeline import folders
+from attain.pipeline.calibration import calibrated
 from attain.pipeline.final_jobs import out_of_fold
 from attain.pipeline.jobs import Progress, all_folds, work_rows
 from attain.train.trial import train
@@ -62,7 +63,8 @@ def slices(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``split``, ``predictions`` (files of its folds),
-            ``metric``, ``threshold`` (of two classes, None for the usual rule), ``seed``.
+            ``metric``, ``threshold`` (of two classes, None for the usual rule), ``calibrator``,
+            ``seed``.
         progress: Not used.
 
     Returns:
@@ -86,8 +88,8 @@ def refits(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
-            ``threshold``, ``split``, ``predictions``, ``objective``, ``gain`` (over the baseline),
-            ``half_width`` (of the confirmed score), ``order`` (columns, most important first),
+            ``threshold``, ``calibrator``, ``split``, ``predictions``, ``objective``, ``gain`` (over
+            the baseline), ``half_width`` (of the confirmed score), ``order`` (columns, most important first),
             ``seconds`` (to spend), ``fit_seconds`` (of one fit), ``gap`` (distance to the target,
             None when it is reached), ``closes``, ``cut_short``, ``words`` (the metric's name).
         progress: Not used.
@@ -153,7 +155,8 @@ class _Finalist:
         every = all_folds(payload["folder"], payload["split"], self.dataset)[: split.folds]
         # of folds in time the last ones have seen most, as the final model will
         self.folds = every[::-1] if split.kind is SplitKind.TIME else every
-        self.learner: Learner = find("learner", payload["learner"])()
+        learner = find("learner", payload["learner"])()
+        self.learner: Learner = calibrated(learner, payload.get("calibrator"))
         self.objective = decode(Objective, payload["objective"])
         self.deadline = time.perf_counter() + payload["seconds"]
 

@@ -20,6 +20,8 @@ from attain.core.registry import find
 from attain.core.types import Dataset
 from attain.data.load import load_frame
 from attain.data.table import to_rows
+from attain.pipeline.calibration import calibrated
+from attain.stats.calibrate import Calibrator
 from attain.validate.threshold import DEFAULT
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ class SavedModel:
         self.config: dict[str, Any] = dict(about["config"])
         self.dataset = decode(Dataset, about["dataset"])
         self.threshold: float | None = about.get("threshold")
-        self._learner = find("learner", self.learner_name)()
-        self.model: Model = self._learner.load(folder / "learner")
+        self.learner = calibrated(find("learner", self.learner_name)(), about.get("calibrator"))
+        self.model: Model = self.learner.load(folder / "learner")
 
     def __repr__(self) -> str:
         return f"<{self.learner_name} for {self.dataset.target!r} from {self.folder}>"
@@ -64,7 +66,7 @@ class SavedModel:
             DataError: When a column is missing or a value cannot be read.
         """
         rows = to_rows(load_frame(data), self.dataset, with_target=False)
-        prediction: np.ndarray = self._learner.predict(self.model, rows)
+        prediction: np.ndarray = self.learner.predict(self.model, rows)
         return prediction
 
     def predict(self, data: Any) -> np.ndarray:
@@ -207,7 +209,8 @@ def read_about(folder: Path) -> dict[str, Any]:
 
     Returns:
         Learner, configuration, data set, and what else was worth keeping: ``threshold`` is the
-        probability from which the second of two classes is predicted, where one was chosen.
+        probability from which the second of two classes is predicted, ``calibrator`` what is done
+        to probabilities first, where these were chosen.
 
     Raises:
         ArtifactError: When the file is missing, is not JSON, or lacks what predictions need.
@@ -218,6 +221,8 @@ def read_about(folder: Path) -> dict[str, Any]:
         needed: dict[str, Any] = {name: dict(about[name]) for name in ("config", "dataset")}
         if "threshold" in about:
             needed["threshold"] = float(about["threshold"])
+        if "calibrator" in about:
+            needed["calibrator"] = encode(decode(Calibrator, about["calibrator"]))
         return {**about, "learner": str(about["learner"]), **needed}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArtifactError(f"{path} cannot be read ({error!r}) — get the model anew") from None

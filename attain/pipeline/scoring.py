@@ -26,6 +26,8 @@ from attain.core.types import (
 )
 from attain.objectives import utility
 from attain.objectives.metrics import lookup
+from attain.pipeline import calibration
+from attain.pipeline.calibration import Calibration
 from attain.pipeline.jobs import LATENCY_METRICS, all_folds, work_rows
 from attain.pipeline.threshold import Threshold, choose, promises
 from attain.validate.diagnose import diagnose_fit
@@ -70,6 +72,7 @@ class Scored:
         diagnoses: What is wrong with the fit.
         race: The last look at it beside the best so far; None if there was none.
         threshold: From which probability on it says positive, where objectives ask for one.
+        calibration: What becomes of its probabilities, if it was confirmed and objectives ask.
     """
 
     trial: str
@@ -84,6 +87,7 @@ class Scored:
     diagnoses: tuple[Diagnosis, ...] = ()
     race: Race | None = None
     threshold: Threshold | None = None
+    calibration: Calibration | None = None
 
     def score(self, metric: str) -> Score | None:
         """The score of a metric, if there is one."""
@@ -155,7 +159,9 @@ class Judge:
             message = f"fold {bad[0].fold + 1}: {bad[0].message}"
             return Scored(trial.id, bad[0].status, search, message, seconds=seconds)
         try:
-            scores, threshold = self._scores(trial, sorted(outcomes, key=lambda o: o.fold))
+            scores, threshold, calibrated = self._scores(
+                trial, sorted(outcomes, key=lambda o: o.fold)
+            )
         except DataError as error:
             return Scored(trial.id, Status.FAILED, search, str(error), seconds=seconds)
         by_metric = {s.metric: s for s in scores}
@@ -173,17 +179,23 @@ class Judge:
             reached={o.metric: o.reached(values[o.metric]) for o in self.objectives},
             diagnoses=diagnose_fit(self.objectives, by_metric, baseline) if baseline else (),
             threshold=threshold,
+            calibration=calibrated,
         )
 
     def _scores(
         self, trial: Trial, outcomes: Sequence[Outcome]
-    ) -> tuple[list[Score], Threshold | None]:
+    ) -> tuple[list[Score], Threshold | None, Calibration | None]:
         rows = work_rows(str(self.folder), self.dataset)
         assert rows.y is not None
         folds = all_folds(str(self.folder), encode(trial.split), self.dataset)
         saved = [load_predictions(self.folder / o.predictions) for o in outcomes]
         index = np.concatenate([fold.valid for fold in folds])
         prediction = np.concatenate([s["valid"] for s in saved]).astype(np.float64)
+        calibrated = None
+        if trial.purpose == "confirm" and calibration.methods(self.objectives):
+            prediction, calibrated = calibration.made(
+                self.objectives, rows, trial.split, folds, prediction
+            )
         ends = np.cumsum([0, *(len(fold.valid) for fold in folds)])
         ask: dict[str, Any] = {
             "trial": trial.id,
@@ -201,14 +213,14 @@ class Judge:
                 m,
                 y[index],
                 for_metric(m, prediction, at),
-                train=_train_value(m, y, saved, at),
+                train=_train_value(m, y, saved, at, calibrated),
                 unit=lookup(m).unit,
                 **ask,
             )
             for m in self.quality
         ]
         efficiency = [self._measured(metric, trial.id, outcomes) for metric in self.efficiency]
-        return quality + efficiency, threshold
+        return quality + efficiency, threshold, calibrated
 
     def _threshold(
         self, y: np.ndarray, prediction: np.ndarray, groups: np.ndarray | None, first: slice
@@ -264,17 +276,20 @@ def load_predictions(path: Path) -> dict[str, np.ndarray]:
 
 
 def _train_value(
-    metric: str, y: np.ndarray, saved: Sequence[Mapping[str, Any]], threshold: float | None
+    metric: str,
+    y: np.ndarray,
+    saved: Sequence[Mapping[str, Any]],
+    threshold: float | None,
+    calibrated: Calibration | None,
 ) -> float | None:
     """The metric on training rows, averaged over folds; None where it is not defined."""
+    change = None if calibrated is None else calibrated.calibrator
+    predictions = (s["train"].astype(np.float64) for s in saved)
+    changed = (p if change is None else change(p) for p in predictions)
     try:
         values = [
-            compute(
-                metric,
-                y[s["train_rows"]],
-                for_metric(metric, s["train"].astype(np.float64), threshold),
-            )
-            for s in saved
+            compute(metric, y[s["train_rows"]], for_metric(metric, p, threshold))
+            for s, p in zip(saved, changed, strict=True)
         ]
     except DataError:
         return None

@@ -337,7 +337,8 @@ def choice(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any] | None
 
     Returns:
         ``trial``, ``learner``, ``config``, ``reason``, ``naive`` and ``confirmed`` scores,
-        ``candidates``, ``threshold`` (``value``, ``promises``, ``certified``, ``reason`` and
+        ``candidates``, ``calibration`` (``calibrator``, ``reason`` and ``record``, or None),
+        ``threshold`` (``value``, ``promises``, ``certified``, ``reason`` and
         ``record``, or None) and ``record``; None before the choice.
     """
     record = book.last("choice")
@@ -352,6 +353,7 @@ def choice(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any] | None
         "naive": [plain(replace(s, per_fold=())) for s in scores(record.payload, "naive")],
         "confirmed": [plain(replace(s, per_fold=())) for s in scores(record.payload, "confirmed")],
         "candidates": plain(record.payload.get("candidates") or []),
+        "calibration": _payload(book, "calibration"),
         "threshold": _payload(book, "threshold"),
         "record": record.id,
     }

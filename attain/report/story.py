@@ -202,6 +202,7 @@ _TELLERS: Mapping[str, Teller] = {
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
+    "calibration": _reason("Calibration"),
     "threshold": _reason("Decision threshold"),
     "refit": _refit,
     "intent": _intent,

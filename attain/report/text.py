@@ -55,6 +55,8 @@ def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[s
     if choice:
         by = f" ({choice['learner']})" if choice["learner"] else ""
         yield from _wrapped(f"Final model: {choice['trial']}{by}.")
+        if choice["calibration"]:
+            yield from _wrapped(f"{numbers.capital(choice['calibration']['reason'])}.")
         if choice["threshold"]:
             yield from _wrapped(f"Threshold: {choice['threshold']['reason']}.")
     if (forecast := evidence["search"].get("forecast")) and forecast["text"]:

@@ -67,9 +67,7 @@ def calibrate(
     """
     prediction = np.asarray(prediction, float)
     usable = [m for m in methods if prediction.shape[1] == 2 or m == "temperature"]
-    parts = list(folds) if len(folds) > 1 else _halves(unit, time)
-    learnt = [(part, _others(part, unit, time)) for part in parts]
-    learnt = [(part, others) for part, others in learnt if len(others) >= FEWEST]
+    learnt = _learnt(unit, folds, time)
     made = {NONE: prediction, **{m: _crossed(m, y, prediction, learnt) for m in usable}}
     counted = np.concatenate([part for part, _ in learnt] or [np.arange(0)])
     if not len(counted):
@@ -84,6 +82,40 @@ def calibrate(
         after=float(losses[chosen].mean()),
         error=_standard_error(losses[chosen] - losses[NONE], unit[counted]),
     )
+
+
+def cross_fit(
+    method: str,
+    y: np.ndarray,
+    prediction: np.ndarray,
+    unit: np.ndarray,
+    folds: Sequence[np.ndarray],
+    *,
+    time: np.ndarray | None = None,
+) -> np.ndarray:
+    """Out-of-fold predictions, each fold calibrated by what the other folds say.
+
+    Args:
+        method: A name in `stats.calibrate.METHODS`.
+        y: As for `calibrate`.
+        prediction: As for `calibrate`.
+        unit: As for `calibrate`.
+        folds: As for `calibrate`.
+        time: As for `calibrate`.
+
+    Returns:
+        Of the same shape; what has fewer than 30 others to learn from stays as it is.
+    """
+    return _crossed(method, y, np.asarray(prediction, float), _learnt(unit, folds, time))
+
+
+def _learnt(
+    unit: np.ndarray, folds: Sequence[np.ndarray], time: np.ndarray | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Parts that can be calibrated, each with the predictions that teach how."""
+    parts = list(folds) if len(folds) > 1 else _halves(unit, time)
+    learnt = ((part, _others(part, unit, time)) for part in parts)
+    return [(part, others) for part, others in learnt if len(others) >= FEWEST]
 
 
 def _halves(unit: np.ndarray, time: np.ndarray | None) -> list[np.ndarray]:

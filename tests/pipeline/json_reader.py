@@ -29,7 +29,22 @@ def predict(document: Mapping[str, Any], frame: pd.DataFrame) -> np.ndarray:
         return raw[:, 0]
     full = np.zeros((len(frame), about["classes"]))
     full[:, about["seen"]] = raw
-    return full / full.sum(axis=1, keepdims=True)
+    return calibrated(full / full.sum(axis=1, keepdims=True), document["about"].get("calibrator"))
+
+
+def calibrated(p: np.ndarray, calibrator: Mapping[str, Any] | None) -> np.ndarray:
+    """Probabilities as the model's calibrator changes them."""
+    if calibrator is None:
+        return p
+    values, logs = calibrator["values"], np.log(np.clip(p, 2.2e-16, 1))
+    if calibrator["method"] == "temperature":
+        powers = np.exp(logs / values[0])
+        return powers / powers.sum(axis=1, keepdims=True)
+    if calibrator["method"] == "platt":
+        second = 1 / (1 + np.exp(-(values[0] * (logs[:, 1] - logs[:, 0]) + values[1])))
+    else:
+        second = np.interp(p[:, 1], calibrator["at"], values)
+    return np.stack([1 - second, second], axis=1)
 
 
 def read(content: Any) -> Any:
