@@ -219,6 +219,7 @@ class Subject:
         rows: The same rows as learners see them.
         sealed: Counts the sealing step allowed out: ``rows``, ``overlap``, ``class_counts``.
         seed: Of any sampling.
+        deep: Whether costly checks may take minutes, on ten times the rows.
     """
 
     dataset: Dataset
@@ -226,6 +227,7 @@ class Subject:
     rows: Rows
     sealed: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    deep: bool = False
 
 
 @runtime_checkable

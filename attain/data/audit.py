@@ -11,6 +11,7 @@ from attain.core.protocols import Check, Subject
 from attain.core.types import Finding, FindingState
 from attain.data import (
     checks_columns,
+    checks_labels,
     checks_leaks,
     checks_near,
     checks_rows,
@@ -56,6 +57,7 @@ CHECKS: tuple[type[Check], ...] = (
     checks_near.NearOverlap,
     checks_texts.PersonalData,
     checks_near.ToldLabels,
+    checks_labels.Mislabelled,
 )
 
 

@@ -13,9 +13,10 @@ import pandas as pd
 
 from attain.core.protocols import Subject
 from attain.core.types import Column, ColumnKind
-from attain.data import cells
+from attain.data import cells, quick
 from attain.data.hashing import cell_hash, row_hash
 from attain.data.near import NearCopies, near_copies, together
+from attain.data.quick import Quick
 
 SAMPLE = 50_000  # rows on which a column's strength is measured; chosen by hash, so always the same
 MOST_BINS = 256
@@ -49,6 +50,8 @@ class Sketch:
         self.frame = subject.frame
         self.rows = subject.rows
         self.n = len(subject.rows)
+        self.deep = subject.deep
+        self.seed = subject.seed
         self.y = np.zeros(self.n) if subject.rows.y is None else subject.rows.y
         self._levels: dict[str, Levels] = {}
 
@@ -91,6 +94,21 @@ class Sketch:
     def near(self) -> NearCopies:
         """Rows whose texts, all columns of them together, are almost the same."""
         return near_copies(together(self.texts, self.n), self.hashes)
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """Hash of what no fold may divide, a group or equal rows, uint64, shape (n,)."""
+        return self.hashes if self.rows.groups is None else cell_hash(self.rows.groups)
+
+    @cached_property
+    def quick(self) -> Quick:
+        """What a quick model predicts for rows it was not fitted to."""
+        rows = quick.rows_for(self.hashes, len(self.features), quick.most_rows(self.deep))
+        linear = quick.wants_linear(self.classes, self.features)
+        design = quick.encode(self.rows.X.iloc[rows], self.features, linear=linear)
+        fold = quick.fold_of(self.units[rows], seed=self.seed)
+        guess = quick.out_of_fold(design, self.y[rows], fold, self.classes, self.seed)
+        return Quick(rows, fold, guess)
 
     def levels(self, name: str) -> Levels:
         """Distinct texts of a column of the frame as read."""
