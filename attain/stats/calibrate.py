@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 LEAST = float(np.finfo(float).eps)  # probabilities are at least this; as in the log loss
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures
@@ -76,6 +76,8 @@ def _temperature(y: np.ndarray, prediction: np.ndarray) -> Calibrator:
         return Calibrator("temperature", (HOTTEST,))
     if slope(high) <= 0:
         return Calibrator("temperature", (COLDEST,))
+    from scipy import optimize  # slow to import, and whoever only predicts does not need it
+
     return Calibrator("temperature", (1 / float(optimize.brentq(slope, low, high)),))
 
 
@@ -133,6 +135,8 @@ def _isotonic(y: np.ndarray, prediction: np.ndarray) -> Calibrator:
     Fitted to Platt's targets instead of zeros and ones: a probability of exactly 0 or 1, which
     pooling gives at either end, costs without bound when it is wrong once.
     """
+    from scipy import optimize
+
     score = _second(prediction)
     x, place, counts = np.unique(score, return_inverse=True, return_counts=True)
     means = np.bincount(place, weights=_targets(y)) / counts
