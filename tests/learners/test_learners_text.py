@@ -46,6 +46,7 @@ def test_pairs_of_texts_are_read_as_pairs(rung):
 
 @pytest.mark.parametrize("rung", ["lora", "full"])
 def test_a_pair_becomes_two_segments(rung):
+    """Tuned networks see both texts at once, told apart by their segment."""
     dataset, rows = case(pairs=True, rows=60)
     model = fit(config(rung, epochs=2), dataset, rows)
     (tokens,) = model.core.reading.tokens(model.core.body(), model.columns.read(rows.X))
@@ -53,6 +54,7 @@ def test_a_pair_becomes_two_segments(rung):
 
 
 def test_all_text_columns_beyond_the_second_are_read():
+    """A third text column is read with the second, not dropped."""
     dataset, rows = case(pairs=True)
     third = replace(dataset.columns[1], name="note")
     dataset = replace(dataset, columns=(*dataset.columns[:2], third, dataset.columns[2]))
@@ -74,22 +76,26 @@ def test_the_space_is_a_ladder_with_sources():
 
 
 def test_without_a_model_there_is_no_ladder():
+    """Counting words is all there is, so nothing is to be climbed."""
     space = Text().space(case(pretrained=False)[0])
     assert not space.ladders
     assert {p.name for p in space} == {"ngrams", "char_ngrams"}
 
 
 def test_rare_classes_may_count_more():
+    """Classes of unlike size make their weight a question."""
     dataset = replace(case()[0], class_counts=(10, 150))
     assert "class_weight" in {p.name for p in Text().space(dataset)}
 
 
 def test_label_smoothing_is_for_classes():
+    """Values have no labels to smooth."""
     names = lambda task: {p.name for p in Text().space(case(task)[0])}  # noqa: E731
     assert names(Task.BINARY) - names(Task.REGRESSION) == {"label_smoothing"}
 
 
 def test_rows_without_a_text_column_are_not_for_it():
+    """The learner says why it does not apply."""
     dataset = case()[0]
     numbers = tuple(replace(c, kind=ColumnKind.NUMERIC) for c in dataset.columns)
     with pytest.raises(NotApplicable, match="no column is running text"):
@@ -121,6 +127,7 @@ def test_rows_without_a_text_column_are_not_for_it():
     ],
 )
 def test_every_parameter_changes_the_model(rung, name, value):
+    """No option is accepted and dropped."""
     dataset, rows = case(rows=80)
     dataset = replace(dataset, class_counts=(20, 60))
     if name == "class_weight":
@@ -135,6 +142,7 @@ def test_every_parameter_changes_the_model(rung, name, value):
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_the_same_seed_gives_the_same_model(rung):
+    """Nothing depends on what torch drew before."""
     import torch
 
     dataset, rows = case(rows=80)
@@ -146,6 +154,7 @@ def test_the_same_seed_gives_the_same_model(rung):
 
 @pytest.mark.parametrize("rung", ["lora", "full"])
 def test_another_seed_gives_another_model(rung):
+    """Order and dropout follow the seed."""
     dataset, rows = case(rows=80)
     found = [Text().predict(fit(config(rung), dataset, rows, seed=seed), rows) for seed in range(3)]
     assert len({each.tobytes() for each in found}) == 3
@@ -162,6 +171,7 @@ def test_what_is_kept_for_all_fits_changes_nothing(rung, tmp_path):
 
 
 def test_features_are_computed_once_for_all_fits(tmp_path, monkeypatch):
+    """A second trial takes the features from the cache: the body is not run."""
     from attain.learners._pretrained.features import Features
 
     dataset, rows = case(rows=80)
@@ -172,6 +182,7 @@ def test_features_are_computed_once_for_all_fits(tmp_path, monkeypatch):
 
 
 def test_empty_and_missing_texts_are_legal_and_counted():
+    """None, nothing and blanks are the same empty text."""
     dataset, rows = case(rows=100)
     X = rows.X.copy()
     X.iloc[::5, 0] = None
@@ -185,18 +196,21 @@ def test_empty_and_missing_texts_are_legal_and_counted():
 
 
 def test_texts_that_are_all_empty_are_refused():
+    """A model of nothing is not fitted."""
     dataset, rows = case(rows=30)
     with pytest.raises(DataError, match=r"some training row must have a text.*18 empty texts"):
         fit(config("frozen"), dataset, Rows(rows.X.assign(text=" "), rows.y))
 
 
 def test_rows_without_targets_are_refused():
+    """Unlabelled rows cannot train."""
     dataset, rows = case(rows=30)
     with pytest.raises(DataError, match="training rows must be there and have targets"):
         fit(config("tfidf"), dataset, rows, train=Rows(rows.X))
 
 
 def test_a_missing_column_is_named():
+    """Rows to predict must have the text columns."""
     dataset, rows = case(rows=60)
     model = fit(config("tfidf"), dataset, rows)
     with pytest.raises(DataError, match="'text': the text columns must be there"):
@@ -204,6 +218,7 @@ def test_a_missing_column_is_named():
 
 
 def test_unknown_parameters_are_refused():
+    """A misspelt parameter is an error with a suggestion."""
     dataset, rows = case(rows=60)
     with pytest.raises(SpaceError, match="did you mean 'pooling'"):
         fit({"poling": "cls"}, dataset, rows)
@@ -244,6 +259,7 @@ def curve(rung, task=Task.BINARY, **options):
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
 def test_losses_are_told_and_fall(rung, task):
+    """Every rung is watched by its losses; networks tell norm, rate and pace, too."""
     _, points = curve(rung, task)
     steps = [step for step, _ in points]
     stops = [losses["stop"] for _, losses in points if "stop" in losses]
@@ -266,6 +282,7 @@ def test_the_stop_loss_that_is_told_is_the_one_of_the_model(rung):
 @pytest.mark.parametrize("rung", RUNGS)
 @pytest.mark.parametrize("signal", [Signal.STOP, Signal.PAUSE])
 def test_signals_are_obeyed(rung, signal, tmp_path):
+    """STOP and PAUSE end the fit at the report that was answered so."""
     steps = []
 
     def report(step, losses):
@@ -279,6 +296,7 @@ def test_signals_are_obeyed(rung, signal, tmp_path):
 
 @pytest.mark.parametrize("rung", ["lora", "full"])
 def test_a_paused_fit_goes_on_as_if_nothing_had_happened(rung, tmp_path):
+    """Paused, and continued from its checkpoint: the same model to the last bit."""
     dataset, rows = case()
     whole = Text().predict(fit(config(rung), dataset, rows), rows)
     seen = []
@@ -307,6 +325,7 @@ def test_hints_repeat_the_length_of_training(rung):
 
 
 def test_facts_are_plain_and_tell_what_was_trained():
+    """Facts are JSON values; dearer rungs train more numbers."""
     dataset, rows = case(rows=60)
     trained = {}
     for rung in RUNGS:
@@ -320,6 +339,7 @@ def test_facts_are_plain_and_tell_what_was_trained():
 
 @pytest.mark.parametrize("task", Task)
 def test_a_target_that_never_changes_gives_a_constant(task, tmp_path):
+    """One class or value only: that is the answer, also after loading."""
     dataset, rows = case(task)
     train = parts(rows)[0]
     same = train.take(np.flatnonzero(train.y == train.y[0]))

@@ -39,6 +39,7 @@ def test_every_rung_keeps_the_contract(rung, task):
 
 
 def test_without_a_model_the_contract_holds_too():
+    """TF-IDF alone passes the whole suite; the learner can forecast."""
     check_learner(Text, configs=2)
     assert isinstance(Text(), Learner)
     assert isinstance(Text(), Forecasting)

@@ -9,6 +9,7 @@ from attain.learners.text import Text
 
 
 def test_the_forecast_names_rungs_examples_and_lengths(tmp_path):
+    """Trained numbers are those of real fits, examples are decoded, and nothing is changed."""
     dataset, rows = case(Task.MULTICLASS)
     train, stop, _ = parts(rows)
     before = Text().predict(fit(config("full"), dataset, rows), rows)
@@ -30,6 +31,7 @@ def test_the_forecast_names_rungs_examples_and_lengths(tmp_path):
 
 
 def test_the_forecast_without_a_model_is_of_counting_words():
+    """One rung, and no tokens to show."""
     dataset, rows = case(pretrained=False)
     found = Text().forecast(FitData(dataset, parts(rows)[0]))
     assert [rung.name for rung in found.rungs] == ["tfidf"]
@@ -37,6 +39,7 @@ def test_the_forecast_without_a_model_is_of_counting_words():
 
 
 def test_a_rung_that_does_not_fit_into_memory_is_unusable(monkeypatch):
+    """Running out of memory is an answer, not a crash."""
     from attain.learners._text import forecast
 
     def probe(*args, **options):

@@ -87,6 +87,7 @@ def test_loading_refuses_what_is_missing(rung, tmp_path):
 
 
 def test_loading_refuses_what_does_not_belong(tmp_path):
+    """Other formats, learners, kinds and shapes are named."""
     folder = saved(tmp_path, "frozen")
     path = folder / "model.json"
     told = json.loads(path.read_text())
@@ -109,6 +110,7 @@ def test_loading_refuses_what_does_not_belong(tmp_path):
 
 
 def test_words_that_do_not_fit_their_head_are_refused(tmp_path):
+    """A head of another size is named."""
     folder = saved(tmp_path, "tfidf")
     np.savez(folder / "head.npz", slope=np.zeros((5, 2)), intercept=np.zeros(2))
     with pytest.raises(ArtifactError, match=r"does not fit words\.json"):

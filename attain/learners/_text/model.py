@@ -75,8 +75,8 @@ class Words:
             {"place": b.place, "pieces": b.pieces, "longest": b.longest, "terms": b.terms}
             for b in self.blocks
         ]
-        write_json(folder, "words.json", plain)
-        weights = {f"weights{i}": block.weights for i, block in enumerate(self.blocks)}
+        write_json(folder, "words.json", {"blocks": plain})
+        weights = {f"weight{i}": block.weights for i, block in enumerate(self.blocks)}
         write_arrays(folder, "words.npz", weights)
         self.linear.save(folder)
 
@@ -174,8 +174,8 @@ def _load_constant(folder: Path) -> Core:
 def _load_words(folder: Path) -> Core:
     plain, arrays = read_json(folder, "words.json"), read_arrays(folder, "words.npz")
     blocks = tuple(
-        Terms(b["place"], b["pieces"], b["longest"], tuple(b["terms"]), arrays[f"weights{i}"])
-        for i, b in enumerate(plain)
+        Terms(b["place"], b["pieces"], b["longest"], tuple(b["terms"]), arrays[f"weight{i}"])
+        for i, b in enumerate(plain["blocks"])
     )
     linear = load_linear(folder)
     if len(linear.slope) != sum(len(block.terms) for block in blocks):
