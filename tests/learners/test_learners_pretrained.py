@@ -269,14 +269,27 @@ def test_the_real_encoder_loads() -> None:
 
 
 def test_fast_products_are_float32_and_leave_no_trace() -> None:
-    """Whichever way is taken; bfloat16 would be a thousand times farther off."""
-    x, w = torch.randn(64, 256, generator=torch.Generator().manual_seed(0)), torch.eye(256) * 0.3
-    plain = torch.backends.mkldnn.matmul.fp32_precision
-    with kernels.fast_float32():
-        assert (torch.backends.mkldnn.matmul.fp32_precision == "bf16") is kernels.helps()
-        product = x @ w
-    assert torch.backends.mkldnn.matmul.fp32_precision == plain
-    torch.testing.assert_close(product, 0.3 * x, atol=1e-6, rtol=1e-5)
+    """Values and gradients of all layers, whichever way is taken; bfloat16 would be far off."""
+    body = resident(tiny())
+    found = []
+    for _ in range(2):
+        body.net.zero_grad()
+        batch = collate(body, tokenise(body, sentences(9)), range(9))
+        out = body.net(**batch).last_hidden_state
+        out.square().sum().backward()
+        found.append((out.detach(), [p.grad.clone() for p in body.net.parameters()]))
+        if len(found) == 1:
+            with kernels.fast_float32(body.net):
+                out = body.net(**batch).last_hidden_state
+                body.net.zero_grad()
+                out.square().sum().backward()
+            found.append((out.detach(), [p.grad.clone() for p in body.net.parameters()]))
+    plain, fast, after = found
+    torch.testing.assert_close(fast[0], plain[0], atol=1e-4, rtol=1e-4)
+    for ours, theirs in zip(fast[1], plain[1], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-3 * float(theirs.abs().max()), rtol=1e-3)
+    assert torch.equal(after[0], plain[0])
+    assert torch.backends.mkldnn.matmul.fp32_precision == "none"
 
 
 def test_rounded_products_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

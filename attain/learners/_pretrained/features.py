@@ -99,7 +99,7 @@ class Features:
 
         net = self.body.net
         rows = np.empty((len(tokens), self.body.hidden), dtype=np.float32)
-        with torch.inference_mode(), fast_float32(), _evaluating(net):
+        with torch.inference_mode(), fast_float32(net), _evaluating(net):
             for index in equal_lengths(tokens.lengths, _TOKENS):
                 positions = len(index) * int(tokens.lengths[index[0]])
                 enough = np.tile(index, max(-(-_LEAST // max(positions, 1)), 1))
