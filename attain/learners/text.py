@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
 from attain.core.types import Dataset, Forecast, Rows
@@ -50,7 +51,7 @@ class Text:
             A model; a constant one when the training rows show one class or one value only.
 
         Raises:
-            SpaceError: When the configuration names a parameter that does not exist.
+            SpaceError: When the configuration names a parameter or a rung that does not exist.
             NotApplicable: When no column is text.
             DataError: When there are no training rows, no targets or no text at all.
         """
@@ -71,6 +72,9 @@ class Text:
         if data.stop is not None:
             facts["stop_left_out"] = len(data.stop) - lesson.stop_rows
         rung = str(config.get("rung", parameters.TFIDF))
+        if rung not in rungs.RUNGS:
+            rule, remedy = "a rung must exist", did_you_mean(rung, parameters.RUNGS)
+            raise SpaceError(Problem(rule, rung, "rung", remedy))
         with threadpool_limits(data.threads):
             kind, core, found = rungs.RUNGS[rung](config, data, lesson, report)
         return TextModel(kind, core, columns, outputs, {"rung": rung, **facts, **found})

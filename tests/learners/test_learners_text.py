@@ -222,6 +222,8 @@ def test_unknown_parameters_are_refused():
     dataset, rows = case(rows=60)
     with pytest.raises(SpaceError, match="did you mean 'pooling'"):
         fit({"poling": "cls"}, dataset, rows)
+    with pytest.raises(SpaceError, match=r"a rung must exist \(got ful\) — did you mean 'full'"):
+        fit({"rung": "ful"}, dataset, rows)
 
 
 def test_long_texts_are_cut_and_counted():

@@ -130,7 +130,7 @@ class Encoder:
     def scores(self, texts: Sequence[list[str]]) -> np.ndarray:
         """See `model.Core`."""
         body = self.body()
-        tokens = self.reading.tokens(body, texts)
+        tokens = self.reading.tokens(body, texts, self.cache)
         return self.linear.scores(self.reading.features(body, tokens, self.cache))
 
     def save(self, folder: Path) -> None:
