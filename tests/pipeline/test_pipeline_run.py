@@ -201,7 +201,7 @@ def test_nothing_that_works_is_said_plainly(run: Run) -> None:
 @pytest.fixture
 def no_linear(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the linear baseline the searched learner is final."""
-    monkeypatch.setattr(loop, "BASELINES", {"baseline": "always predicts the same"})
+    monkeypatch.setattr(loop, "SIMPLEST", loop.CONSTANT)
 
 
 def test_a_linear_baseline_that_is_best_becomes_final(run: Run) -> None:
