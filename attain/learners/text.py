@@ -118,6 +118,9 @@ class Text:
             NotApplicable: When no column is text.
             DataError: When there is nothing to learn from.
         """
+        from threadpoolctl import threadpool_limits
+
         from attain.learners._text.forecast import forecast
 
-        return forecast(self.space(data.dataset), data)
+        with threadpool_limits(data.threads):
+            return forecast(self.space(data.dataset), data)
