@@ -22,6 +22,8 @@ class Seal:
         overlap: Sealed rows whose features also occur among the unsealed rows.
         near_overlap: Sealed rows whose texts have near-copies, but no copy, among the others.
         near_compared: Sealed rows whose texts were compared; 0 without texts.
+        drift: Area under the ROC curve by which the user's own test rows are told from the others
+            by their features; 0 when they were not compared.
     """
 
     path: str
@@ -36,6 +38,7 @@ class Seal:
     overlap: int = 0
     near_overlap: int = 0
     near_compared: int = 0
+    drift: float = 0.0
 
 
 @dataclass(frozen=True)

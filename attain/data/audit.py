@@ -11,6 +11,7 @@ from attain.core.protocols import Check, Subject
 from attain.core.types import Finding, FindingState
 from attain.data import (
     checks_columns,
+    checks_drift,
     checks_labels,
     checks_leaks,
     checks_near,
@@ -58,6 +59,10 @@ CHECKS: tuple[type[Check], ...] = (
     checks_texts.PersonalData,
     checks_near.ToldLabels,
     checks_labels.Mislabelled,
+    checks_drift.Drift,
+    checks_drift.OwnTestDrift,
+    checks_drift.OwnTestClasses,
+    checks_drift.TimeLeak,
 )
 
 

@@ -17,6 +17,7 @@ from attain.core.errors import ArtifactError, DataError, Problem, SpecError
 from attain.core.files import file_digest, plain_errors, write_atomic
 from attain.core.seal import Seal
 from attain.core.types import ColumnKind, Dataset, Rows
+from attain.data.drift import told_apart
 from attain.data.hashing import (
     cell_hash,
     combine,
@@ -29,6 +30,7 @@ from attain.data.hashing import (
 from attain.data.infer import measured
 from attain.data.load import load_frame
 from attain.data.near import near_copies, together
+from attain.data.quick import rows_for
 from attain.data.table import content_hash, target_hash, to_rows, usable
 
 WORK = Path("data") / "work.arrow"
@@ -36,7 +38,10 @@ SEALED = Path("data") / "sealed.arrow"
 FEWEST = 10  # rows with a target below which nothing can be tested
 BAND = 0.1  # a stratum's sealed share may differ from what was asked by this part of it
 _SHARE = (0.01, 0.9)
+OWN_TEST = "the user's own test rows"
 _READ_ONLY = 0o400
+_COMPARED = 10_000  # rows of each side by which own test rows are compared with the others
+_FEWEST_COMPARED = 50
 
 
 def make_seal(
@@ -120,6 +125,7 @@ def make_seal(
         overlap=int(np.isin(row_hash(sealed_rows.X), row_hash(rows.X)).sum()),
         near_overlap=near,
         near_compared=compared,
+        drift=0.0 if test_frame is None else _drift(rows, sealed_rows, dataset),
     )
     return measured(frame, dataset, left_out), seal
 
@@ -154,14 +160,15 @@ def sealed_summary(seal: Seal) -> Mapping[str, Any]:
         seal: The seal.
 
     Returns:
-        ``rows``, ``overlap``, ``near_overlap``, ``near_compared``, ``class_counts``, ``groups``
-        and ``rule``.
+        ``rows``, ``overlap``, ``near_overlap``, ``near_compared``, ``drift``, ``class_counts``,
+        ``groups`` and ``rule``.
     """
     return {
         "rows": seal.rows,
         "overlap": seal.overlap,
         "near_overlap": seal.near_overlap,
         "near_compared": seal.near_compared,
+        "drift": seal.drift,
         "class_counts": seal.class_counts,
         "groups": seal.groups,
         "rule": seal.rule,
@@ -341,7 +348,7 @@ def _own_test(test_frame: Any, dataset: Dataset, rows: Rows) -> tuple[pd.DataFra
             )
         )
     sealed = to_rows(frame, dataset)
-    rule = "the user's own test rows"
+    rule = OWN_TEST
     if sealed.groups is not None and rows.groups is not None:
         shared = set(sealed.groups) & set(rows.groups)
         if shared:
@@ -366,6 +373,25 @@ def _near_overlap(rows: Rows, sealed: Rows, dataset: Dataset) -> tuple[int, int]
     beside[one[outside[other]]] = beside[other[outside[one]]] = True
     inside = near.code[near.rows >= len(rows)]
     return int((beside & ~outside)[inside].sum()), len(inside)
+
+
+def _drift(rows: Rows, sealed: Rows, dataset: Dataset) -> float:
+    """How well the user's own test rows are told from the others by their features.
+
+    One number leaves the sealing step, rounded to two digits: never the target, nor which features
+    differ, because features tailored to the test rows would spoil the test. Rows that attain set
+    aside itself are not compared: by a hash they are alike by design, and by time the unsealed
+    rows show the drift (D036).
+    """
+    columns = [c for c in dataset.features if c.kind is not ColumnKind.DATETIME]
+    if not columns or min(len(rows), len(sealed)) < _FEWEST_COMPARED:
+        return 0.0
+    some = [
+        part.take(rows_for(row_hash(part.X), len(columns), _COMPARED)) for part in (rows, sealed)
+    ]
+    X = pd.concat([part.X for part in some], ignore_index=True)
+    other = np.repeat([False, True], [len(part) for part in some])
+    return round(max(told_apart(X, columns, other, row_hash(X)), 0.01), 2)
 
 
 def _class_counts(rows: Rows, dataset: Dataset) -> tuple[int, ...]:

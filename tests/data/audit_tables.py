@@ -34,9 +34,9 @@ def answer(code, columns, sealed=None, **roles):
     return check().run(subject(columns, sealed, **roles))
 
 
-def clean(n=N, **more):
+def clean(n=N, seed=1, **more):
     """A sound binary table; further columns replace or extend it."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     base = {
         "a": rng.normal(size=n),
         "b": rng.integers(0, 40, n),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import test_data_audit_drift
 import test_data_audit_labels
 import test_data_audit_texts
 from audit_tables import N, amounts, answers, clean, subject
@@ -221,7 +222,8 @@ def test_guide_has_one_section_for_each_check():
 def test_every_check_has_a_case_here():
     """No check can be added without something planted for it."""
     planted = {code for code, *_ in PLANTED} | {"D020"}
-    planted |= test_data_audit_texts.CODES | test_data_audit_labels.CODES
+    for more in (test_data_audit_texts, test_data_audit_labels, test_data_audit_drift):
+        planted |= more.CODES
     assert planted == {check.code for check in CHECKS}
 
 

@@ -316,6 +316,7 @@ def test_summary_tells_counts_only():
         "overlap": 1,
         "near_overlap": 0,
         "near_compared": 0,
+        "drift": 0.0,
         "class_counts": (2, 3),
         "groups": 0,
         "rule": "by hash",
