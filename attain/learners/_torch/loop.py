@@ -22,6 +22,7 @@ from attain.learners._torch.average import Average
 from attain.learners._torch.batches import Order, steps_per_epoch, total_steps
 from attain.learners._torch.best import Best, live
 from attain.learners._torch.compiling import Compiling
+from attain.learners._torch.dropout import from_bytes
 from attain.learners._torch.identity import identify
 from attain.learners._torch.meter import Meter
 from attain.learners._torch.optimizer import Group, named
@@ -108,7 +109,7 @@ def fit(
         How it ended.
     """
     device = next(iter(named(groups).values())).device
-    with devices.threads(threads), devices.own_randomness(device):
+    with devices.threads(threads), devices.own_randomness(device), from_bytes(net, device):
         disk = None if checkpoint is None else _Disk(checkpoint, interval)
         return _Fit(net, work, recipe, groups, report, seed, disk, steps).run()
 

@@ -15,6 +15,7 @@ from torch import nn
 from attain.learners._torch import device as devices
 from attain.learners._torch.batches import Order
 from attain.learners._torch.best import live
+from attain.learners._torch.dropout import from_bytes
 from attain.learners._torch.optimizer import Group, named, one_group
 from attain.learners._torch.recipe import Recipe
 from attain.learners._torch.step import Stepper
@@ -68,7 +69,7 @@ def probe(
     places, training = live(net, trained), net.training
     kept = {name: tensor.detach().clone() for name, tensor in places.items()}
     gradients = {name: parameter.grad for name, parameter in trained.items()}
-    with devices.threads(threads), devices.own_randomness(device):
+    with devices.threads(threads), devices.own_randomness(device), from_bytes(net, device):
         try:
             return _measure(net, work, recipe, groups, device)
         finally:
