@@ -19,6 +19,7 @@ from attain.data import (
     checks_size,
     checks_texts,
 )
+from attain.data.effects import measured
 from attain.data.infer import describe
 from attain.data.sketch import Sketch
 from attain.data.table import to_rows, usable
@@ -67,7 +68,7 @@ CHECKS: tuple[type[Check], ...] = (
 
 
 def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
-    """Ask the built-in checks, then the registered ones.
+    """Ask the built-in checks, then the registered ones, and measure what is found.
 
     Args:
         subject: The unsealed rows.
@@ -95,7 +96,8 @@ def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
             )
             for code in unknown
         )
-    return tuple(_skipped(c) if c.code in ignore else _asked(c, subject) for c in checks)
+    answers = tuple(_skipped(c) if c.code in ignore else _asked(c, subject) for c in checks)
+    return measured(subject, answers)
 
 
 def _skipped(check: Check) -> Finding:

@@ -186,24 +186,31 @@ def _tfidf(texts: list[str]) -> Any:
 
 
 def out_of_fold(
-    design: Design, y: np.ndarray, fold: np.ndarray, classes: int, seed: int = 0
+    design: Design,
+    y: np.ndarray,
+    fold: np.ndarray,
+    classes: int,
+    seed: int = 0,
+    learn: np.ndarray | None = None,
 ) -> np.ndarray:
     """Predictions for each row by a model that was not fitted to its fold.
 
     Args:
         design: Features of n rows.
         y: Class codes or values, shape (n,).
-        fold: Fold of each row, shape (n,); negative ones are predicted by none and are NaN.
+        fold: Fold of each row, shape (n,).
         classes: Number of classes, 0 for regression.
         seed: Of the models.
+        learn: Rows that may be learnt from, booleans, shape (n,); None for all.
 
     Returns:
         Probabilities, shape (n, classes), or values, shape (n,).
     """
     guess = np.full((len(y), classes) if classes else len(y), np.nan)
-    for k in np.unique(fold[fold >= 0]):
+    for k in np.unique(fold):
         here = fold == k
-        guess[here] = fitted(design, y, ~here & (fold >= 0), here, classes, seed)
+        fit = ~here if learn is None else ~here & learn
+        guess[here] = fitted(design, y, fit, here, classes, seed)
     return guess
 
 
