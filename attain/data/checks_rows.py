@@ -34,7 +34,7 @@ class Duplicates(SketchCheck):
         """Compare rows by their hash."""
         if not seen.features:
             return not_applicable("there is no feature")
-        if repeats_by_chance(seen.rows.X):
+        if repeats_by_chance(seen.rows.X, seen.dataset):
             return not_applicable(
                 "so few combinations of values exist that rows are equal by chance"
             )
@@ -66,7 +66,7 @@ class Conflicts(SketchCheck):
         """Compare the targets of rows with equal features."""
         if not seen.features:
             return not_applicable("there is no feature")
-        if repeats_by_chance(seen.rows.X):
+        if repeats_by_chance(seen.rows.X, seen.dataset):
             return not_applicable(
                 "so few combinations of values exist that rows are equal by chance"
             )
@@ -116,7 +116,7 @@ class Overlap(SketchCheck):
             )
         if not overlap:
             return passed(f"none of {sealed:,} sealed rows is among the others", **numbers)
-        if repeats_by_chance(seen.rows.X):
+        if repeats_by_chance(seen.rows.X, seen.dataset):
             return passed(
                 f"{overlap:,} of {sealed:,} sealed rows have equals among the others, by "
                 "chance: few combinations of values exist",

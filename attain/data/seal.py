@@ -190,7 +190,7 @@ def _choose(
                 f"whole groups of {dataset.groups}, the last to begin by {dataset.time}, {share}"
             )
         rule = f"whole groups of {dataset.groups}, by a hash of their name and the seed, {share}"
-    elif repeats_by_chance(rows.X):
+    elif repeats_by_chance(rows.X, dataset):
         content = combine(row_hash(rows.X), target_hash(frame, dataset))
         units = combine(content, occurrence(content).astype("uint64"))
         rule = (
@@ -208,16 +208,19 @@ def _choose(
     return by_hash(units, strata, test, seed), rule
 
 
-def repeats_by_chance(X: pd.DataFrame) -> bool:
+def repeats_by_chance(X: pd.DataFrame, dataset: Dataset) -> bool:
     """Whether rows are equal by chance, because few combinations of values exist.
 
     Args:
         X: Typed features, shape (n, m).
+        dataset: Says which of them are texts.
 
     Returns:
-        True when no column is continuous (fractions, more than 20 values) and the numbers of
-        distinct values multiply to n at most. Else equal rows are taken for copies.
+        True when no column is text or continuous (fractions, more than 20 values) and the numbers
+        of distinct values multiply to n at most. Else equal rows are taken for copies.
     """
+    if any(column.kind is ColumnKind.TEXT for column in dataset.features):
+        return False
     combinations = 0.0
     for name in X.columns:
         distinct = X[name].nunique(dropna=False)

@@ -321,3 +321,15 @@ def test_summary_tells_counts_only():
         "groups": 0,
         "rule": "by hash",
     }
+
+
+def test_equal_texts_are_copies_and_stay_together(tmp_path):
+    """Texts have no few combinations: a text that occurs twice is sealed twice or not at all."""
+    rng = np.random.default_rng(0)
+    words = np.array("the card did not work when i paid at shop and then money was gone".split())
+    texts = [" ".join(rng.choice(words, 8)) for _ in range(400)]
+    frame = pd.DataFrame({"text": texts + texts[:100], "y": ["a", "b"] * 250})
+    described = describe(load_frame(frame), target="y")
+    _, seal = make_seal(load_frame(frame), described, tmp_path)
+    assert "equal rows together" in seal.rule
+    assert seal.overlap == 0
