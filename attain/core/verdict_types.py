@@ -53,7 +53,8 @@ class Decision:
         changes: The changes to the space in words.
         predicted: Predicted improvement of the loss, if any.
         measured: Effect of the previous round's decision on the best loss, once known.
-        stop: Why the search ends: ``met``, ``budget``, ``unlikely``, ``exhausted`` or empty.
+        stop: Why the search ends: ``met``, ``budget``, ``unlikely``, ``exhausted``, ``request`` (of
+            a person) or empty.
     """
 
     kind: Move

@@ -20,6 +20,7 @@ from attain.parameters import screen
 from attain.parameters.select import LEARNER, TEXT, unprefix
 from attain.pipeline import expected
 from attain.pipeline.climbing import Climb, climbs, learner_of, opened, start
+from attain.pipeline.inbox import heed
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.reliability import reserved_seconds
 from attain.pipeline.scoring import Z95, Scored
@@ -57,9 +58,10 @@ def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
 
 
 def _simplest(ready: Prepared) -> tuple[str, str]:
-    ladder = next(iter(ready.space.ladders), None)
+    """The simplest learner; of texts alone, what reads them stands in for a linear model."""
     if ready.dataset.modality != TEXT:
         return SIMPLEST
+    ladder = next(iter(ready.space.ladders), None)
     if ladder is not None:
         return learner_of(ladder), f"the simplest model of texts, rung {ladder.choices[0]}"
     reads = any(p.name.startswith(f"{TEXT}.") for p in ready.space)
@@ -115,16 +117,18 @@ def drain(study: Study, trials: Trials) -> None:
         trials.pump()
 
 
-def heed_stop(study: Study, trials: Trials) -> None:
+def heed_stop(study: Study, trials: Trials, search: Search | None = None) -> None:
     """Leave cleanly when asked to: finished work is recorded, the rest runs again next time.
 
     Args:
-        study: Asked whether to stop.
+        study: Asked whether to stop, and for what else people want.
         trials: The study's trials.
+        search: The search, while it can still do what is asked.
 
     Raises:
         Interrupted: When asked to stop.
     """
+    heed(study, search)
     if study.stopping:
         trials.halt()
         raise Interrupted("stopped on request — finished trials are kept; run the same command")
@@ -187,7 +191,7 @@ class Search:
             if decision.kind is Move.STOP:
                 return decision
         while True:
-            heed_stop(self.study, self.trials)
+            heed_stop(self.study, self.trials, self)
             if self._due():
                 decision = self._decide()
                 if decision.kind is Move.STOP:
@@ -199,7 +203,15 @@ class Search:
     def _is_search(self, trial: str) -> bool:
         return self.trials.trials[trial].purpose == "search"
 
-    def _trials_left(self) -> float:
+    def stop(self, trial: str) -> None:
+        """End one trial of the search by hand; it counts as one that was tried."""
+        self.trials.end(trial, "stopped by hand")
+        self.since += 1
+
+    def trials_left(self) -> float:
+        """How many more may be asked for; none once somebody has asked for an end."""
+        if self.study.closing:
+            return 0
         allowed = self.study.budget.trials
         return math.inf if allowed is None else allowed - self.trials.asked("search")
 
@@ -238,7 +250,9 @@ class Search:
     def _due(self) -> bool:
         if self._seconds_left() <= 0:
             return True
-        if not self.trials.busy and (not self.proposing or self._trials_left() <= 0):
+        if self.study.closing:  # those under way are finished first
+            return not self.trials.busy
+        if not self.trials.busy and (not self.proposing or self.trials_left() <= 0):
             return True
         if self.opened and self.space.ladders:
             unknown = self.climb.unknown(self.space)
@@ -247,7 +261,7 @@ class Search:
         return self.since >= self._round_size()
 
     def _propose(self) -> None:
-        while self.proposing and self.trials.has_room and self._trials_left() > 0:
+        while self.proposing and self.trials.has_room and self.trials_left() > 0:
             seed = derive(self.study.seed, "strategy")
             space = self.climb.offered(self.space, self._seconds_left())
             proposals = self.strategy.propose(space, self.trials.history(), 1, seed)
@@ -273,9 +287,11 @@ class Search:
             )
 
     def _decide(self) -> Decision:
-        left = self._trials_left()
+        left = self.trials_left()
         seen = expected.look(self.trials, self.round)
         decision = decide(self._progress(left, seen))
+        if self.study.closing and decision.stop in ("", "budget"):
+            decision = _on_request(decision)
         decision = replace(decision, evidence=self._evidence())
         made = Draft("refine", "decision", encode({"decision": decision, "round": self.round}))
         self.study.write_all([made] if seen is None else [seen, made])
@@ -374,6 +390,12 @@ class Search:
 
     def _is_quality(self, metric: str) -> bool:
         return any(o.metric == metric and o.role is Role.GOAL for o in self.ready.objectives)
+
+
+def _on_request(decision: Decision) -> Decision:
+    """The end that somebody asked for, with what was seen at that time."""
+    reason = "somebody asked for no further trials, and those under way have ended"
+    return replace(decision, kind=Move.STOP, reason=reason, space=None, changes=(), stop="request")
 
 
 def _widened(score: Score, factor: float) -> Score:

@@ -1,29 +1,20 @@
 """What people may ask of a run under way: the rules, known to those who ask and to the run.
 
-The run looks into the box (`runtime.requests`) between events, answers each request once with a
-``request`` record, and only then acts. What a request changes for good (a larger budget, no further
-trials) is read back from these records, so that a resumed study goes on as the first run would.
+What a request changes for good (a larger budget, no further trials) is read back from the
+``request`` records that answer it, so that a resumed study goes on as the first run would have.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from attain.core.errors import InputError, Problem, SpaceError
-from attain.core.seeds import derive
 from attain.core.space import Categorical, Int, Ordinal, Parameter, Scalar, Space
-from attain.core.types import Record, Trial
-from attain.parameters.select import unprefix
+from attain.core.types import Record
 from attain.pipeline.spec import Budget
-from attain.report import numbers
-from attain.runtime.requests import Request, RequestBox
-
-if TYPE_CHECKING:
-    from attain.pipeline.loop import Search
-    from attain.pipeline.study import Study
 
 PAUSE, END, EXTEND, STOP, COPY = "pause", "end", "extend", "stop", "copy"
 ACTIONS: Mapping[str, str] = {
@@ -34,126 +25,6 @@ ACTIONS: Mapping[str, str] = {
     COPY: "try a trial again with some values changed",
 }
 MOST_TRIALS, MOST_MINUTES = 100_000, 60 * 24 * 30.0  # that one request may add
-LATE = "it was meant for an earlier run of the study"
-OVER = "the search is over"
-
-
-class Inbox:
-    """The requests to one run.
-
-    Args:
-        box: Where they lie.
-        epoch: Of the run's lease; requests to other runs are answered, not obeyed.
-    """
-
-    def __init__(self, box: RequestBox, epoch: int) -> None:
-        self._box, self._epoch = box, epoch
-
-    def heed(self, study: Study, search: Search | None = None) -> None:
-        """Answer what has been asked since the last call, and do it.
-
-        Args:
-            study: Where the answers go.
-            search: The search, while there is one; without it a run can only be paused.
-        """
-        for request in self._box.take():
-            if request.id not in study.answered:
-                self._answer(study, search, request)
-
-    def _answer(self, study: Study, search: Search | None, request: Request) -> None:
-        try:
-            act, said = self._plan(study, search, request)
-        except InputError as error:
-            _record(study, request, False, str(error))
-            return
-        _record(study, request, True, said)
-        act()
-
-    def _plan(self, study: Study, search: Search | None, request: Request) -> _Plan:
-        if request.epoch != self._epoch:
-            raise InputError(LATE)
-        if request.action == PAUSE:
-            return _pause(study), "stopping; run the same command to go on"
-        plan = _PLANS.get(request.action)
-        if plan is None:
-            raise InputError(f"nothing is called {request.action!r}")
-        if search is None:
-            raise InputError(OVER if study.last("decision") else "the search has not begun")
-        return plan(search, request.values)
-
-
-_Plan = tuple[Callable[[], None], str]
-
-
-def _pause(study: Study) -> Callable[[], None]:
-    def act() -> None:
-        study.stopping = True
-        study.tell("progress", text="stopping")
-
-    return act
-
-
-def _record(study: Study, request: Request, done: bool, reason: str) -> None:
-    """The answer; what was asked for is only kept when it is obeyed."""
-    study.write(
-        "study",
-        "request",
-        {
-            "id": request.id,
-            "action": request.action,
-            "values": request.values if done else {},
-            "done": done,
-            "reason": reason,
-        },
-    )
-
-
-def _end(search: Search, values: Mapping[str, Any]) -> _Plan:
-    del values
-    if search.study.closing:
-        raise InputError("the search is ending already")
-    return _nothing, "no further trials; those under way are finished"
-
-
-def _extend(search: Search, values: Mapping[str, Any]) -> _Plan:
-    after = extended(search.study.budget, values)
-    return _nothing, f"the budget is {after} from now on"
-
-
-def _stop(search: Search, values: Mapping[str, Any]) -> _Plan:
-    trial = str(values.get("trial"))
-    if search.trials.trials.get(trial) is None or trial in search.trials.scored:
-        raise InputError(f"{numbers.printable(trial)[:40]} is not under way")
-    return lambda: search.stop(trial), f"{trial} ends"
-
-
-def _copy(search: Search, values: Mapping[str, Any]) -> _Plan:
-    trial = search.trials.trials.get(str(values.get("trial")))
-    if trial is None:
-        raise InputError("there is no such trial")
-    if search.study.closing or search.trials_left <= 0:
-        raise InputError("no trials are left; add some to the budget first")
-    changed = values.get("values")
-    if not isinstance(changed, dict):
-        raise InputError("the changed values must be a mapping")
-    point = changed_point(search.space, trial.point, changed)
-    twin = next((t.id for t in search.trials.trials.values() if dict(t.point) == point), None)
-    if twin is not None:
-        raise InputError(f"{twin} has this configuration already")
-    new = copied(search, trial, point)
-    return lambda: search.trials.ask(new), f"{new.id} is asked for"
-
-
-def _nothing() -> None:
-    """The record itself is what changes the study."""
-
-
-_PLANS: Mapping[str, Callable[[Search, Mapping[str, Any]], _Plan]] = {
-    END: _end,
-    EXTEND: _extend,
-    STOP: _stop,
-    COPY: _copy,
-}
 
 
 def closes(record: Record) -> bool:
@@ -238,7 +109,9 @@ def changed_point(
         rule = "only active parameters have values"
         raise SpaceError([Problem(rule, repr(changed[n]), n, "leave it out") for n in unused])
     if not space.allows(found):
-        raise SpaceError([Problem("values must be possible together", "", "space", str(space)[:500])])
+        raise SpaceError(
+            [Problem("values must be possible together", "", "space", str(space)[:500])]
+        )
     if found == dict(point):
         raise InputError("nothing is changed; change at least one value")
     return found
@@ -273,35 +146,3 @@ def _within_limits(parameter: Parameter, value: Any) -> bool:
     if isinstance(parameter, Int) and not isinstance(value, int):
         return False
     return parameter.limits[0] <= value <= parameter.limits[1]
-
-
-def copied(search: Search, trial: Trial, point: Mapping[str, Scalar]) -> Trial:
-    """The trial of a configuration that was changed by hand.
-
-    Args:
-        search: Under way.
-        trial: What it was made from.
-        point: As `changed_point` gives it.
-
-    Returns:
-        Not asked yet; it counts as one of the search.
-    """
-    learner, config = unprefix(point, search.ready.fixed)
-    number = search.trials.asked("search") + 1
-    trial_id = f"t{number:04d}"
-    changes = [
-        f"{name} {numbers.setting(value)}"
-        for name, value in point.items()
-        if trial.point.get(name) != value
-    ]
-    return Trial(
-        id=trial_id,
-        learner=learner,
-        config=config,
-        point=point,
-        seed=derive(search.study.seed, "trial", trial_id),
-        split=search.ready.split,
-        reason=f"asked by hand: {trial.id} with {numbers.listed(changes)}",
-        round=search.round,
-        seen=len(search.study.records),
-    )

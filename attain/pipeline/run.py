@@ -27,8 +27,10 @@ from attain.pipeline.scoring import Judge
 from attain.pipeline.spec import AUTO, StudySpec
 from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials
+from attain.pipeline.watching import watched
 from attain.runtime.ledger import SqliteLedger
 from attain.runtime.local import LocalExecutor
+from attain.runtime.requests import RequestBox
 
 LEDGER = "ledger.db"
 MOST_WORKERS = 8
@@ -52,11 +54,15 @@ def run(
     Raises:
         AttainError: See `core.errors`; everything finished is kept.
     """
-    study = open_study(spec, listen)
+    with watched(spec.folder, listen) as listener:
+        return _run(open_study(spec, listener), spec, executors or local_executor)
+
+
+def _run(study: Study, spec: StudySpec, executors: Executors) -> Result:
     try:
         ended = study.last("ended")
         if ended is None:
-            _seven_steps(study, spec, executors or local_executor)
+            _seven_steps(study, spec, executors)
         folders.clean(study.folder, keep_cache=spec.keep_cache)
         return write_reports(study)
     except Interrupted as stop:
@@ -179,7 +185,15 @@ def open_study(spec: StudySpec, listen: Listener | None, *, fitting: bool = True
 
 def _attach(spec: StudySpec, listen: Listener | None) -> Study:
     ledger = SqliteLedger(spec.folder / LEDGER)
-    return Study(spec.folder, ledger, seed=spec.seed, budget=spec.budget, listen=listen)
+    return Study(
+        spec.folder,
+        ledger,
+        seed=spec.seed,
+        budget=spec.budget,
+        listen=listen,
+        box=RequestBox(spec.folder),
+        epoch=ledger.epoch,
+    )
 
 
 def _take_up(

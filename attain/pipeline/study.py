@@ -11,7 +11,9 @@ from attain.core.codec import decode, encode
 from attain.core.protocols import Ledger
 from attain.core.types import Draft, Record
 from attain.pipeline.notice import Listener, Notice
+from attain.pipeline.requests import closes, grown
 from attain.pipeline.spec import Budget
+from attain.runtime.requests import RequestBox
 
 T = TypeVar("T")
 
@@ -25,6 +27,8 @@ class Study:
         seed: Of everything random.
         budget: What the search may spend.
         listen: Called with every notice; must not raise.
+        box: Where people put what they ask of the run.
+        epoch: Of the lease under which it writes; requests name it.
     """
 
     def __init__(
@@ -35,11 +39,16 @@ class Study:
         seed: int = 0,
         budget: Budget | None = None,
         listen: Listener | None = None,
+        box: RequestBox | None = None,
+        epoch: int = 0,
     ) -> None:
         self.folder = folder
         self.seed = seed
         self.budget = budget or Budget()
+        self.box, self.epoch = box, epoch
         self.stopping = False
+        self.closing = False
+        self.answered: set[str] = set()
         self._ledger = ledger
         self._listen = listen
         self._running = 0
@@ -101,6 +110,10 @@ class Study:
             self._began = record.at
         elif record.kind == "scored":
             self._searched += bool(record.payload["search"])
+        elif record.kind == "request":
+            self.answered.add(record.payload["id"])
+            self.budget = grown(self.budget, record)
+            self.closing = self.closing or closes(record)
         self._step = record.step
         self._records.append(record)
 

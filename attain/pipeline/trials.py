@@ -191,9 +191,19 @@ class Trials:
         """
         for trial in list(self.trials.values()):
             if trial.purpose == purpose and trial.id not in self.scored:
-                self._forget(trial.id)
-                search = trial.purpose == "search"
-                self._score(trial, Scored(trial.id, Status.CANCELLED, search, reason))
+                self.end(trial.id, reason)
+
+    def end(self, trial: str, reason: str) -> None:
+        """End one unfinished trial; it is recorded as cancelled.
+
+        Args:
+            trial: Its id.
+            reason: For the record.
+        """
+        ended = self.trials[trial]
+        self._forget(trial)
+        search = ended.purpose == "search"
+        self._score(ended, Scored(trial, Status.CANCELLED, search, reason))
 
     def halt(self) -> None:
         """Cancel what runs without recording it, so that a resumed study runs it again."""

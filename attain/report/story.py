@@ -184,6 +184,11 @@ def _reliability(payload: Mapping[str, Any]) -> tuple[str, str]:
     return "How far to trust it", f"{said}; took {numbers.seconds(payload.get('seconds'))}."
 
 
+def _request(payload: Mapping[str, Any]) -> tuple[str, str]:
+    asked = str(payload["action"])
+    return f"Asked by hand: {asked}", ("" if payload["done"] else "not done: ") + payload["reason"]
+
+
 def _reason(title: str) -> Teller:
     return lambda payload: (title, str(payload.get("reason") or title))
 
@@ -208,6 +213,7 @@ _TELLERS: Mapping[str, Teller] = {
     "intent": _intent,
     "verdict": _verdict,
     "reliability": _reliability,
+    "request": _request,
     "interrupted": _reason("Interrupted"),
     "resumed": _reason("Resumed"),
     "ended": _reason("End"),

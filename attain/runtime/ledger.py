@@ -70,6 +70,11 @@ class SqliteLedger:
                 raise
         self._close = close
 
+    @property
+    def epoch(self) -> int:
+        """Of the lease under which this one writes; 0 when it only reads."""
+        return self._epoch
+
     def append(self, drafts: Sequence[Draft]) -> tuple[Record, ...]:
         """Make records durable, all or none, before returning them.
 

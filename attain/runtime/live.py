@@ -32,6 +32,7 @@ class LiveFile:
         self._doing = ""
         self._next = 0.0
         self._dirty = False
+        self._mine = False
 
     def look(self, job: str, point: Mapping[str, Any]) -> None:
         """A fit reported a step.
@@ -72,11 +73,14 @@ class LiveFile:
         try:
             spare.write_text(json.dumps(plain), encoding="utf-8")
             os.replace(spare, self._path)
+            self._mine = True
         except (OSError, TypeError, ValueError):
             return
 
     def remove(self) -> None:
-        """Nothing is under way any more."""
+        """Nothing is under way any more; what another run wrote is left alone."""
+        if not self._mine:
+            return
         try:
             self._path.unlink(missing_ok=True)
         except OSError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +175,9 @@ class Hub:
 
     def _catch_up(self, tail: Tail) -> None:
         """A bite of what was there before; outcomes only of trials that are still under way."""
-        bite = tail.bite(outcomes=False)
-        self._add(bite.records, bite.bad)
+        with _unswept():
+            bite = tail.bite(outcomes=False)
+            self._add(bite.records, bite.bad)
         self.index.last = bite.last
         if bite.last < tail.total():
             return
@@ -187,6 +190,7 @@ class Hub:
                 if entry is not None:
                     entry.outcomes.append(outcome)
         self._caught_up = True
+        gc.freeze()
 
     def _add(self, records: Any, bad: Any) -> None:
         for record in records:
@@ -227,3 +231,13 @@ class Hub:
         if self._tail is not None:
             self._tail.close()
         self._tail, self._caught_up = None, False
+
+
+@contextmanager
+def _unswept() -> Iterator[None]:
+    """No garbage collection: it would go through all that was read, again and again."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

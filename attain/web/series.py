@@ -46,9 +46,10 @@ def progress(index: Index) -> dict[str, Any]:
 
     Returns:
         ``metric``, ``unit``, ``maximize``, ``target``, ``baseline``, ``learners`` (in order of
-        their colour), ``dots`` (place, minutes since the start, estimate, learner's number, trial),
-        ``best`` (place, minutes, estimate, low, high, trial), ``raced`` and ``failed`` (places on
-        the axis, and ``..._count``), ``known`` (trials with an estimate), ``shown`` of them, ``total``.
+        their colour), ``dots`` (place, minutes since the start, estimate, number of the learner,
+        trial), ``best`` (place, minutes, estimate, low, high, trial), ``raced`` and ``failed``
+        (places on the axis, and ``..._count``), ``known`` (trials with an estimate), ``shown`` of
+        them, and ``total``.
     """
     objective = lead(index)
     metric = objective.metric if objective else ""

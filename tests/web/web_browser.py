@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,14 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-extensions", "--hide-scrollbars", "--remote-debugging-pipe"),
 )
+# The browser reads from descriptor 3 and writes to 4, whatever these are in our process.
+START = """
+import os, sys
+ends = [os.dup2(int(end), 200 + i) for i, end in enumerate(sys.argv[1:3])]
+for i, end in enumerate(ends):
+    os.dup2(end, 3 + i)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 class Browser:
@@ -36,13 +45,9 @@ class Browser:
     def __init__(self, profile: Path) -> None:
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
-        os.set_inheritable(to_read, True)
-        os.set_inheritable(to_write, True)
-        # The browser reads from descriptor 3 and writes to 4.
-        shell = f'exec "$@" 3<&{to_read} 4>&{to_write}'
-        command = ["sh", "-c", shell, "sh", str(BROWSER), *FLAGS, f"--user-data-dir={profile}"]
+        command = [str(BROWSER), *FLAGS, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
-            [*command, "about:blank"],
+            [sys.executable, "-c", START, str(to_read), str(to_write), *command],
             pass_fds=(to_read, to_write),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -43,6 +43,7 @@ def searching(trials: int = 20, *, hostile: bool = False) -> list[Record]:
         step()
     study.search(until=trials)
     records = list(study.scribe.records)
+    records[0].payload["spec"]["budget"] = {"trials": 42, "minutes": 30.0}
     last = next(r for r in reversed(records) if r.kind == "trial")
     payload = json.loads(json.dumps(encode(last.payload)))
     payload["trial"] |= {"id": "t0099", "reason": "the strategy asked for it"}

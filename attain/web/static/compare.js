@@ -12,7 +12,7 @@ export function setup() {
   $("pair").addEventListener("submit", (event) => {
     event.preventDefault();
     const values = { a: $("pair-a").value.trim(), b: $("pair-b").value.trim() };
-    location.hash = `compare?${new URLSearchParams(values)}`;
+    location.hash = `/compare?${new URLSearchParams(values)}`;
   });
   say("Choose two trials that have been scored, here or by ticking them in the table.");
 }

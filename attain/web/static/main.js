@@ -21,7 +21,7 @@ const read = new Map();
 const open = (id) => trial.open(id, state?.actions ?? {});
 
 function page() {
-  const name = location.hash.slice(1).split("?")[0];
+  const name = location.hash.replace(/^#\/?/, "").split("?")[0];
   return PAGES.includes(name) ? name : "overview";
 }
 

@@ -105,7 +105,7 @@ function pager(found, open) {
   const go = (page) => () => change({ page }, open).then(() => $("table-scroll").scrollIntoView({ block: "nearest" }));
   const some = found.total === found.all ? "" : `${count(found.total)} of `;
   const compare = picked.length === 2
-    ? h("a", { class: "button", href: `#compare?${new URLSearchParams({ a: picked[0], b: picked[1] })}` }, `Compare ${picked.join(" and ")}`)
+    ? h("a", { class: "button", href: `#/compare?${new URLSearchParams({ a: picked[0], b: picked[1] })}` }, `Compare ${picked.join(" and ")}`)
     : h("span", {}, picked.length ? `Tick one more to compare with ${picked[0]}` : "Tick two to compare them");
   return [
     compare,
