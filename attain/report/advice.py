@@ -68,9 +68,13 @@ def _of_severity(book: Book, *severities: Severity) -> Iterable[dict[str, Any]]:
         if record and finding.state is FindingState.FOUND and finding.severity in severities:
             remedy = finding.remedy or "See the check's section in the guide."
             title = f"{finding.title} ({finding.code})"
-            yield _step(
-                f"Look into the data: {title}", f"{finding.explanation} {remedy}", record.id
-            )
+            text = f"{_sentence(finding.explanation)} {_sentence(remedy)}"
+            yield _step(f"Look into the data: {title}", text, record.id)
+
+
+def _sentence(clause: str) -> str:
+    """A clause as findings hold it, as a sentence."""
+    return clause[:1].upper() + clause[1:] + ("" if clause.endswith((".", "?", "!")) else ".")
 
 
 def _unblock(book: Book) -> Iterable[dict[str, Any]]:
