@@ -32,7 +32,7 @@ def advance(board: Board, notice: Notice) -> Board:
         running=notice.running,
         trials=notice.trials,
         trials_total=notice.trials_total,
-        elapsed=board.elapsed if "ended" in board.seen else notice.elapsed,
+        elapsed=notice.elapsed,
         seconds_total=notice.seconds_total,
     )
     if notice.record is not None:
@@ -226,10 +226,6 @@ def _verdict(board: Board, payload: Payload) -> Board:
     return _fact(replace(board, sealed=sealed), "test", text)
 
 
-def _ended(board: Board, payload: Payload) -> Board:
-    return replace(board, elapsed=float(payload["seconds"]))
-
-
 _ABSORB: Mapping[str, Callable[[Board, Payload], Board]] = {
     "study": _study,
     "objectives": _objectives,
@@ -252,5 +248,4 @@ _ABSORB: Mapping[str, Callable[[Board, Payload], Board]] = {
     "threshold": _also_refine,
     "refit": _refit,
     "verdict": _verdict,
-    "ended": _ended,
 }

@@ -56,7 +56,7 @@ class Board:
         running: Jobs under way.
         trials: Search trials scored.
         trials_total: Search trials allowed, if limited.
-        elapsed: Seconds of the time budget spent.
+        elapsed: Seconds of the time budget spent, on searching and confirming.
         seconds_total: Seconds of the time budget, if limited.
     """
 

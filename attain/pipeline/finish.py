@@ -121,7 +121,7 @@ class Ending:
         for number, name in enumerate(names, start=1):
             if self.trials.asked("confirm") < number:
                 self.trials.ask(self._confirmation(name, number, split))
-        drain(self.study, self.trials)
+        drain(self.study, self.trials, spare="confirm")
         return self.study.once("refine", "choice", lambda: self._choice(names)).payload
 
     def _finalists(self) -> dict[str, Any]:

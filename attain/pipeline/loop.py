@@ -31,6 +31,7 @@ from attain.stats.compare import corrected_difference
 from attain.validate.resample import test_over_train
 
 FIRST_ROUND = 3
+LIKELY = 3  # of the best trials, whose seconds say what confirming the finalists will take
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
 CONSTANT = ("baseline", "always predicts the same")
 SIMPLEST = ("linear", "the simplest model that learns")
@@ -54,7 +55,7 @@ def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
         trial = _baseline(study, ready, number, learner, reason)
         if trial.id not in trials.trials:
             trials.ask(trial)
-    drain(study, trials)
+    drain(study, trials, spare="baseline")
 
 
 def _simplest(ready: Prepared) -> tuple[str, str]:
@@ -102,18 +103,22 @@ def _default_point(ready: Prepared, learner: str) -> Mapping[str, Any]:
     return ready.space.defaults({LEARNER: learner})
 
 
-def drain(study: Study, trials: Trials) -> None:
+def drain(study: Study, trials: Trials, *, spare: str = "") -> None:
     """Wait until no fold waits or runs.
 
     Args:
         study: Asked whether to stop.
         trials: The study's trials.
+        spare: Purpose of trials that are dropped when the time is used up, except for the first
+            that succeeds; empty to wait for all.
 
     Raises:
         Interrupted: When asked to stop.
     """
     while trials.busy:
         heed_stop(study, trials)
+        if spare and study.seconds_left() <= 0 and trials.succeeded(spare):
+            trials.drop(spare, "the time was used up")
         trials.pump()
 
 
@@ -220,8 +225,9 @@ class Search:
         left = self.study.seconds_left() - reserved_seconds(self.study)
         if math.isinf(left):
             return left
-        costs = sorted(s.seconds for s in self.trials.scored.values() if s.search and s.loss)
-        typical = costs[len(costs) // 2] if costs else 0.0
+        done = [s for s in self.trials.scored.values() if s.search and s.loss is not None]
+        likely = sorted(done, key=lambda s: s.loss or 0.0)[:LIKELY]
+        typical = sum(s.seconds for s in likely) / len(likely) if likely else 0.0
         if self.space.ladders:  # the finalists stand where the leader does, not where most do
             leader = best(s for s in self.trials.scored.values() if s.search)
             typical = max(typical, leader.seconds if leader else 0.0)

@@ -22,7 +22,7 @@ class Notice:
         running: Jobs under way.
         trials: Search trials scored so far.
         trials_total: Search trials allowed, None without such a limit.
-        elapsed: Seconds of the time budget spent.
+        elapsed: Seconds of the time budget spent; they stop counting when the choice is made.
         seconds_total: Seconds of the time budget, None without one.
         step: The step under way, as in `core.types.Record.step`.
         text: A sentence, for long steps without records.

@@ -56,6 +56,7 @@ class Study:
         self._searched = 0
         self._spent = 0.0
         self._began: float | None = None
+        self._used: float | None = None
         self._records: list[Record] = []
         for record in ledger.read():
             self._absorb(record)
@@ -108,6 +109,8 @@ class Study:
             self._began = record.at
         elif record.kind == "strategy" and self._began is None:
             self._began = record.at
+        elif record.kind in ("choice", "ended") and self._began is not None and self._used is None:
+            self._used = self._spent + record.at - self._began
         elif record.kind == "scored":
             self._searched += bool(record.payload["search"])
         elif record.kind == "request":
@@ -147,7 +150,7 @@ class Study:
                 running=self._running,
                 trials=self.searched,
                 trials_total=self.budget.trials,
-                elapsed=self.spent(),
+                elapsed=self.used(),
                 seconds_total=seconds,
                 **{"step": self._step, **news},
             )
@@ -162,8 +165,12 @@ class Study:
         """Search trials that have been scored."""
         return self._searched
 
+    def used(self) -> float:
+        """Seconds of the time budget used: what comes after the choice is not counted."""
+        return self.spent() if self._used is None else self._used
+
     def spent(self) -> float:
-        """Seconds of the time budget used: from the start of the search, pauses left out."""
+        """Seconds since the start of the search, pauses left out."""
         return self._spent + (time.time() - self._began if self._began is not None else 0.0)
 
     def seconds_left(self) -> float:

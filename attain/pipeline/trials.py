@@ -152,6 +152,11 @@ class Trials:
         """Number of trials asked for a purpose."""
         return sum(1 for t in self.trials.values() if t.purpose == purpose)
 
+    def succeeded(self, purpose: str) -> bool:
+        """Whether any trial asked for a purpose has a loss."""
+        mine = (self.scored.get(t.id) for t in self.trials.values() if t.purpose == purpose)
+        return any(s is not None and s.loss is not None for s in mine)
+
     @property
     def has_room(self) -> bool:
         """Whether a worker would idle if nothing new were asked."""
