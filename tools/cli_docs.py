@@ -63,7 +63,7 @@ The others are the command's own:
 |---|---|
 | `init` | `study_file`, `study` |
 | `plan` | `study_file`, `plan` |
-| `audit` | `dataset`, `findings` |
+| `audit` | `dataset`, `findings`; with `--fix`: `repairs`, `file` |
 | `run`, `test` | `verdict`, `objectives`, `looks`, `folder`, `report`, `card`, `model` |
 | `report` | `folder`, `report` (the same object as `report.json`) |
 | `predict` | `rows`, and `predictions` or `out` |

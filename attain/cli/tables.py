@@ -13,6 +13,7 @@ from attain.report.numbers import listed, number, plural, share
 
 if TYPE_CHECKING:
     from attain.core.space import Parameter
+    from attain.data.fix import Repair
     from attain.pipeline.api import Diagnostic, PlanView, Result, StudySpec
 
 SEVERITY_STYLES: Mapping[Severity, str] = {
@@ -177,6 +178,14 @@ def ordered(findings: Iterable[Finding]) -> list[Finding]:
     """What was found, the gravest first."""
     found = [f for f in findings if f.state is FindingState.FOUND]
     return sorted(found, key=lambda f: (_ORDER.index(f.severity), f.code))
+
+
+def repairs(done: Sequence[Repair], to: Path) -> str:
+    """What was mended, with counts, and where."""
+    lines = [f"{r.code}  {r.text}" for r in done if r.count]
+    if not lines:
+        return f"nothing to mend; {to} was not written"
+    return "\n".join([*lines, f"written to {to}; the original is as it was"])
 
 
 def audit(dataset: Dataset, findings: Sequence[Finding], *, everything: bool) -> str:

@@ -168,7 +168,7 @@ class Spellings(SketchCheck):
         for name, levels in seen.words.items():
             alike: dict[str, list[str]] = defaultdict(list)
             for word in levels.names:
-                alike[" ".join(str(word).casefold().replace("_", " ").split())].append(str(word))
+                alike[spelling(str(word))].append(str(word))
             several = [sorted(words) for words in alike.values() if len(words) > 1]
             if several:
                 variants[name] = several[:5]
@@ -185,6 +185,11 @@ class Spellings(SketchCheck):
                 variants=variants,
             )
         return passed("no two categories differ in case or blanks only")
+
+
+def spelling(word: str) -> str:
+    """A category without case, underscores and surplus blanks."""
+    return " ".join(word.casefold().replace("_", " ").split())
 
 
 class MissingWords(SketchCheck):

@@ -16,6 +16,9 @@ from attain.core.errors import (
     SpecError,
 )
 from attain.core.types import Dataset, Finding, Forecast, Objective, Split
+from attain.data.fix import Repair, check_new, mend, write_frame
+from attain.data.infer import describe
+from attain.data.load import load_frame
 from attain.objectives.feasibility import Feasibility
 from attain.parameters.select import Selection
 from attain.pipeline import exports, saved
@@ -43,6 +46,7 @@ __all__ = [
     "audit",
     "doctor",
     "export",
+    "fix",
     "init",
     "load_spec",
     "plan",
@@ -214,6 +218,37 @@ def audit(spec: StudySpec) -> tuple[Dataset, tuple[Finding, ...]]:
             study.read("dataset", "dataset", Dataset),
             study.read("audit", "findings", tuple[Finding, ...]),
         )
+
+
+def fix(spec: StudySpec, to: Path) -> tuple[Repair, ...]:
+    """Write the data of a study to a new file, with what is safe to mend mended.
+
+    Args:
+        spec: What the user stated.
+        to: A file that does not exist yet; not written when nothing is to be mended.
+
+    Returns:
+        What was done, one for each remedy, also where it found nothing.
+
+    Raises:
+        SpecError: When the file exists or has a suffix that is not known.
+        DataError: When the data cannot be used.
+    """
+    check_new(to)
+    frame = load_frame(spec.source)
+    dataset = describe(
+        frame,
+        target=spec.target,
+        groups=spec.groups,
+        time=spec.time,
+        task=spec.task,
+        ignore=spec.ignore,
+        text=spec.text,
+    )
+    mended, repairs = mend(frame, dataset)
+    if any(r.count for r in repairs):
+        write_frame(mended, to)
+    return repairs
 
 
 def report(folder: Path) -> Mapping[str, Any]:

@@ -39,7 +39,7 @@ from attain.parameters.select import select
 from attain.pipeline.forecasting import MakeExecutor, forecasts, spread
 from attain.pipeline.pretrained import needs_text, read_model
 from attain.pipeline.rigor import LEVELS
-from attain.pipeline.spec import AUTO, DEFAULT_TEST, StudySpec
+from attain.pipeline.spec import AUTO, DEEP, DEFAULT_TEST, StudySpec
 from attain.pipeline.study import Study
 from attain.strategy.auto import choose
 from attain.validate.resample import plan
@@ -184,7 +184,7 @@ def check_data(study: Study, spec: StudySpec) -> None:
 
     Args:
         study: Where records go.
-        spec: Which checks are silenced.
+        spec: Which checks are silenced, and how deep the others look.
 
     Raises:
         BlockedByAudit: Names each blocking finding with its remedy.
@@ -243,6 +243,7 @@ def _audit(study: Study, spec: StudySpec) -> dict[str, Any]:
         rows=to_rows(frame, dataset),
         sealed=sealed_summary(study.read("seal", "seal", Seal)),
         seed=spec.seed,
+        deep=spec.audit == DEEP,
     )
     findings = audit(subject, ignore=spec.audit_ignore)
     return {"findings": findings, "seconds": time.perf_counter() - began}
@@ -328,7 +329,7 @@ def check_same(
             kept afterwards and the output folder may change.
     """
     free = {"budget", "workers", "trial_minutes", "trial_memory_gb", "audit_ignore", "output"}
-    free |= {"keep_cache"}
+    free |= {"audit", "keep_cache"}
     now = encode(spec.public())
     problems = [
         Problem(

@@ -15,6 +15,7 @@ from attain.objectives import parse
 from attain.pipeline.rigor import LEVELS, STANDARD
 
 AUTO = "auto"
+DEEP = "deep"
 DEFAULT_MINUTES = 10.0
 DEFAULT_TRIALS = 60
 DEFAULT_TEST = 0.2
@@ -72,6 +73,7 @@ class StudySpec:
         trial_minutes: Limit of a single fit, or None.
         trial_memory_gb: Memory limit of a single fit, or None.
         seed: Of everything random.
+        audit: ``standard``, or ``deep`` for checks and effects on ten times the rows.
         audit_ignore: Codes of data checks to skip.
         keep_cache: Whether what was computed of the pre-trained model stays after the study.
         output: Study folder.
@@ -102,6 +104,7 @@ class StudySpec:
     trial_minutes: float | None = None
     trial_memory_gb: float | None = None
     seed: int = 0
+    audit: str = STANDARD
     audit_ignore: tuple[str, ...] = ()
     keep_cache: bool = False
     output: str = "study"
@@ -349,6 +352,12 @@ def _rigor(value: Any) -> str:
     raise _Broken("must be quick, standard or max", did_you_mean(str(value), list(LEVELS)))
 
 
+def _audit(value: Any) -> str:
+    if value in (STANDARD, DEEP):
+        return str(value)
+    raise _Broken("must be standard or deep", did_you_mean(str(value), [STANDARD, DEEP]))
+
+
 def _yes_or_no(value: Any) -> bool:
     if isinstance(value, bool):
         return value
@@ -447,6 +456,7 @@ _READERS: Mapping[str, Any] = {
     "trial_minutes": _positive,
     "trial_memory_gb": _positive,
     "seed": _whole(0, auto=False),
+    "audit": _audit,
     "audit_ignore": _codes,
     "keep_cache": _yes_or_no,
     "output": _text,

@@ -212,6 +212,44 @@ def test_audit_counts_every_check_and_shows_all_when_asked(attain, here):
     assert "D001  passed" in long.out
 
 
+def test_audit_fix_writes_a_new_file_and_says_what_it_did(attain, here):
+    """Copies are taken out into a new file, the original stays, and nothing is overwritten."""
+    data = here / "credit_g.csv"
+    before = data.read_text()
+    lines = before.splitlines()
+    data.write_text("\n".join([*lines, *lines[1:8]]) + "\n")
+    doubled = data.read_text()
+    said = attain("audit", "--fix", "mended.csv", "--json")
+    assert said.code == 0
+    assert {r["code"]: r["count"] for r in said.json["repairs"]}["D018"] == 7
+    assert len((here / "mended.csv").read_text().splitlines()) == len(lines)
+    assert data.read_text() == doubled
+    again = attain("audit", "--fix", "mended.csv")
+    assert again.code == 2
+    assert "nothing is overwritten" in again.err
+    assert "7 copies of earlier rows" in attain("audit", "--fix", "other.csv").out
+    data.write_text(before)
+    assert "nothing to mend" in attain("audit", "--fix", "third.csv").out
+    assert not (here / "third.csv").exists()
+
+
+def test_a_deep_audit_is_asked_for_by_option_or_study_file(attain, here, monkeypatch):
+    """--deep and `audit: deep` both reach the checks."""
+    from attain.pipeline import prepare
+
+    deep = []
+    audit = prepare.audit
+    monkeypatch.setattr(
+        prepare, "audit", lambda rows, ignore: deep.append(rows.deep) or audit(rows, ignore=ignore)
+    )
+    attain("audit")
+    attain("audit", "--deep")
+    file = here / "attain.yaml"
+    file.write_text(file.read_text() + "\naudit: deep\n")
+    attain("audit")
+    assert deep == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("option", "place"),
     [

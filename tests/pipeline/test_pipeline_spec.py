@@ -54,6 +54,7 @@ workers: 3
 trial_minutes: 1
 trial_memory_gb: 2
 seed: 5
+audit: deep
 audit_ignore: [D008]
 keep_cache: true
 output: elsewhere
@@ -109,6 +110,7 @@ def test_budgets_are_read_as_people_write_them(stated: object, expected: Budget)
         ("folds", 0, "at least 1 or auto"),
         ("workers", "many", "at least 1 or auto"),
         ("confidence", 1.0, "below 100 %"),
+        ("audit", "deap", "did you mean 'deep'"),
         ("audit_ignore", ["leak"], "codes look like D008"),
         ("seed", True, "whole number"),
         ("target", "", "non-empty text"),
