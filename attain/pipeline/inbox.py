@@ -114,7 +114,7 @@ def _stop(search: Searching, values: Mapping[str, Any]) -> _Plan:
     trial = search.trials.trials.get(name)
     if trial is None or trial.purpose != "search" or name in search.trials.scored:
         raise InputError("this trial is not under way")
-    return lambda: search.stop(name), f"{name} ends"
+    return lambda: search.stop(name), f"{name} is ended"
 
 
 def _copy(search: Searching, values: Mapping[str, Any]) -> _Plan:

@@ -41,7 +41,11 @@ class Dashboard:
         except KeyboardInterrupt:
             return
         finally:
-            self._socket.close()
+            self.close()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._socket.close()
 
     def stop(self) -> None:
         """End `serve`, from another thread."""
@@ -102,6 +106,7 @@ def _bind(port: int) -> socket.socket:
         if os.name != "nt":  # there it would let another program share the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
+        listening.listen(128)  # from now on nobody is turned away, though answers come later
     except OSError as error:
         listening.close()
         raise EnvironmentProblem(

@@ -56,11 +56,13 @@ export function sheet(title, content, buttons = []) {
   const dialog = $("sheet");
   const close = h("button", { type: "button", onclick: () => dialog.close() }, "Close");
   dialog.replaceChildren(
-    h("header", {}, h("h2", { id: "sheet-title" }, title), buttons.length ? null : close),
+    h("header", {}, h("h2", { id: "sheet-title", tabindex: "-1", autofocus: true }, title), buttons.length ? null : close),
     ...[content].flat(),
     ...(buttons.length ? [h("div", { class: "ends" }, close, ...buttons)] : []),
   );
   if (!dialog.open) dialog.showModal();
+  $("sheet-title").focus();
+  dialog.scrollTop = 0;
   return dialog;
 }
 

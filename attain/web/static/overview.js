@@ -61,7 +61,7 @@ function spark(trial) {
   return curves(trial.curves, 96, 34, `Loss of ${trial.id} by step`);
 }
 
-export function curves(found, width, height, name) {
+function curves(found, width, height, name) {
   const points = found.flatMap((fit) => fit.points);
   const x = scale(Math.min(...points.map((p) => p[0])), Math.max(...points.map((p) => p[0]), 1), 2, width - 2);
   const low = Math.min(...points.map((p) => p[1]));
@@ -84,7 +84,7 @@ function decisions(found) {
   if (!found.length) return h("li", { class: "empty" }, "Nothing has been decided yet.");
   return found.map((d) =>
     h("li", {}, h("time", { datetime: new Date(d.at * 1000).toISOString() }, clockTime(d.at)),
-      h("p", {}, h("b", {}, `${d.title}. `), d.text)),
+      h("p", {}, h("b", {}, /[.?!]$/.test(d.title) ? `${d.title} ` : `${d.title}. `), d.text)),
   );
 }
 

@@ -1,10 +1,9 @@
 // One trial: its scores, settings, fits and curves, and what can be asked of it.
 
-import { h, sheet, toast } from "./dom.js";
-import { brief } from "./chart.js";
+import { h, s, sheet, toast } from "./dom.js";
+import { around, bottom, left, path, picture, scale } from "./chart.js";
 import { get } from "./net.js";
 import { copyForm, stopTrial } from "./actions.js";
-import { curves } from "./overview.js";
 import { STATUS } from "./trials.js";
 
 export async function open(id, actions) {
@@ -26,7 +25,7 @@ function content(found) {
   const scores = found.metrics.map((name, i) => [name, ...found.values[i]]).filter((v) => v[1]);
   if (scores.length) parts.push(h("h3", {}, "Scores"), plain(["Metric", "Estimate", "Interval"], scores));
   if (found.config.length) parts.push(h("h3", {}, "Settings"), plain(["Parameter", "Value"], found.config));
-  if (found.curves.length) parts.push(h("h3", {}, "Learning curves"), range(found.curves), curves(found.curves, 640, 180, `Loss of ${found.id} by step`));
+  if (found.curves.length) parts.push(h("h3", {}, "Learning curves"), learning(found));
   if (found.fits.length) {
     const rows = found.fits.map((f) => [String(f.fold), f.status, f.seconds, f.memory, f.message]);
     parts.push(h("h3", {}, `Fits: ${found.fits.length} of ${found.folds}`), plain(["Fold", "Status", "Time", "Peak memory", "Message"], rows));
@@ -34,11 +33,17 @@ function content(found) {
   return parts.filter(Boolean);
 }
 
-function range(found) {
-  const losses = found.flatMap((fit) => fit.points.map((p) => p[1]));
-  const steps = found.flatMap((fit) => fit.points.map((p) => p[0]));
-  const text = `Loss on rows set aside, from ${brief(Math.max(...losses))} to ${brief(Math.min(...losses))}, over ${brief(Math.max(...steps))} steps.`;
-  return h("p", { class: "small" }, text);
+function learning(found) {
+  const [width, height] = [Math.min(660, innerWidth - 80), 220];
+  const points = found.curves.flatMap((fit) => fit.points);
+  const steps = points.map((p) => p[0]);
+  const y = around(points.map((p) => p[1]), height - 38, 24);
+  const x = scale(Math.min(...steps), Math.max(...steps, Math.min(...steps) + 1), 52, width - 8);
+  const lines = found.curves.map((fit) =>
+    s("path", { class: `fit ${fit.running ? "now" : ""}`, d: path(fit.points.map((p) => [x(p[0]), y(p[1])])) }),
+  );
+  const axes = [...left(y, 52, "Loss on rows set aside, a line for each fold", width - 8, 4), ...bottom(x, height - 38, "step", 24)];
+  return picture(width, height, `Loss of ${found.id} by step`, ...axes, ...lines);
 }
 
 function plain(head, rows) {
