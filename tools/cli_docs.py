@@ -65,6 +65,7 @@ The others are the command's own:
 | `plan` | `study_file`, `plan` |
 | `audit` | `dataset`, `findings`; with `--fix`: `repairs`, `file` |
 | `run`, `test` | `verdict`, `objectives`, `looks`, `folder`, `report`, `card`, `model` |
+| `watch` | `address` (at the start) |
 | `report` | `folder`, `report` (the same object as `report.json`) |
 | `predict` | `rows`, and `predictions` or `out` |
 | `export` | `to`, `format` |

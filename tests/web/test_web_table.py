@@ -7,10 +7,10 @@ import pytest
 import web_studies as world
 
 from attain.web import series, state, table
+from attain.web.hub import Hub
 from attain.web.index import Index
 from attain.web.pulse import Pulse
 from attain.web.table import Query
-from attain.web.tail import Tail
 
 RUNNING = Pulse("running", "running as process 1", beat=1.0, epoch=1)
 IDLE = {"doing": "", "curves": {}}
@@ -31,15 +31,13 @@ def small():
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory):
+def large(large_folder):
     """An index of 100,000 trials, read from a ledger."""
-    folder = world.many(tmp_path_factory.mktemp("large"), LARGE)
-    tail, index = Tail(folder / "ledger.db"), Index()
-    while (bite := tail.bite(outcomes=False)).records:
-        for record in bite.records:
-            index.add(record)
-    tail.close()
-    return index
+    hub = Hub(large_folder)
+    while not hub._caught_up:
+        hub.look()
+    hub._forget()
+    return hub.index
 
 
 def test_the_best_so_far_only_improves(small):
