@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 from attain.core.protocols import Subject
 from attain.core.types import Severity
@@ -218,14 +219,15 @@ class PersonalData(SketchCheck):
         columns = self._texts(subject, seen)
         if not columns:
             return not_applicable("there is neither text nor category")
-        kinds: dict[str, int] = {}
+        kinds: Counter[str] = Counter()
         hit: set[str] = set()
         rows: set[int] = set()
-        for kind in PERSONAL:
-            for name, texts in columns.items():
-                where = [i for i, text in enumerate(texts) if _holds(kind, text)]
-                if where:
-                    kinds[kind] = kinds.get(kind, 0) + len(where)
+        for name, (codes, levels) in columns.items():
+            for kind in PERSONAL:
+                bad = np.flatnonzero([_holds(kind, text) for text in levels])
+                where = np.flatnonzero(np.isin(codes, bad)) if len(bad) else bad
+                if len(where):
+                    kinds[kind] += len(where)
                     hit.add(name)
                     rows.update(seen.sample[where].tolist())
         if not kinds:
@@ -240,25 +242,22 @@ class PersonalData(SketchCheck):
             "training, since models can repeat what they were trained on",
             columns=sorted(hit),
             rows=sorted(rows),
-            cells=kinds,
+            cells=dict(kinds),
             share=share,
         )
 
     @staticmethod
-    def _texts(subject: Subject, seen: Sketch) -> dict[str, list[str]]:
-        """Sampled cells of texts, categories and identifiers left out, as the file has them."""
-        names = [
-            c.name
-            for c in subject.dataset.columns
-            if c.name in subject.frame and cells.is_text(cells.plain(subject.frame[c.name]))
-        ]
-        return {
-            name: [
-                "" if cell is None or cell != cell else str(cell)
-                for cell in subject.frame[name].iloc[seen.sample]
-            ]
-            for name in names
-        }
+    def _texts(subject: Subject, seen: Sketch) -> dict[str, tuple[np.ndarray, list[str]]]:
+        """Codes and distinct texts of the sampled cells of every column of words."""
+        found = {}
+        for column in subject.dataset.columns:
+            if column.name not in subject.frame:
+                continue
+            plain = cells.plain(subject.frame[column.name])
+            if cells.is_text(plain):
+                codes, levels = pd.factorize(plain.iloc[seen.sample])
+                found[column.name] = codes, [str(level) for level in levels]
+        return found
 
 
 def _holds(kind: str, text: str) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from attain.core.protocols import Subject
-from attain.core.types import Column, ColumnKind, Finding, FindingState
+from attain.core.types import Column, ColumnKind, Finding, FindingState, Severity
 from attain.data import quick
 from attain.data.hashing import combine, mix
 from attain.data.marks import repaired
@@ -97,11 +97,16 @@ def _with(finding: Finding, effect: Effect | None) -> Finding:
     if effect is None:
         return finding
     numbers = {k: getattr(effect, k) for k in ("metric", "before", "after", "low", "high")}
+    hard = finding.code == "D035" and effect.high < 0  # it learns from them: hard, not wrong
     return replace(
         finding,
-        explanation=f"{finding.explanation}; {effect}",
+        severity=Severity.TIP if hard else finding.severity,
+        explanation=f"{finding.explanation}; {effect}{_HARD if hard else ''}",
         evidence={**finding.evidence, "effect": numbers},
     )
+
+
+_HARD = ": most of them are hard rather than wrong"
 
 
 def effect(subject: Subject, finding: Finding) -> Effect | None:
