@@ -26,8 +26,8 @@ _MOST_BRANCHES = 12  # a choice of more is not tried value by value
 def defaults(space: Space) -> tuple[Proposal, ...]:
     """The known-good starts: one per learner, or per branch of the space, its own first.
 
-    Where a start has a ladder (`Space.ladders`), there is one for each of its open rungs, the lowest
-    first: a rung that was opened later is then tried at its own defaults before anything else.
+    Where a start has a ladder (`Space.ladders`), there is one for each of its open rungs, the
+    lowest first: a rung that was opened later is tried at its own defaults before anything else.
 
     On problems whose parameters depend on a choice (YAHPO's rbv2_xgboost, three boosters), trying
     each choice with its defaults lowered the regret after 25 evaluations by a quarter.

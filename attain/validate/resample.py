@@ -21,8 +21,8 @@ Auto = Literal["auto"]
 HOLDOUT_SHARE = 0.2
 FOLDS = 5
 HOLDOUT_ABOVE = 100_000  # rows; one hold-out of 20,000 is precise enough
-# With a pre-trained model, whose full tuning costs too much to repeat: one hold-out above so many rows
-# (then 400 rows or more, as is usual in fine-tuning), few folds below, never drawn twice.
+# With a pre-trained model, whose full tuning costs too much to repeat: one hold-out above so many
+# rows (then 400 rows or more, as is usual in fine-tuning), few folds below, never drawn twice.
 TUNED_HOLDOUT_ABOVE, TUNED_FOLDS = 2_000, 3
 # Repeats by number of rows: below this many, one division is mostly luck. Repeated cross-validation
 # is what helps most on little data (Schneider et al. 2025, arXiv 2506.19540).
