@@ -143,8 +143,10 @@ def _copies(seen: Sketch, column: Column) -> bool:
     if seen.n < 2 or seen.missing[column.name]:
         return False
     if seen.classes:
+        if seen.classes < 2 or values.iloc[seen.sample].nunique() > seen.classes:
+            return False
         codes, names = pd.factorize(values)
-        if seen.classes < 2 or len(names) != len(np.unique(seen.y)):
+        if len(names) != len(np.unique(seen.y)):
             return False
         return len(np.unique(codes * seen.classes + seen.y)) == len(names)
     if column.kind is not ColumnKind.NUMERIC:

@@ -114,6 +114,12 @@ class SmallClasses(SketchCheck):
         return passed(f"the smallest class has {min(counts.values()):,} rows", counts=counts)
 
 
+def _varies(seen: Sketch, name: str) -> bool:
+    """Whether a column has two values at least; most show it in the sample."""
+    column = seen.rows.X[name]
+    return any(c.nunique(dropna=False) > 1 for c in (column.iloc[seen.sample], column))
+
+
 def _positions(subject: Subject, names: dict[str, int]) -> list[int]:
     return [subject.dataset.classes.index(name) for name in names]
 
@@ -197,7 +203,7 @@ class NoFeatures(SketchCheck):
         useful = [
             c.name
             for c in seen.features
-            if seen.missing[c.name] < seen.n and (seen.rows.X[c.name].nunique(dropna=False) > 1)
+            if seen.missing[c.name] < seen.n and _varies(seen, c.name)
         ]
         if not useful:
             why = [
