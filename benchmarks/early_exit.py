@@ -215,13 +215,17 @@ class Replay:
         return gap(self.case.metric, self.case.direction, self.y[:k], a, b)
 
     def run(self) -> dict[str, float]:
-        """Shares of folds and steps that were trained, and the test score of the best."""
+        """Shares of folds and steps that were trained, the test score of the best, and the share
+        of ended first fits that would have fallen below all finished ones before them."""
         steps, used, whole, past = 0, 0, [], []
+        ended, wrong, lowest = 0, 0, np.inf
         for i, f in enumerate(self.fits):
             granted = self.judge(i, f.curves[0]) if self.judge else len(f.curves[0])
             if granted < len(f.curves[0]):
-                steps, used = steps + granted, used + 1
+                steps, used, ended = steps + granted, used + 1, ended + 1
+                wrong += f.curves[0].min() < lowest
                 continue
+            lowest = min(lowest, f.curves[0].min())
             done, seen = self._race(i, whole, past)
             past += [] if seen is None else [seen]
             steps, used = steps + sum(len(c) for c in f.curves[:done]), used + done
@@ -232,6 +236,7 @@ class Replay:
             "steps": steps / sum(f.steps for f in self.fits),
             "test": self.fits[best].test,
             "first": float(self.losses[best] == min(self.losses)),
+            "wrong": wrong / max(ended, 1),
         }
 
     def _race(self, i: int, whole: list[int], past: list[Race]) -> tuple[int, Race | None]:
@@ -344,6 +349,7 @@ def summary(results: Mapping[str, Mapping[str, list[dict[str, float]]]]) -> dict
                 "dropped_first": interval(
                     [[1 - r["first"] for r in f[m]] for f in results.values()]
                 ),
+                "wrongly_ended": interval([[r["wrong"] for r in f[m]] for f in results.values()]),
             },
         }
         for m in methods
@@ -357,6 +363,7 @@ def means(rows: list[dict[str, float]]) -> dict[str, float]:
         "lost": round(float(np.mean([r["lost"] for r in rows])), 5),
         "share_lost": round(float(np.mean([r["share"] for r in rows])), 3),
         "dropped_first": round(1 - float(np.mean([r["first"] for r in rows])), 3),
+        "wrongly_ended": round(float(np.mean([r["wrong"] for r in rows])), 3),
     }
 
 

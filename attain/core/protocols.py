@@ -48,7 +48,11 @@ class Strategy(Protocol):
     def judge(
         self, history: Sequence[Observed], running: Mapping[str, Sequence[float]]
     ) -> Mapping[str, Signal]:
-        """What running trials are told, given their losses so far; absent means CONTINUE."""
+        """What running trials are told, given their losses so far; absent means CONTINUE.
+
+        The history holds trials of the same learner with the curve of their first fit, and their
+        status says how that fit ended: ``done`` when nothing ended it.
+        """
         ...
 
 

@@ -265,7 +265,7 @@ class Trials:
             return None
         same = [t for t in self.trials.values() if t.learner == trial.learner]
         seen = [observe(t, s) for t in same if (s := self.scored.get(t.id)) is not None]
-        curves = [replace(o, curve=curve_of(self._outcomes[o.trial].get(0))) for o in seen]
+        curves = [_first_fit(o, self._outcomes[o.trial].get(0)) for o in seen]
         return {
             "strategy": self.strategy,
             "trial": trial.id,
@@ -393,6 +393,13 @@ class Trials:
             if end:
                 self.executor.cancel(job)
                 folders.drop_checkpoint(self.study.folder, fold_name(trial_id, fold))
+
+
+def _first_fit(seen: Observed, first: Outcome | None) -> Observed:
+    """A trial with the curve of its first fit, and how that fit ended: folds were raced later."""
+    whole = first is not None and first.status is Status.DONE and "stopped" not in first.facts
+    status = Status.DONE.value if whole else seen.status
+    return replace(seen, status=status, curve=curve_of(first))
 
 
 def fold_name(trial: str, fold: int) -> str:

@@ -13,7 +13,7 @@ from test_pipeline_run import StopAfter, payloads
 
 from attain.core.codec import decode
 from attain.core.errors import Interrupted, SpecError
-from attain.core.types import Objective, Score, Status
+from attain.core.types import CurvePoint, Objective, Observed, Outcome, Score, Status
 from attain.objectives import parse
 from attain.pipeline import jobs
 from attain.pipeline import run as running
@@ -21,6 +21,7 @@ from attain.pipeline.racing import overtaken_by
 from attain.pipeline.result import Result
 from attain.pipeline.scoring import Scored
 from attain.pipeline.spec import StudySpec
+from attain.pipeline.trials import _first_fit
 
 Run = Callable[..., Result]
 Make = Callable[..., StudySpec]
@@ -217,3 +218,19 @@ def test_fits_of_searches_that_never_judge_are_not_sent_curves(
     monkeypatch.setattr(jobs, "judged", lambda a, p: sent.append(a) or original(a, p))
     run(data=table(300), **{**UNEVEN, "strategy": strategy, "budget": "3 trials"})
     assert any(a is not None for a in sent) == asks
+
+
+@pytest.mark.parametrize(
+    ("facts", "status", "told"),
+    [({}, "raced", "done"), ({"stopped": 7}, "raced", "raced"), ({}, "done", "done")],
+)
+def test_whose_folds_were_raced_still_shows_a_whole_curve(
+    facts: dict[str, int], status: str, told: str
+) -> None:
+    """A first fit that nothing ended teaches how curves go on, though other folds were saved."""
+    curve = tuple(CurvePoint(step, {"stop": 1 / step}) for step in (1, 2, 3))
+    first = Outcome("t", 0, Status.DONE, curve=curve, facts=facts)
+    found = _first_fit(Observed("t", {}, status), first)
+    assert found.status == told
+    assert found.curve == ((1, 1.0), (2, 0.5), (3, 1 / 3))
+    assert _first_fit(Observed("t", {}, "failed"), None).status == "failed"
