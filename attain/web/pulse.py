@@ -52,7 +52,7 @@ def take(holder: Holder, index: Index, now: float) -> Pulse:
     if not holder.owner:
         return _given_back(holder, index, ended)
     silent = max(holder.silent(now), 0.0)
-    ago = numbers.seconds(round(silent))
+    ago = about(silent)
     if holder.local and not holder.alive:
         text = f"the run has died; its last sign of life was {ago} ago — {GO_ON}"
         return Pulse("died", text, holder.beat, True, holder.epoch)
@@ -63,6 +63,20 @@ def take(holder: Holder, index: Index, now: float) -> Pulse:
     late = f"; its heartbeat is late by {ago}" if silent >= MISSED else ""
     text = f"running as process {holder.pid} on {numbers.printable(holder.host)}{late}"
     return Pulse("running", text, holder.beat, silent >= MISSED, holder.epoch)
+
+
+def about(seconds: float) -> str:
+    """A silence in words, in steps: a text that changed all the time would be sent all the time.
+
+    Args:
+        seconds: At least 0.
+
+    Returns:
+        In tens of seconds below two minutes, else in minutes.
+    """
+    if seconds < 120:
+        return f"{int(seconds) // 10 * 10}\u00a0s"
+    return numbers.seconds(int(seconds) // 60 * 60)
 
 
 def _given_back(holder: Holder, index: Index, ended: object) -> Pulse:

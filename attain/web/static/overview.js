@@ -14,6 +14,7 @@ export function draw(state, open) {
   show("steps", state.steps, (steps) => steps.map(step));
   show("goals", state.goals, goals);
   show("running", [state.running, state.waiting, state.doing], () => running(state, open));
+  setText("running-title", state.pulse.state === "running" ? "Running now" : "Under way when it stopped");
   $("running-card").hidden = state.pulse.state === "ended";
   show("decisions", state.decisions, decisions);
   show("alerts", state.alerts, (found) => alerts(found, open));
@@ -91,7 +92,7 @@ function decisions(found) {
 function alerts(found, open) {
   if (!found.length) return h("li", { class: "none" }, "Nothing needs your attention.");
   return found.map((alert) =>
-    h("li", { class: alert.level }, alert.text, alert.trial
+    h("li", { class: alert.level }, prose(alert.text), alert.trial
       ? [" ", h("button", { class: "link", type: "button", onclick: () => open(alert.trial) }, `See ${alert.trial}`)]
       : null),
   );
@@ -114,7 +115,7 @@ function notices(state) {
 }
 
 function notice(kind, title, text) {
-  return h("div", { class: `notice ${kind}` }, h("h2", {}, title), h("p", {}, text));
+  return h("div", { class: `notice ${kind}` }, h("h2", {}, title), h("p", {}, prose(text)));
 }
 
 /** What changes with every second, without the server: ages and clocks. */
@@ -155,6 +156,12 @@ function meter(name, value, total, say) {
     h("p", {}, h("span", {}, `${name}: ${say(value)}`), h("span", {}, `of ${say(total)}`)),
     h("div", { class: "bar", role: "meter", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": total, "aria-valuenow": Math.min(value, total), "aria-valuetext": `${say(value)} of ${say(total)}` }, bar),
   );
+}
+
+/** Text in which words between backticks are code. */
+function prose(text) {
+  const parts = text.split("`");
+  return parts.length % 2 ? parts.map((part, i) => (i % 2 ? h("code", {}, part) : part)) : [text];
 }
 
 const sentence = (text) => {
