@@ -51,8 +51,13 @@ class Base:
 Plant = Callable[[Base, Any, np.random.Generator], Planted | None]
 
 
-def _first(n: int, share: float) -> np.ndarray:
-    return np.arange(n) < max(1, round(share * n))
+def _some(n: int, share: float) -> np.ndarray:
+    """One row at least, spread over the table: what lies at its beginning would be a drift."""
+    return np.random.default_rng(n).permutation(n) < max(1, round(share * n))
+
+
+def _mixed(*parts: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat(parts).sample(frac=1, random_state=0, ignore_index=True)
 
 
 def _with(base: Base, name: str, values: Any, **roles: Any) -> Planted:
@@ -77,7 +82,7 @@ def one_target(base: Base, rows: int, rng: np.random.Generator) -> Planted:
 
 
 def no_target(base: Base, share: float, rng: np.random.Generator) -> Planted:
-    gone = _first(len(base.frame), share)
+    gone = _some(len(base.frame), share)
     return Planted(base.frame.assign(**{TARGET: base.frame[TARGET].astype(object).where(~gone)}),
                    (TARGET,))  # fmt: skip
 
@@ -96,8 +101,7 @@ def imbalance(base: Base, share: float, rng: np.random.Generator) -> Planted | N
     rare = base.frame[TARGET].value_counts().index[-1]
     of, rest = base.frame[base.frame[TARGET] == rare], base.frame[base.frame[TARGET] != rare]
     kept = of.head(max(12, round(share * len(rest) / (1 - share))))
-    return Planted(pd.concat([rest, kept]).sample(frac=1, random_state=0, ignore_index=True),
-                   (TARGET,))  # fmt: skip
+    return Planted(_mixed(rest, kept), (TARGET,))
 
 
 def clipped(base: Base, quantile: float, rng: np.random.Generator) -> Planted | None:
@@ -136,7 +140,7 @@ def mixed(base: Base, share: float, rng: np.random.Generator) -> Planted:
 
 def spellings(base: Base, share: float, rng: np.random.Generator) -> Planted:
     words = rng.choice(["red", "green", "blue"], len(base.frame)).astype(object)
-    bad = _first(len(words), share)
+    bad = _some(len(words), share)
     return _with(base, "colour", np.where(bad, [w.upper() + " " for w in words], words))
 
 
@@ -168,14 +172,13 @@ def copied_column(base: Base, scale: float, rng: np.random.Generator) -> Planted
 
 
 def copies(base: Base, share: float, rng: np.random.Generator) -> Planted:
-    return Planted(pd.concat([base.frame, base.frame[_first(len(base.frame), share)]],
-                             ignore_index=True))  # fmt: skip
+    return Planted(_mixed(base.frame, base.frame[_some(len(base.frame), share)]))
 
 
 def conflicts(base: Base, share: float, rng: np.random.Generator) -> Planted:
-    again = base.frame[_first(len(base.frame), share)].copy()
+    again = base.frame[_some(len(base.frame), share)].copy()
     again[TARGET] = _other(base, again[TARGET])
-    return Planted(pd.concat([base.frame, again], ignore_index=True))
+    return Planted(_mixed(base.frame, again))
 
 
 def _other(base: Base, y: pd.Series) -> Any:
@@ -218,7 +221,7 @@ def formula(base: Base, parts: int, rng: np.random.Generator) -> Planted | None:
 def _changed(base: Base, share: float, change: Callable[[str], str]) -> Planted | None:
     if base.text is None:
         return None
-    hit = _first(len(base.frame), share)
+    hit = _some(len(base.frame), share)
     texts = [change(t) if h else t for t, h in zip(base.frame[base.text], hit, strict=True)]
     return Planted(base.frame.assign(**{base.text: texts}), (base.text,))
 
@@ -259,7 +262,7 @@ def _near(base: Base, share: float, *, flip: bool) -> Planted | None:
     again[base.text] = [_edited(t) for t in again[base.text]]
     if flip:
         again[TARGET] = _other(base, again[TARGET])
-    return Planted(pd.concat([base.frame, again], ignore_index=True), (base.text,))
+    return Planted(_mixed(base.frame, again), (base.text,))
 
 
 def _edited(text: str) -> str:
@@ -376,13 +379,14 @@ FAULTS: dict[str, tuple[Plant, tuple[Any, Any, Any]]] = {
 # What a fault brings with it, so that another check is right to say so too.
 ALSO: dict[str, set[str]] = {
     "D001": {"D004", "D005", "D006", "D014", "D015", "D027", "D030", "D035", "D036"},
-    "D002": {"D004", "D005", "D007", "D015", "D022", "D034"},
+    "D002": {"D001", "D004", "D005", "D007", "D015", "D022", "D034"},
     "D003": {"D008"},
     "D004": {"D005", "D035"},
     "D005": {"D001", "D014", "D015", "D035"},
     "D007": {"D009", "D018", "D019"},
     "D010": {"D014"},
     "D011": {"D008", "D014", "D015"},
+    "D012": {"D015"},
     "D014": {"D015", "D010"},
     "D016": {"D013"},
     "D018": {"D019", "D035"},
@@ -393,7 +397,7 @@ ALSO: dict[str, set[str]] = {
     "D024": {"D008", "D023"},
     "D025": {"D023"},
     "D026": {"D018", "D019", "D008", "D035"},
-    "D029": {"D034", "D030", "D031", "D036"},
+    "D029": {"D018", "D019", "D034", "D030", "D031", "D036"},
     "D030": {"D031", "D035"},
     "D031": {"D030", "D035"},
     "D034": {"D028"},

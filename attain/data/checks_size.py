@@ -201,9 +201,7 @@ class NoFeatures(SketchCheck):
     def look(self, subject: Subject, seen: Sketch) -> Answer:
         """Count features that vary among these rows."""
         useful = [
-            c.name
-            for c in seen.features
-            if seen.missing[c.name] < seen.n and _varies(seen, c.name)
+            c.name for c in seen.features if seen.missing[c.name] < seen.n and _varies(seen, c.name)
         ]
         if not useful:
             why = [
