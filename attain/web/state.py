@@ -42,7 +42,7 @@ STEPS = (
     Step("2", "parameters", "split", "selection"),
     Step("3", "strategy", "selection", "strategy"),
     Step("4", "train", "strategy", "refit"),
-    Step("5", "validate", "outcome", "choice"),
+    Step("5", "validate", "scored", "choice"),
     Step("6", "refine", "scored", "choice"),
     Step("7", "test", "intent", "verdict"),
 )

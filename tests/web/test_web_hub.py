@@ -201,3 +201,22 @@ def test_a_large_ledger_is_shown_while_it_is_read(tmp_path):
     while not hub._caught_up:
         hub.look()
     assert not json.loads(hub.state())["reading"]
+
+
+def test_a_study_opened_late_looks_as_if_it_had_been_watched(tmp_path):
+    """Outcomes that are not read on opening change nothing of what the steps say."""
+    records = world.searching(8)
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    watched = Hub(tmp_path)
+    for record in records:
+        ledger.append([Draft(record.step, record.kind, dict(record.payload), record.parents)])
+        watched.look()
+    ledger.close()
+    late = Hub(tmp_path)
+    while not late._caught_up:
+        late.look()
+    watched._pulse_at = 0.0
+    watched.look()
+    one, other = json.loads(watched.state()), json.loads(late.state())
+    for key in ("steps", "goals", "alerts", "decisions", "counts", "metrics", "running"):
+        assert one[key] == other[key], key
