@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from attain.core.space import Config, Space
 from attain.core.types import (
+    Attribution,
     Dataset,
     Draft,
     Finding,
@@ -132,6 +133,17 @@ class Forecasting(Protocol):
 
     def forecast(self, data: FitData) -> Forecast:
         """What fits on these rows cost; probes must be a small part of what they foretell."""
+        ...
+
+
+@runtime_checkable
+class Attributing(Protocol):
+    """A learner whose models can say which words moved a prediction, and by how much."""
+
+    def attribute(
+        self, model: Any, rows: Rows, classes: np.ndarray | None
+    ) -> Sequence[Attribution]:
+        """One answer for each row, about the class of this code, or the value where it is None."""
         ...
 
 

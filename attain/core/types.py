@@ -4,6 +4,7 @@ They live in `data_types` (what is wanted, what is known of the rows), `trial_ty
 and `verdict_types` (what follows, and the ledger's records).
 """
 
+from attain.core.attribution_types import Attribution, ReadText, WordShare
 from attain.core.data_types import (
     Column,
     ColumnKind,
@@ -44,6 +45,7 @@ from attain.core.verdict_types import (
 )
 
 __all__ = [
+    "Attribution",
     "Column",
     "ColumnKind",
     "ColumnRole",
@@ -63,6 +65,7 @@ __all__ = [
     "Outcome",
     "Pretrained",
     "Proposal",
+    "ReadText",
     "Record",
     "Role",
     "Rows",
@@ -77,4 +80,5 @@ __all__ = [
     "Trial",
     "Verdict",
     "VerdictState",
+    "WordShare",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
-from attain.core.types import Dataset, Forecast, Rows
+from attain.core.types import Attribution, Dataset, Forecast, Rows
 from attain.learners._table import complete
 from attain.learners._text import parameters
 from attain.learners._text.inputs import check_training, empties, find_columns
@@ -104,6 +104,28 @@ class Text:
             ArtifactError: When files are missing, damaged, foreign or from a newer version.
         """
         return load_model(folder)
+
+    def attribute(
+        self, model: TextModel, rows: Rows, classes: np.ndarray | None
+    ) -> tuple[Attribution, ...]:
+        """What each word of rows said for a class, or how it moved a value.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them.
+            classes: For each row the code of the class that is asked about, shape (n,); None for
+                values.
+
+        Returns:
+            One answer a row: exact for counted words, integrated gradients for encoders.
+
+        Raises:
+            DataError: When a text column is missing, or a class was not trained on.
+            NotApplicable: When an encoder's tokenizer does not say where its tokens stand.
+        """
+        from attain.learners._text.attribution import attribute
+
+        return attribute(model, rows, classes)
 
     def forecast(self, data: FitData) -> Forecast:
         """What each rung costs, and what the model will see.

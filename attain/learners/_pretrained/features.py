@@ -107,11 +107,18 @@ class Features:
                 del batch["attention_mask"]  # all ones
                 batch = {name: tensor.to(net.device) for name, tensor in batch.items()}
                 out = net(**batch, output_hidden_states=self.layers > 1)
-                rows[index] = self._pooled(out)[: len(index)].float().cpu().numpy()
+                rows[index] = self.pooled(out)[: len(index)].float().cpu().numpy()
         return rows
 
-    def _pooled(self, out: Any) -> Any:
-        """One row a text, from hidden states of shape (rows, positions, hidden)."""
+    def pooled(self, out: Any) -> Any:
+        """One row a text, from what the network says of rows without padding.
+
+        Args:
+            out: Of ``net(...)``; with ``hidden_states`` if more than one layer is pooled.
+
+        Returns:
+            A tensor of shape (rows, hidden).
+        """
         states = out.last_hidden_state
         if self.layers > 1:
             states = sum(out.hidden_states[-self.layers :]) / self.layers

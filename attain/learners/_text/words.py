@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from itertools import chain
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from scipy import sparse
 
 _WORD = re.compile(r"\w+|[^\w\s]")
+_SPELLED = re.compile(r"\S+")
 _PIECES = (2, 5)
 _MOST_TERMS = 200_000
 """Of one block; beyond, the rarer ones are left out (a model of 77 classes has 60 MB then)."""
@@ -55,6 +56,20 @@ class Terms:
         """
         split = splitter(self.pieces, self.longest)
         return _matrix((split(text) for text in texts), self._position, self.weights)
+
+    def located(self, text: str) -> list[tuple[int, int, int]]:
+        """Where a text has the terms that are counted.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            For each occurrence of a known term its column, where it starts in ``text.lower()``, and
+            where it ends; the blanks at the edges of a word are no part of it.
+        """
+        places = _piece_places if self.pieces else partial(_run_places, longest=self.longest)
+        position = self._position
+        return [(position[t], a, b) for t, a, b in places(text.lower()) if t in position]
 
 
 def fit_terms(place: int, pieces: bool, longest: int, texts: Sequence[str]) -> Terms:
@@ -121,6 +136,26 @@ def _cut(word: str) -> tuple[str, ...]:
     edged, (low, high) = f" {word} ", _PIECES
     lengths = range(low, min(high, len(edged)) + 1)
     return tuple(edged[i : i + n] for n in lengths for i in range(len(edged) - n + 1))
+
+
+def _run_places(text: str, longest: int) -> Iterator[tuple[str, int, int]]:
+    """What `_runs` makes of a text in small letters, with the place of each run."""
+    words = list(_WORD.finditer(text))
+    for length in range(1, longest + 1):
+        for start in range(len(words) - length + 1):
+            run = words[start : start + length]
+            yield " ".join(word[0] for word in run), run[0].start(), run[-1].end()
+
+
+def _piece_places(text: str) -> Iterator[tuple[str, int, int]]:
+    """What `_pieces` makes of a text in small letters, with the place of each piece."""
+    low, high = _PIECES
+    for word in _SPELLED.finditer(text):
+        edged, first = f" {word[0]} ", word.start() - 1
+        for n in range(low, min(high, len(edged)) + 1):
+            for i in range(len(edged) - n + 1):
+                start, end = max(first + i, word.start()), min(first + i + n, word.end())
+                yield edged[i : i + n], start, end
 
 
 def _matrix(

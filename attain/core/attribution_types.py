@@ -1,0 +1,71 @@
+"""What the words of a text said to a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WordShare:
+    """What one word contributed.
+
+    Attributes:
+        start: Position of its first character in the text.
+        end: Position behind its last one.
+        value: Positive speaks for the output that was asked about, negative against it.
+    """
+
+    start: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True)
+class ReadText:
+    """One text as a model read it.
+
+    Attributes:
+        column: Where it stands.
+        text: Without blanks around it.
+        words: Those that the model read, in order; a word that is not here said nothing.
+    """
+
+    column: str
+    text: str
+    words: tuple[WordShare, ...] = ()
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How one output for one row came about, word by word.
+
+    For classes the output is the log odds of the class against the others: its score minus the mean
+    score of the other classes, in nats. For values it is the value, in the target's unit.
+
+    Attributes:
+        texts: Of each text column.
+        output: For the row.
+        baseline: For the same row without its words.
+        rest: Attributed to what belongs to no word, such as blanks.
+        tolerance: How far the sum may be from ``output - baseline``, in the same unit.
+        steps: Points of the path at which gradients were taken; 0 when the sum is exact by
+            construction.
+    """
+
+    texts: tuple[ReadText, ...]
+    output: float
+    baseline: float
+    rest: float = 0.0
+    tolerance: float = 0.0
+    steps: int = 0
+
+    @property
+    def residual(self) -> float:
+        """What ``output - baseline`` has beyond the sum of all attributions."""
+        words = sum(word.value for text in self.texts for word in text.words)
+        return self.output - self.baseline - words - self.rest
+
+    @property
+    def complete(self) -> bool:
+        """Whether the attributions add up within the tolerance."""
+        return abs(self.residual) <= self.tolerance

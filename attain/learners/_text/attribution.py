@@ -1,0 +1,169 @@
+"""What each word of a text said to a model: exact for counted words, integrated for encoders."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+
+from attain.core.errors import DataError, Problem
+from attain.core.types import Attribution, ReadText, Rows, WordShare
+from attain.learners._text.model import Constant, TextModel, Words
+from attain.learners._text.outputs import Outputs
+from attain.learners._text.words import Terms, stack
+
+_WORD = re.compile(
+    r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"  # written without blanks: one by one
+    r"|[^\W\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+(?:['\u2019]\w+)*"
+    r"|[^\w\s]"
+)
+_EXACT = 1e-9
+"""Of the sum of a linear model, relative to its terms: nothing but rounding of float64."""
+
+Spans = Sequence[tuple[int, int, int, float]]
+"""Text (position among those of a row), start, end and value of each part."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What parts of the texts of one row contributed.
+
+    Attributes:
+        spans: The parts; those without characters are told apart from words as ``rest``.
+        output: See `Attribution`.
+        baseline: Likewise.
+        tolerance: Likewise.
+        steps: Likewise.
+    """
+
+    spans: Spans
+    output: float
+    baseline: float
+    tolerance: float
+    steps: int = 0
+
+
+def attribute(
+    model: TextModel, rows: Rows, classes: np.ndarray | None
+) -> tuple[Attribution, ...]:
+    """What the words of rows said for a class or a value.
+
+    Args:
+        model: A fitted model.
+        rows: As learners see them.
+        classes: For each row the code of the class that is asked about, shape (n,); None for
+            values.
+
+    Returns:
+        One answer a row; what a model that answers always the same says has no words.
+
+    Raises:
+        DataError: When a column is missing, or a class was not among those it was trained on.
+        NotApplicable: When the encoder's tokenizer does not say where its tokens stand.
+    """
+    texts = model.columns.read(rows.X)
+    contrasts = _contrasts(model.outputs, len(rows), classes)
+    rows_of_texts = list(zip(*texts, strict=True))
+    if isinstance(model.core, Words):
+        parts = _linear(model.core, rows_of_texts, contrasts)
+    elif isinstance(model.core, Constant):
+        parts = [Parts((), float(v), float(v), 0.0) for v in contrasts @ model.core.values]
+    else:
+        from attain.learners._text.gradients import integrate
+
+        scale = 1.0 if model.outputs.seen else model.outputs.scale
+        parts = integrate(model.core, rows_of_texts, contrasts, scale)  # type: ignore[arg-type]
+    shift = 0.0 if model.outputs.seen else model.outputs.center
+    return tuple(
+        _worded(model.columns.names, row, part, shift)
+        for row, part in zip(rows_of_texts, parts, strict=True)
+    )
+
+
+def _contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.ndarray:
+    """What scores are multiplied with, shape (rows, outputs).
+
+    Adding a number to all scores of a row changes no probability, so a class's score alone means
+    nothing: it is taken relative to the mean of the others, with two classes the log odds.
+    """
+    if not outputs.seen:
+        return np.full((rows, 1), outputs.scale)
+    codes = np.asarray(classes)
+    unseen = sorted({int(code) for code in codes} - set(outputs.seen))
+    if unseen:
+        rule, remedy = "a class must be among those trained on", "ask about the predicted class"
+        raise DataError([Problem(rule, str(code), "classes", remedy) for code in unseen])
+    count = outputs.count
+    found = np.full((rows, count), -1.0 / max(count - 1, 1))
+    found[np.arange(rows), np.searchsorted(np.array(outputs.seen), codes)] = 1.0
+    return found
+
+
+def _linear(core: Words, rows: Sequence[tuple[str, ...]], contrasts: np.ndarray) -> list[Parts]:
+    """Weight times value of each term, shared among its occurrences."""
+    matrix = stack(core.blocks, [list(column) for column in zip(*rows, strict=True)])
+    outputs = np.einsum("nk,nk->n", core.linear.scores(matrix), contrasts)
+    baselines = contrasts @ core.linear.intercept.astype(np.float64)
+    slope = core.linear.slope.astype(np.float64)
+    found = []
+    for i, texts in enumerate(rows):
+        row = matrix[i]
+        values = row.data * (slope[row.indices] @ contrasts[i])
+        told = dict(zip(row.indices.tolist(), values.tolist(), strict=True))
+        tolerance = _EXACT * (1 + float(np.abs(values).sum()))
+        spans = _occurrences(core.blocks, texts, told)
+        found.append(Parts(spans, float(outputs[i]), float(baselines[i]), tolerance))
+    return found
+
+
+def _occurrences(blocks: Sequence[Terms], texts: Sequence[str], told: dict[int, float]) -> Spans:
+    """Each occurrence of a term with its share of what the term contributes."""
+    starts = accumulate((len(block.terms) for block in blocks), initial=0)
+    spans = []
+    for block, first in zip(blocks, starts, strict=False):
+        text = texts[block.place]
+        origin = _origins(text)
+        places = block.located(text)
+        often = Counter(column for column, _, _ in places)
+        for column, a, b in places:
+            value = told[first + column] / often[column]
+            spans.append((block.place, origin[a], origin[b - 1] + 1, value))
+    return spans
+
+
+def _origins(text: str) -> Sequence[int]:
+    """For each character of ``text.lower()`` the position in `text` that it comes from."""
+    if len(text.lower()) == len(text):
+        return range(len(text))
+    return [i for i, character in enumerate(text) for _ in character.lower()]
+
+
+def _worded(names: Sequence[str], texts: Sequence[str], parts: Parts, shift: float) -> Attribution:
+    """Parts as words: each is spread evenly over the words that it touches."""
+    words = [[match.span() for match in _WORD.finditer(text)] for text in texts]
+    values: list[dict[int, float]] = [{} for _ in texts]
+    rest = 0.0
+    for place, start, end, value in parts.spans:
+        touched = _touched(words[place], start, end)
+        rest += 0.0 if touched else value
+        for word in touched:
+            values[place][word] = values[place].get(word, 0.0) + value / len(touched)
+    read = tuple(
+        ReadText(name, text, tuple(WordShare(*spans[i], told[i]) for i in sorted(told)))
+        for name, text, spans, told in zip(names, texts, words, values, strict=True)
+    )
+    output, baseline = parts.output + shift, parts.baseline + shift
+    return Attribution(read, output, baseline, rest, parts.tolerance, parts.steps)
+
+
+def _touched(words: Sequence[tuple[int, int]], start: int, end: int) -> range:
+    """Positions of the words that have characters in [start, end)."""
+    if end <= start:
+        return range(0)
+    first = bisect_right(words, start, key=lambda word: word[1])
+    return range(first, max(first, bisect_left(words, end, key=lambda word: word[0])))
