@@ -127,10 +127,11 @@ def _accidents(known: Item) -> Iterable[dict[str, str]]:
     worst = next((e for e in harmed if e["code"] != _HUGE), harmed[0])
     columns = list(dict.fromkeys(e["column"] for e in (worst, *harmed)))
     metric = numbers.words(found["metric"])
+    than = "than so small a slip should" if worst.get("small") else "than not knowing the column"
     text = (
         f"With {accident(worst)}, {metric} gets worse by {_drop(worst)} and "
-        f"{numbers.share(worst['flipped'])} of the predictions change, which is worse than not "
-        f"knowing the column at all. Check ranges, units and spellings before predicting"
+        f"{numbers.share(worst['flipped'])} of the predictions change, which is worse {than}. "
+        "Check ranges, units and spellings before predicting"
     )
     text += f"; the same goes for {numbers.listed(columns[1:], 4)}." if columns[1:] else "."
     yield {

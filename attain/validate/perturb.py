@@ -6,6 +6,7 @@ and how brittle a model is can be learnt without it (``docs/reliability.md``).
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,15 @@ NOISE = 0.05  # of the column's spread
 BRITTLE = 0.2  # share of the gain over the baseline that one accident may not cost
 MOVED = 0.1  # standard deviations of the target by which a predicted value has changed
 UNSEEN = "a word that no row has"
+TYPOS = 0.2  # share of the words that are misspelt
+_SPELLED = re.compile(r"[^\W\d_]{4,}")  # Belinkov & Bisk 2018: shorter words are left alone
+_ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_BESIDE = {
+    letter: "".join(row[max(at - 1, 0) : at] + row[at + 1 : at + 2])
+    for row in _ROWS
+    for at, letter in enumerate(row)
+}
+"""Keys to the left and right of each letter on a keyboard."""
 
 Predict = Callable[[Rows], np.ndarray]
 Change = Callable[["pd.Series", np.random.Generator], "pd.Series | np.ndarray"]
@@ -41,6 +51,7 @@ class Accident:
         noticeable: Whether a model could see that something is wrong; a plausible wrong value, such
             as another row's, must mislead.
         change: From a column and a generator to the changed column.
+        small: Whether it should hardly matter, so that it is brittle to lose much by it at all.
     """
 
     code: str
@@ -48,6 +59,7 @@ class Accident:
     kinds: tuple[ColumnKind, ...]
     noticeable: bool
     change: Change
+    small: bool = False
 
 
 def _emptied(values: pd.Series, _: np.random.Generator) -> pd.Series:
@@ -80,20 +92,58 @@ def _later(values: pd.Series, _: np.random.Generator) -> pd.Series:
     return values + np.timedelta64(365, "D")
 
 
+def _misspelt(values: pd.Series, rng: np.random.Generator) -> pd.Series:
+    """A share of the words of at least four letters with one slip each.
+
+    Two neighbours inside the word change places, or a key beside the right one is hit (Belinkov and
+    Bisk 2018, arXiv:1711.02173, section 4: ``swap`` and ``keyboard typo``).
+    """
+
+    def slip(match: re.Match[str]) -> str:
+        word = match[0]
+        if rng.random() >= TYPOS:
+            return word
+        at = int(rng.integers(1, len(word) - 2))
+        beside = _BESIDE.get(word[at].lower(), "")
+        if not beside or (word[at] != word[at + 1] and rng.random() < 0.5):
+            return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        typed = beside[int(rng.integers(len(beside)))]
+        return word[:at] + (typed.upper() if word[at].isupper() else typed) + word[at + 1 :]
+
+    return _each(values, lambda text: _SPELLED.sub(slip, text))
+
+
+def _shouted(values: pd.Series, _: np.random.Generator) -> pd.Series:
+    return _each(values, str.upper)
+
+
+def _halved(values: pd.Series, _: np.random.Generator) -> pd.Series:
+    """The first half of the words, as a form with too short a field leaves them."""
+    return _each(values, lambda text: " ".join((words := text.split())[: -(-len(words) // 2)]))
+
+
+def _each(values: pd.Series, change: Callable[[str], str]) -> pd.Series:
+    """Every text changed; missing ones stay missing."""
+    return values.map(change, na_action="ignore").astype(values.dtype)
+
+
 _NUMBER, _FLAG, _DATE = (ColumnKind.NUMERIC,), (ColumnKind.BOOLEAN,), (ColumnKind.DATETIME,)
-_WORD = (ColumnKind.CATEGORICAL,)
+_WORD, _TEXT = (ColumnKind.CATEGORICAL,), (ColumnKind.TEXT,)
 ACCIDENTS: tuple[Accident, ...] = (
     Accident("missing", "empty", tuple(ColumnKind), True, _emptied),
-    Accident("noise", f"off by {NOISE:.0%} of their spread", _NUMBER, True, _noisy),
+    Accident("noise", f"off by {NOISE:.0%} of their spread", _NUMBER, True, _noisy, small=True),
     Accident("times_10", "10 times too large", _NUMBER, True, lambda v, _: v * 10.0),
     Accident("times_1000", "1000 times too large", _NUMBER, True, lambda v, _: v * 1000.0),
     Accident("swapped", "of another category", _WORD, False, _swapped),
     Accident("unseen", "of a category never seen", _WORD, True, _unseen),
     Accident("flipped", "flipped", _FLAG, False, lambda v, _: 1.0 - v),
     Accident("year_off", "a year too late", _DATE, True, _later),
+    Accident("typos", "misspelt in one word of five", _TEXT, True, _misspelt, small=True),
+    Accident("capitals", "all in capitals", _TEXT, True, _shouted, small=True),
+    Accident("halved", "cut after half of their words", _TEXT, True, _halved),
     Accident("shuffled", "taken from other rows", tuple(ColumnKind), False, _shuffled),
 )
-_UNKNOWN, _SMALL = "shuffled", ("noise",)
+_UNKNOWN, _EMPTY = "shuffled", "missing"
 _NOTICEABLE = frozenset(a.code for a in ACCIDENTS if a.noticeable)
 
 
@@ -128,7 +178,8 @@ def perturb(
     intervals of all accidents hold jointly (Bonferroni). A column is brittle for an accident that a
     model could notice when the drop is certain, costs at least a fifth of what the model gains over
     the baseline, and is worse than not knowing the column at all (its cells shuffled); for small
-    noise the last is not asked.
+    noise, typos and capitals the last is not asked. Nothing can be told without the only column, so
+    that an empty one is never brittle.
 
     Args:
         parts: Models with rows that they have not seen; their rows are taken together.
@@ -144,9 +195,9 @@ def perturb(
     Returns:
         JSON values: ``metric``, ``rows``, ``columns`` (looked at), ``tried`` (accidents),
         ``confidence``, ``gain``, ``notes`` and ``entries``, the worst first: ``column``, ``code``,
-        ``words``, ``drop`` (in metric units, positive is worse), ``low``, ``high``, ``flipped``
-        (share of rows whose prediction changes), ``brittle`` and ``failed`` (why no prediction came
-        back; empty otherwise).
+        ``words``, ``small`` (should hardly matter), ``drop`` (in metric units, positive is worse),
+        ``low``, ``high``, ``flipped`` (share of rows whose prediction changes), ``brittle`` and
+        ``failed`` (why no prediction came back; empty otherwise).
     """
     began = time.perf_counter()
     planned = _planned(dataset.features, order)
@@ -160,7 +211,8 @@ def perturb(
         done = place + 1
     unknown = {e["column"]: e["drop"] or 0.0 for e in entries if e["code"] == _UNKNOWN}
     for entry in entries:
-        entry["brittle"] = _is_brittle(entry, unknown.get(entry["column"], 0.0), gain)
+        alone = len(dataset.features) == 1
+        entry["brittle"] = _is_brittle(entry, unknown.get(entry["column"], 0.0), gain, alone)
     left = len({c.name for c, _ in planned[done:]})
     return {
         "metric": metric,
@@ -181,15 +233,17 @@ def _planned(columns: Sequence[Column], order: Sequence[str]) -> list[tuple[Colu
     return [(c, a) for c in known for a in ACCIDENTS if c.kind in a.kinds]
 
 
-def _is_brittle(entry: dict[str, Any], unknown: float, gain: float | None) -> bool:
+def _is_brittle(entry: dict[str, Any], unknown: float, gain: float | None, alone: bool) -> bool:
     """Whether an accident does more harm than it should; `unknown` is the drop when shuffled."""
     if entry["failed"]:
         return True
+    if alone and entry["code"] == _EMPTY:
+        return False
     if entry["code"] not in _NOTICEABLE or entry["low"] is None or entry["low"] <= 0:
         return False
     if gain is not None and gain > 0 and entry["drop"] < BRITTLE * gain:
         return False
-    return bool(entry["code"] in _SMALL or entry["drop"] > max(unknown, 0.0))
+    return bool(entry["small"] or entry["drop"] > max(unknown, 0.0))
 
 
 class _Case:
@@ -222,7 +276,8 @@ class _Case:
         self, column: Column, accident: Accident, rng: np.random.Generator
     ) -> dict[str, Any]:
         """One accident of one column."""
-        entry = {"column": column.name, "code": accident.code, "words": accident.words}
+        entry: dict[str, Any] = {"column": column.name, "code": accident.code}
+        entry |= {"words": accident.words, "small": accident.small}
         empty = dict.fromkeys(("drop", "low", "high", "flipped"))
         try:
             found = np.concatenate(

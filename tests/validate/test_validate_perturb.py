@@ -63,7 +63,7 @@ def test_every_accident_happens_to_every_column_that_it_can() -> None:
     """The table is swept in full: each kind of column gets its accidents, each once."""
     found = {(e["column"], e["code"]) for e in answer()["entries"]}
     assert found == {(n, a.code) for n, kind in KINDS.items() for a in ACCIDENTS if kind in a.kinds}
-    assert len(found) == 22
+    assert len(found) == 25
 
 
 def test_a_column_that_is_not_used_cannot_hurt() -> None:
@@ -209,3 +209,107 @@ def test_a_new_seed_s_score_lies_within_the_stated_range() -> None:
         made = seed_spread("mae", y, fits[:4], half_width=None)
         hits += made["low"] <= levels[4] <= made["high"]
     assert 180 <= hits <= 199
+
+
+TEXTS = (
+    "This is an Excellent film, really!",
+    "bad",
+    "",
+    "don't go there",
+    "die Straße ist schön",
+    "a1b2 12345",
+)
+
+
+def text_accident(code: str, seed: int = 0, texts: tuple[str | None, ...] = TEXTS) -> list[Any]:
+    """The texts after an accident."""
+    change = next(a for a in ACCIDENTS if a.code == code).change
+    values = pd.Series(list(texts), dtype="str", index=range(5, 5 + len(texts)))
+    found = change(values, np.random.default_rng(seed))
+    assert isinstance(found, pd.Series)
+    assert found.dtype == values.dtype
+    assert list(found.index) == list(values.index)
+    return list(found)
+
+
+def test_typos_are_one_slip_in_a_share_of_the_longer_words() -> None:
+    """Words keep their edges and length; about one in five changes; digits and blanks never do."""
+    words = ("different", "letters", "everywhere", "Wonderful")
+    long = tuple(" ".join(words) for _ in range(500))
+    found = text_accident("typos", texts=long)
+    pairs = [(b, a) for text in found for b, a in zip(words, text.split(), strict=True)]
+    slips = [(b, a) for b, a in pairs if b != a]
+    assert 0.16 < len(slips) / len(pairs) < 0.24
+    for before, after in slips:
+        differ = [i for i in range(len(before)) if before[i] != after[i]]
+        assert len(before) == len(after)
+        assert 0 < differ[0] <= differ[-1] < len(before) - 1
+        swapped = len(differ) == 2 and sorted(before) == sorted(after)
+        assert swapped or len(differ) == 1
+    assert {len([i for i in range(len(b)) if b[i] != a[i]]) for b, a in slips} == {1, 2}
+
+
+def test_typos_repeat_with_their_seed_and_spare_short_words() -> None:
+    """The same seed gives the same slips, another one others; nothing else is touched."""
+    many = TEXTS * 20
+    assert text_accident("typos", 1, many) == text_accident("typos", 1, many)
+    assert text_accident("typos", 1, many) != text_accident("typos", 2, many)
+    for seed in range(10):
+        found = text_accident("typos", seed)
+        assert [found[1], found[2], found[5]] == ["bad", "", "a1b2 12345"]
+
+
+def test_capitals_and_halves_change_what_they_should() -> None:
+    """Every letter is a capital; the first half of the words stays, the odd one with it."""
+    assert text_accident("capitals") == [text.upper() for text in TEXTS]
+    assert text_accident("halved")[:4] == ["This is an", "bad", "", "don't go"]
+    for code in ("typos", "capitals", "halved"):
+        missing = text_accident(code, texts=("some words here", None))
+        assert pd.isna(missing[1])
+
+
+def only_text(predict: Callable[[Rows], np.ndarray]) -> dict[str, Any]:
+    """Accidents of the only column, to a model whose answers are the truth."""
+    rng = np.random.default_rng(0)
+    notes = [" ".join(rng.choice(["awful", "splendid", "plain"], 9)) for _ in range(300)]
+    rows = Rows(pd.DataFrame({"note": pd.Series(notes, dtype="str")}))
+    rows = replace(rows, y=predict(rows))
+    dataset = Dataset("t", "f", 300, (Column("note", ColumnKind.TEXT),), "y", Task.REGRESSION)
+    return perturb(
+        [Part(predict, rows)], dataset, "rmse", Direction.MINIMIZE, gain=1.0, seconds=60.0
+    )
+
+
+def splendour(rows: Rows) -> np.ndarray:
+    """How often a word is said, as it is written."""
+    texts = rows.X["note"].fillna("")
+    return np.array([float(text.split().count("splendid")) - 3.0 for text in texts])
+
+
+def test_nobody_is_blamed_for_an_empty_only_column() -> None:
+    """It is measured, and costs more than shuffling; with another column it would be blamed."""
+
+    def lost(rows: Rows) -> np.ndarray:
+        return np.where(rows.X["note"].isna(), 50.0, splendour(rows))
+
+    empty = entry(only_text(lost), "note", "missing")
+    assert empty["low"] > entry(only_text(lost), "note", "shuffled")["high"]
+    assert not empty["brittle"]
+
+    def broken(rows: Rows) -> np.ndarray:
+        return np.where(rows.X["note"].isna(), np.nan, splendour(rows))
+
+    assert entry(only_text(broken), "note", "missing")["brittle"]
+
+
+def test_small_slips_in_texts_are_blamed_when_they_cost_much() -> None:
+    """A model that reads letters as they are written is brittle; one that does not care is not."""
+    found = only_text(splendour)
+    assert entry(found, "note", "capitals")["brittle"]
+    assert entry(found, "note", "capitals")["small"]
+
+    def careless(rows: Rows) -> np.ndarray:
+        lower = rows.X["note"].fillna("").str.lower()
+        return splendour(Rows(rows.X.assign(note=lower)))
+
+    assert entry(only_text(careless), "note", "capitals")["drop"] == 0
