@@ -348,7 +348,7 @@ FAULTS: dict[str, tuple[Plant, tuple[Any, Any, Any]]] = {
     "D011": (mixed, (0.005, 0.03, 0.3)),
     "D012": (spellings, (0.005, 0.1, 0.4)),
     "D013": (sentinel, (0.01, 0.05, 0.2)),
-    "D014": (many_levels, (0.06, 0.2, 0.6)),
+    "D014": (many_levels, (0.1, 0.2, 0.6)),
     "D015": (rare_level, (4, 2, 1)),
     "D016": (outlier, (20.0, 1e3, 1e9)),
     "D017": (copied_column, (1.0, 1e-6, 1e6)),

@@ -20,6 +20,7 @@ ORDERS = 0.3  # strength of a date alone that random folds would lean on
 AFTER = 0.5  # share of rows in which a date lies after the time of the row
 AHEAD = 0.999  # correlation with a later row's target
 STEPS = 3  # rows ahead
+CHANCE, LITTLE = 0.01, 0.01  # of such shares if they were the same; a difference of no account
 SHARES = 0.1  # total variation of class shares for an issue
 
 
@@ -124,8 +125,7 @@ class OwnTestClasses(SketchCheck):
             return not_applicable("no row was sealed")
         shares, theirs = ours / ours.sum(), counts / counts.sum()
         gap = float(np.abs(shares - theirs).sum() / 2)
-        # total variation of so many rows drawn from the same shares, twice over
-        noise = 2 * float(np.sqrt(shares * (1 - shares) * 2 / np.pi / counts.sum()).sum() / 2)
+        chance = _homogeneous(np.stack([ours, counts]))
         absent = [c for c, n, m in zip(subject.dataset.classes, counts, ours, strict=True)
                   if not n and m >= 2]  # fmt: skip
         worst = int(np.abs(shares - theirs).argmax())
@@ -133,8 +133,8 @@ class OwnTestClasses(SketchCheck):
             f"class {subject.dataset.classes[worst]!r} has {theirs[worst]:.1%} of the sealed rows "
             f"and {shares[worst]:.1%} of the others"
         )
-        if gap <= max(noise, 0.01):
-            return passed(f"shares of classes agree ({what})", distance=gap)
+        if chance > CHANCE or gap <= LITTLE:
+            return passed(f"shares of classes agree ({what})", distance=gap, chance=chance)
         missing = f"; {len(absent)} classes have no sealed row" if absent else ""
         return found(
             Severity.ISSUE if gap > SHARES else Severity.TIP,
@@ -143,8 +143,18 @@ class OwnTestClasses(SketchCheck):
             "or judge by metrics that do not (ROC AUC, balanced accuracy)",
             columns=(subject.dataset.target,),
             distance=gap,
+            chance=chance,
             absent=absent[:20],
         )
+
+
+def _homogeneous(counts: np.ndarray) -> float:
+    """How likely counts so different are for one and the same shares (Pearson's chi-squared)."""
+    from scipy.special import chdtrc
+
+    counts = counts[:, counts.sum(axis=0) > 0]
+    wanted = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0) / counts.sum()
+    return float(chdtrc(max(counts.shape[1] - 1, 1), ((counts - wanted) ** 2 / wanted).sum()))
 
 
 class TimeLeak(SketchCheck):

@@ -17,6 +17,7 @@ GAPS = 0.8  # strength of a column's missing cells alone
 EXACT = 1e-9  # relative error below which numbers are equal but for rounding
 MOST_PARTS = 5
 _FORMULA_ROWS = 5_000
+_SOLVED = 100  # columns that are solved for all at once
 _LARGEST = 1e100  # beyond it squares overflow, and sums are no totals
 
 
@@ -191,24 +192,16 @@ def _ordinary(values: np.ndarray) -> bool:
 def _unit_parts(
     table: dict[str, np.ndarray], y: np.ndarray, seen: Sketch, *, logarithm: bool = False
 ) -> dict[str, int]:
-    """Columns whose signed sum is the target exactly: found greedily, checked on all rows."""
+    """Columns whose signed sum is the target exactly, checked on all rows."""
     names = list(table)
     X = np.stack([table[name] for name in names], axis=1)
     X = X - X.mean(axis=0)
     goal = y - y.mean()
     scale = np.sqrt((X**2).sum(axis=0))
-    chosen: list[int] = []
-    residual = goal
-    for _ in range(min(MOST_PARTS, len(names))):
-        gain = np.abs(X.T @ residual) / scale
-        gain[chosen] = -1
-        chosen.append(int(gain.argmax()))
-        weights, *_ = np.linalg.lstsq(X[:, chosen], goal, rcond=None)
-        residual = goal - X[:, chosen] @ weights
-        if residual @ residual <= EXACT * (goal @ goal):
-            break
-    else:
+    chosen = _exact_columns(X, goal, scale)
+    if not chosen:
         return {}
+    weights, *_ = np.linalg.lstsq(X[:, chosen], goal, rcond=None)
     used = {names[i]: round(w) for i, w in zip(chosen, weights, strict=True) if abs(w) > 1e-6}
     unit = all(abs(abs(w) - 1) < 1e-6 or abs(w) <= 1e-6 for w in weights)
     if not unit or len(used) < 2:
@@ -218,6 +211,29 @@ def _unit_parts(
     aim = np.log(seen.y) if logarithm else seen.y
     error = np.abs(total - aim)
     return used if error.max() <= 1e-6 * max(float(np.abs(aim).max()), 1.0) else {}
+
+
+def _exact_columns(X: np.ndarray, goal: np.ndarray, scale: np.ndarray) -> list[int]:
+    """Few columns of which the goal is an exact combination: of all at once, else greedily."""
+    if X.shape[1] <= min(_SOLVED, len(goal) // 3):
+        weights, *_ = np.linalg.lstsq(X / scale, goal, rcond=None)
+        residual = goal - X / scale @ weights
+        if residual @ residual > EXACT * (goal @ goal):
+            return []  # then no part of the columns is exact either
+        used = np.flatnonzero(np.abs(weights) > 1e-6 * np.abs(weights).max())
+        if len(used) <= MOST_PARTS:
+            return [int(i) for i in used[np.argsort(-np.abs(weights[used]), kind="stable")]]
+    chosen: list[int] = []
+    residual = goal
+    for _ in range(min(MOST_PARTS, X.shape[1])):
+        gain = np.abs(X.T @ residual) / scale
+        gain[chosen] = -1
+        chosen.append(int(gain.argmax()))
+        weights, *_ = np.linalg.lstsq(X[:, chosen], goal, rcond=None)
+        residual = goal - X[:, chosen] @ weights
+        if residual @ residual <= EXACT * (goal @ goal):
+            return chosen
+    return []
 
 
 def _written(parts: dict[str, int], plus: str, minus: str) -> str:

@@ -19,6 +19,7 @@ PURE = 0.97  # share of rows with a word that are of its class,
 OFTEN = 0.5  # and of its class's rows that have the word: then it is a label
 MOST_OF_ALL = 0.8  # share of all rows told by a single word each, with several classes
 NAMED = 0.9  # purity of a class's own name
+ELSEWHERE = 0.05  # share of other classes' rows that may have the word
 FEWEST = 20  # rows with a word below which purity proves nothing
 _NO_TEXT = "there is no column of running text"
 _TOKEN = re.compile(r"\w+|[^\w\s]\S+|\S*_\S*")
@@ -176,9 +177,10 @@ def _telling(seen: Sketch, name: str, classes: tuple[str, ...]) -> dict[str, str
     home = counts.argmax(axis=1)
     hits = counts[np.arange(len(words)), home]
     pure, often = hits / total, hits / of_class[home]
+    elsewhere = (total - hits) / np.maximum(len(y) - of_class[home], 1)
     own = np.array([w == str(classes[h]).lower() for w, h in zip(words, home, strict=True)])
     strong = (pure >= PURE) & (often >= OFTEN) | own & (pure >= NAMED) & (often >= OFTEN)
-    strong &= total >= FEWEST
+    strong &= often - elsewhere >= OFTEN - ELSEWHERE  # in a large class every word is pure
     if len(classes) > 2:
         marked = np.array([not w.isalpha() for w in words])
         best = np.zeros(len(classes))

@@ -203,6 +203,18 @@ def test_formulas_that_may_be_the_law_are_no_leaks():
         assert answers(amounts(p=p, q=q, y=y))["D025"].state is PASSED
 
 
+@pytest.mark.parametrize("parts", [2, 3, 4])
+def test_formulas_are_found_among_columns_that_predict_well(parts):
+    """Strong predictors that are no part of the sum do not hide it."""
+    rng = np.random.default_rng(parts)
+    y = rng.gamma(2.0, 900.0, N)
+    near = {f"near{i}": y * rng.normal(1, 0.1, N) for i in range(4)}
+    some = {f"part{i}": rng.integers(1, 9, N) * 700.0 for i in range(1, parts)}
+    some["part0"] = y - sum(some.values())
+    finding = answers(amounts(**near, **some, y=y))["D025"]
+    assert (finding.state, set(finding.columns)) == (FOUND, set(some))
+
+
 def test_every_check_answers_and_codes_are_stable():
     """Codes are D001 onwards without a gap, in order, each answered once."""
     codes = [check.code for check in CHECKS]

@@ -135,6 +135,11 @@ def test_topics_are_no_leaks_and_marks_are():
     assert "'law'" in answer("D034", prose(t=named, y=y)).explanation
 
 
+def test_words_of_a_large_class_are_no_labels():
+    """Where nearly all rows are of one class, words that are everywhere are no finding."""
+    assert answer("D034", prose(1000, y=["no"] * 985 + ["yes"] * 15)).state is PASSED
+
+
 @pytest.mark.parametrize(
     ("sealed", "state", "severity", "words"),
     [
