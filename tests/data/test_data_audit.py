@@ -334,7 +334,7 @@ def test_sketch_is_shared():
 
 
 def test_a_large_table_is_audited_in_seconds():
-    """100,000 rows of 30 columns take less than four processor seconds, and repeat exactly."""
+    """100,000 rows of 30 columns take ten processor seconds at most, quick models included, and repeat."""
     rng = np.random.default_rng(0)
     n = 100_000
     columns = {f"x{i}": rng.normal(size=n) for i in range(18)}
@@ -343,5 +343,5 @@ def test_a_large_table_is_audited_in_seconds():
     found = subject({**columns, "y": (columns["x0"] + rng.normal(size=n) > 0).astype(int)})
     began = time.process_time()
     first = audit(found)
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 10
     assert encode(audit(Subject(found.dataset, found.frame, found.rows))) == encode(first)
