@@ -334,7 +334,7 @@ def test_sketch_is_shared():
 
 
 def test_a_large_table_is_audited_in_seconds():
-    """100,000 rows of 30 columns take ten processor seconds at most, quick models included, and repeat."""
+    """100,000 rows of 30 columns take ten processor seconds at most, quick models and all."""
     rng = np.random.default_rng(0)
     n = 100_000
     columns = {f"x{i}": rng.normal(size=n) for i in range(18)}
