@@ -230,6 +230,16 @@ def fitted(
     Returns:
         Probabilities, shape (asked, classes), or values, shape (asked,).
     """
+    from threadpoolctl import threadpool_limits
+
+    # few rows gain nothing by threads, and on a busy machine threads that wait for each other spin
+    with threadpool_limits(1):
+        return _fitted(design, y, fit, ask, classes, seed)
+
+
+def _fitted(
+    design: Design, y: np.ndarray, fit: np.ndarray, ask: np.ndarray, classes: int, seed: int
+) -> np.ndarray:
     X, known = design.X[fit], y[fit]
     if not classes:
         model = _regressor(design, seed)
