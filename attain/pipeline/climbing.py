@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from attain.core.space import Config, Ordinal, Scalar, Space
 from attain.core.types import Decision
-from attain.pipeline.trials import Trials
+from attain.pipeline.trials import Trials, best
 from attain.refine.ladder import CODE
 from attain.refine.progress import Rung
 
@@ -75,8 +75,13 @@ class Climb:
             yield choice, Rung(price, found, self._refused(learner, choice))
 
     def _price(self, fit: float) -> float:
-        """Wall time of one trial whose fits take so long, and of confirming it."""
-        return self.wall(fit) + self.confirming * fit * self._fits / self.trials.workers
+        """Wall time of one trial whose fits take so long, and of confirming the finalists.
+
+        These are then on this rung, or still where the leader stands, whichever takes longer.
+        """
+        leader = best(s for s in self.trials.scored.values() if s.search)
+        confirmed = max(fit * self._fits, leader.seconds if leader else 0.0)
+        return self.wall(fit) + self.confirming * confirmed / self.trials.workers
 
     def wall(self, fit: float) -> float:
         """Wall time of a trial whose fits take so many seconds each."""
@@ -126,11 +131,17 @@ class Climb:
         return replace(space.replacing(*changed), version=space.version) if changed else space
 
     def _waits(self, space: Space, ladder: Ordinal, rung: Scalar, seconds_left: float) -> bool:
-        fit = self.trials.seconds_of(learner_of(ladder), rung)
-        if fit is not None and self.wall(fit) > seconds_left:
-            return True
         climbed = not any(p.contains(rung) for p in self.first.ladders if p.name == ladder.name)
-        return climbed and self._under_way(start(space, ladder, rung))
+        default = start(space, ladder, rung)
+        if climbed and not self._asked(default):
+            return False  # its price was weighed against the time left when it was opened
+        if climbed and self._under_way(default):
+            return True
+        fit = self.trials.seconds_of(learner_of(ladder), rung)
+        return fit is not None and self.wall(fit) > seconds_left
+
+    def _asked(self, point: Config) -> bool:
+        return any(dict(t.point) == dict(point) for t in self.trials.trials.values())
 
     def _under_way(self, point: Config) -> bool:
         return any(

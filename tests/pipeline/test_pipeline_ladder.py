@@ -14,6 +14,7 @@ from pipeline_small import inline, table
 from attain.cli.plain import Waiting
 from attain.core.codec import decode
 from attain.core.errors import DataError, SpecError
+from attain.core.protocols import Limits
 from attain.core.registry import find
 from attain.core.space import Condition, Float, Ordinal, Space
 from attain.core.types import Dataset, Decision, Forecast, Move, Pretrained, RungForecast, Split
@@ -318,6 +319,32 @@ def test_what_is_offered_leaves_out_what_would_not_end_in_time():
     assert short["x.rung"].reserve == ("high", "top")
     assert short.version == space.version
     assert climb.offered(space, 1.0)["x.rung"].choices == ("low",)
+
+
+def test_a_rung_that_was_opened_is_tried():
+    """Opening it has weighed its price: seconds that the leader's confirmation takes count there.
+
+    Once its default is under way it waits for the answer, and then for the time, as others do.
+    """
+    ladder = Ordinal(name="x.rung", choices=("low",), reserve=("high",), default="low")
+    first = Space((ladder,))
+    now = first.replacing(ladder.opened("high", ("low", "high")))
+    forecast = Forecast((RungForecast("low", 1, 50.0, 1), RungForecast("high", 1, 100.0, 1)))
+    trial = SimpleNamespace(id="t1", point={"x.rung": "high"}, split=SimpleNamespace(jobs=1))
+    trials = SimpleNamespace(
+        trials={}, scored={}, workers=1, forecasts={"x": forecast}, limits=Limits(), firm=False,
+        forecast=lambda learner, rung: None,
+        seconds_of=lambda learner, rung: {"low": 50.0, "high": 100.0}[rung],
+    )  # fmt: skip
+    climb = Climb(trials, first, 3)
+    assert climb.offered(now, 80.0) is now
+    trials.trials["t1"] = trial
+    assert climb.offered(now, 1000.0)["x.rung"].choices == ("low",)
+    leader = SimpleNamespace(search=True, loss=0.5, seconds=400.0)
+    trials.scored["t1"] = leader
+    assert climb.offered(now, 1000.0) is now
+    assert climb.offered(now, 80.0)["x.rung"].choices == ("low",)
+    assert climb.rungs(now)["x.rung"]["low"].seconds == 50 + 3 * 400
 
 
 @pytest.mark.parametrize(
