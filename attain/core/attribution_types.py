@@ -48,7 +48,7 @@ class Attribution:
         baseline: For the same row without its words.
         rest: Attributed to what belongs to no word, such as blanks.
         tolerance: How far the sum may be from ``output - baseline``, in the same unit.
-        steps: Points of the path at which gradients were taken; 0 when the sum is exact by
+        steps: Intervals of the path along which gradients were summed; 0 when the sum is exact by
             construction.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from attain.core.codec import decode, encode
 from attain.core.errors import DataError, SealError
-from attain.core.protocols import FitData
+from attain.core.protocols import Attributing, FitData, Learner, Model
 from attain.core.registry import find
 from attain.core.seal import Permit, Seal
 from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal, Split
@@ -22,6 +22,7 @@ from attain.pipeline import calibration, folders, saved
 from attain.pipeline.calibration import calibrated
 from attain.pipeline.jobs import BATCH, Progress, all_folds, folder_bytes, latency, work_rows
 from attain.report.explain import explain as explain_model
+from attain.report.words import Attribute
 from attain.sealed.open import open_sealed
 from attain.stats.calibrate import Calibrator
 from attain.train.trial import train
@@ -32,6 +33,7 @@ from attain.validate.threshold import for_metric
 PROBE_ROWS = 500
 LATENCY_SECONDS = 2.0
 EXPLAIN_SECONDS = 10.0
+WORDS_SECONDS = 20.0  # more, where words can be told: an encoder reads a text some twenty times
 
 
 def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -177,7 +179,8 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     dataset = decode(Dataset, payload["dataset"])
     rows = work_rows(payload["folder"], dataset)
     fold = all_folds(payload["folder"], payload["split"], dataset)[0]
-    learner = calibrated(find("learner", payload["learner"])(), payload.get("calibrator"))
+    plain = find("learner", payload["learner"])()
+    learner = calibrated(plain, payload.get("calibrator"))
     data = FitData(
         dataset=dataset,
         train=rows.take(fold.train),
@@ -195,6 +198,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     def loss(y: np.ndarray, prediction: np.ndarray) -> float:
         return sign * compute(metric, y, for_metric(metric, prediction, payload.get("threshold")))
 
+    attribute = _attribute(plain, trained.model)
     return explain_model(
         lambda part: learner.predict(trained.model, part),
         rows,
@@ -204,10 +208,18 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         metric=metric,
         loss=loss,
         seed=payload["seed"],
-        seconds=EXPLAIN_SECONDS,
+        seconds=EXPLAIN_SECONDS + (WORDS_SECONDS if attribute else 0.0),
         beats_baseline=payload["beats_baseline"],
         threshold=payload.get("threshold"),
+        attribute=attribute,
     )
+
+
+def _attribute(learner: Learner, model: Model) -> Attribute | None:
+    """How the words of a text spoke to a model, where its learner can tell."""
+    if not isinstance(learner, Attributing):
+        return None
+    return lambda part, classes: learner.attribute(model, part, classes)
 
 
 def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.ndarray:

@@ -157,7 +157,7 @@ def _findings(book: Book) -> list[dict[str, Any]]:
 
 _MODEL_PARTS = (
     "metric", "rows", "notes", "withheld", "failed", "importance", "partial_dependence", "errors",
-    "confusion", "per_class", "calibration", "curves", "residuals",
+    "words", "confusion", "per_class", "calibration", "curves", "residuals",
 )  # fmt: skip
 
 
@@ -189,6 +189,7 @@ _CUTS: tuple[tuple[tuple[str, ...], str, int], ...] = (
     (("search", "selection", "parameters"), "parameters", 100),
     (("decisions",), "decisions", 200),
     (("model", "importance"), "importances", 100),
+    (("model", "words", "texts"), "texts", 6),
     (("model", "per_class"), "classes", 60),
     (("data", "classes"), "class counts", 60),
 )

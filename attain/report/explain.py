@@ -11,13 +11,15 @@ import numpy as np
 from attain.core.types import Dataset, Rows
 from attain.report import effects, mistakes
 from attain.report.importance import Loss, Predict, permutation_importance
+from attain.report.words import Attribute, Question, what_words_say
 
 __all__ = ["explain", "permutation_importance"]
 
 MOST_ERRORS = 20
 MOST_EFFECTS = 6
 MOST_DRIVERS = 30
-_SHARE_OF_IMPORTANCE = 0.6  # of the time; effects and single mistakes share the rest
+_SHARE_OF_WORDS = 0.75  # of the time, where words can be told: one column of texts has no rival
+_SHARE_OF_IMPORTANCE = 0.6  # of what is left; effects and single mistakes share the rest
 
 
 def explain(
@@ -32,6 +34,7 @@ def explain(
     positions: np.ndarray | None = None,
     beats_baseline: bool = True,
     threshold: float | None = None,
+    attribute: Attribute | None = None,
     repeats: int = 5,
     seconds: float = 20.0,
     seed: int = 0,
@@ -57,6 +60,7 @@ def explain(
         beats_baseline: Whether the confirmed score beats the baseline's.
         threshold: Probability from which the second of two classes is predicted; None for the
             usual rule.
+        attribute: Says what words said to the model behind `predict`; None if it cannot tell.
         repeats: Shuffles of each group of columns.
         seconds: Wall time to spend; when it is short, less is looked at, and ``notes`` says what.
         seed: Of all sampling.
@@ -64,16 +68,20 @@ def explain(
     Returns:
         JSON values: ``metric``, ``rows``, ``seconds``, ``notes`` (sentences: what was sampled or
         left out), ``withheld`` (a reason, or empty), ``importance``, ``partial_dependence``,
-        ``errors``, ``confusion``, ``per_class``, ``calibration``, ``curves`` and ``residuals``
-        (None where they do not apply); the functions that make them say what is inside. How much
-        hyperparameters mattered rests on trials, not on the model: see `hyper.importance`.
+        ``errors``, ``words`` (`words.what_words_say`), ``confusion``, ``per_class``,
+        ``calibration``, ``curves`` and ``residuals`` (None where they do not apply); the functions
+        that make them say what is inside. How much hyperparameters mattered rests on trials, not on
+        the model: see `hyper.importance`.
     """
     began = time.perf_counter()
     unseen = np.arange(len(rows)) if held_out is None else np.asarray(held_out)
-    asked = _Asked(predict, rows, dataset, loss, unseen, seed)
+    names = np.arange(len(rows)) if positions is None else positions
     prediction = predict(rows) if y_prediction is None else y_prediction
+    asked = _Asked(
+        predict, rows, dataset, loss, unseen, seed, names, prediction, threshold, attribute
+    )
     payload, notes = _from_predictions(rows, dataset, prediction, threshold, seed)
-    payload |= {"importance": [], "partial_dependence": [], "withheld": ""}
+    payload |= {"importance": [], "partial_dependence": [], "withheld": "", "words": None}
     if beats_baseline:
         payload |= _from_model(asked, payload["errors"], repeats, began + seconds, notes)
     else:
@@ -81,7 +89,6 @@ def explain(
             "The model does not beat the baseline. An explanation of a model that knows nothing "
             "would mislead, so none is given."
         )
-    names = np.arange(len(rows)) if positions is None else positions
     payload["errors"] = [{**e, "row": int(names[e["row"]])} for e in payload["errors"]]
     payload |= {"metric": metric, "rows": len(rows), "notes": notes}
     return {**payload, "seconds": time.perf_counter() - began}
@@ -98,6 +105,10 @@ class _Asked:
         loss: Lower is better.
         held_out: Positions the model has not seen.
         seed: Of all sampling.
+        names: Position of each row among all unsealed rows.
+        prediction: Out-of-fold predictions.
+        threshold: As for `explain`.
+        attribute: Likewise.
     """
 
     predict: Predict
@@ -106,6 +117,30 @@ class _Asked:
     loss: Loss
     held_out: np.ndarray
     seed: int
+    names: np.ndarray
+    prediction: np.ndarray
+    threshold: float | None
+    attribute: Attribute | None
+
+    def words(self, deadline: float, notes: list[str]) -> dict[str, Any] | None:
+        """What words say, until time is up; None where the model cannot tell."""
+        known = np.isfinite(self.prediction.reshape(len(self.prediction), -1)).all(axis=1)
+        unseen = self.held_out[known[self.held_out]]
+        if self.attribute is None or not len(unseen):
+            return None
+        question = Question(
+            self.attribute,
+            self.predict,
+            self.rows.take(unseen),
+            self.names[unseen],
+            self.prediction[unseen],
+            self.dataset,
+            self.threshold,
+            self.seed,
+        )
+        found, told = what_words_say(question, max(0.0, deadline - time.perf_counter()))
+        notes += told
+        return found
 
 
 def _from_predictions(
@@ -143,6 +178,8 @@ def _from_model(
     notes: list[str],
 ) -> dict[str, Any]:
     """What has to be asked of the model, until time is up."""
+    began = time.perf_counter()
+    words = asked.words(began + _SHARE_OF_WORDS * (deadline - began), notes)
     unseen = asked.rows.take(asked.held_out)
     importance = permutation_importance(
         asked.predict,
@@ -157,7 +194,8 @@ def _from_model(
     notes += [f"Time was up before the effect of {late} columns could be drawn."] if late else []
     if time.perf_counter() < deadline:
         errors = _with_drivers(asked, errors, importance)
-    return {"importance": importance, "partial_dependence": shown, "errors": errors}
+    told = {"importance": importance, "partial_dependence": shown, "errors": errors}
+    return {**told, "words": words}
 
 
 def _coverage(importance: list[dict[str, Any]], rows: Rows, repeats: int) -> list[str]:

@@ -48,9 +48,7 @@ class Parts:
     steps: int = 0
 
 
-def attribute(
-    model: TextModel, rows: Rows, classes: np.ndarray | None
-) -> tuple[Attribution, ...]:
+def attribute(model: TextModel, rows: Rows, classes: np.ndarray | None) -> tuple[Attribution, ...]:
     """What the words of rows said for a class or a value.
 
     Args:
