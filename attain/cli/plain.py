@@ -181,6 +181,11 @@ def _expected(before: Board, after: Board, payload: Payload) -> Lines:
     yield f"expected after selection from {payload['configurations']}: {values}"
 
 
+def _nested(before: Board, after: Board, payload: Payload) -> Lines:
+    values = ", ".join(f"{s['metric']} {with_interval(dict(s))}" for s in payload["scores"])
+    yield f"search repeated on outer folds: {values or payload['failed']}"
+
+
 def _calibration(before: Board, after: Board, payload: Payload) -> Lines:
     yield payload["reason"]
 
@@ -216,6 +221,7 @@ _SAY: Mapping[str, Callable[[Board, Board, Payload], Lines]] = {
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
+    "nested": _nested,
     "calibration": _calibration,
     "threshold": _threshold,
     "refit": _fact("model", "train"),

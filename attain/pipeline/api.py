@@ -28,6 +28,7 @@ from attain.pipeline.finish import write_reports
 from attain.pipeline.notice import Listener, Notice
 from attain.pipeline.prepare import describe_data, prepare
 from attain.pipeline.result import Result
+from attain.pipeline.rigor import LEVELS, nested_cost, why_not_nested
 from attain.pipeline.spec import StudySpec, load_spec, make_spec
 from attain.pipeline.study import Study
 from attain.pipeline.template import init
@@ -183,11 +184,26 @@ def _plan_view(study: Study, spec: StudySpec, blocked: str) -> PlanView:
         seal_rule=seal["rule"],
         sealed_rows=seal["rows"],
         workers=running.resources(spec),
-        cost=f"at most {spec.budget}{fits}",
+        cost=f"at most {spec.budget}{fits}{_nested(spec, payload)}",
         blocked=blocked,
         forecasts=decode(dict[str, Forecast], foretold["forecasts"]),
         unforetold=foretold["failed"],
     )
+
+
+def _nested(spec: StudySpec, payload: Mapping[str, Any]) -> str:
+    """What nested cross-validation would cost, if it is asked for."""
+    if not LEVELS[spec.rigor].nested or "selection" not in payload:
+        return ""
+    reason = why_not_nested(
+        decode(tuple[Objective, ...], payload["objectives"]["objectives"]),
+        decode(Dataset, payload["dataset"]["dataset"]),
+        decode(Selection, payload["selection"]).space,
+    )
+    if reason:
+        return f"; no nested cross-validation: {reason}"
+    times = nested_cost(decode(Split, payload["split"]["split"]))
+    return f"; nested cross-validation takes about {times:.2g} times as long as the search on top"
 
 
 def audit(spec: StudySpec) -> tuple[Dataset, tuple[Finding, ...]]:

@@ -59,11 +59,13 @@ def look(trials: Trials, round_: int) -> Draft | None:
         round_: Of refinement.
 
     Returns:
-        Not yet written; None with fewer than two configurations, when nothing was selected.
+        Not yet written; None with fewer than two configurations, when nothing was selected, and
+        when configurations have folds of their own: the luck of a division does not show in its
+        rows.
     """
     began = time.perf_counter()
     able = eligible(trials)
-    if len(able) < 2:
+    if len(able) < 2 or len({trials.trials[s.trial].split for s in able}) > 1:
         return None
     judge = trials.judge
     directions = {o.metric: o.direction for o in judge.objectives if o.metric in judge.quality}

@@ -20,7 +20,7 @@ from attain.core.types import Score, Status, Trial, Verdict
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
-from attain.pipeline import folders, reliability
+from attain.pipeline import folders, nested, reliability
 from attain.pipeline.confirming import apart, fresh_split, in_words
 from attain.pipeline.final_jobs import measured_scores
 from attain.pipeline.loop import drain, heed_stop, paired_noise
@@ -122,7 +122,19 @@ class Ending:
             if self.trials.asked("confirm") < number:
                 self.trials.ask(self._confirmation(name, number, split))
         drain(self.study, self.trials, spare="confirm")
+        self._replay()
         return self.study.once("refine", "choice", lambda: self._choice(names)).payload
+
+    def _replay(self) -> None:
+        """What the whole search scores on rows that it has not seen; decides nothing."""
+
+        def make() -> dict[str, Any]:
+            self.study.say("searching again without the rows of each outer fold", "validate")
+            left = self.study.seconds_left() - reliability.reserved_seconds(self.study)
+            return nested.measure(self.study, self.ready, self.trials, left)
+
+        if LEVELS[self.spec.rigor].nested:
+            self.study.once("validate", "nested", make)
 
     def _finalists(self) -> dict[str, Any]:
         """The best few; a plain linear model is one of them if nothing searched is better."""

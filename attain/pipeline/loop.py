@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import special
 
 from attain.core.codec import decode, encode
 from attain.core.errors import Interrupted
@@ -15,7 +16,7 @@ from attain.core.protocols import Strategy
 from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.space import Space
-from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Trial
+from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Split, Trial
 from attain.parameters import screen
 from attain.parameters.select import LEARNER, TEXT, unprefix
 from attain.pipeline import expected
@@ -231,7 +232,8 @@ class Search:
         if self.space.ladders:  # the finalists stand where the leader does, not where most do
             leader = best(s for s in self.trials.scored.values() if s.search)
             typical = max(typical, leader.seconds if leader else 0.0)
-        return left - self.ready.confirming * typical / self.trials.workers
+        replays = self.ready.replaying * self.study.spent()  # takes as long as the search, or less
+        return left - self.ready.confirming * typical / self.trials.workers - replays
 
     def _round_size(self) -> int:
         """Trials between decisions; the first look comes when every learner's default is known.
@@ -284,13 +286,19 @@ class Search:
                     config=config,
                     point=proposals[0].config,
                     seed=derive(self.study.seed, "trial", trial_id),
-                    split=self.ready.split,
+                    split=self._split(trial_id),
                     reason=proposals[0].reason,
                     round=self.round,
                     seen=len(self.study.records),
                     predicted=proposals[0].predicted,
                 )
             )
+
+    def _split(self, trial: str) -> Split:
+        """The folds of a trial: those of all, or its own (Nagler et al. 2024, arXiv 2405.15393)."""
+        if not self.ready.reshuffle:
+            return self.ready.split
+        return replace(self.ready.split, seed=derive(self.study.seed, "reshuffle", trial))
 
     def _decide(self) -> Decision:
         left = self.trials_left()
@@ -331,6 +339,11 @@ class Search:
         ]
         leader = best(s for s in self.trials.scored.values() if self._counts(trials[s.trial]))
         before = self._decisions()
+        seconds_left = self._seconds_left()
+        # nothing is left to try but rungs that would take longer than there is time
+        withheld = not self.proposing and (
+            self.climb.offered(self.space, seconds_left) is not self.space
+        )
         return Progress(
             round=self.round,
             space=self.space,
@@ -341,14 +354,24 @@ class Search:
             diagnoses=() if leader is None else leader.diagnoses,
             importance=screen.importance(self.space, history),
             trials_left=trials_left,
-            seconds_left=self._seconds_left(),
+            seconds_left=0.0 if withheld else seconds_left,
             rounds_without_gain=self._rounds_without_gain(history),
             noise=paired_noise(self.trials),
             previous=before[-1] if before else None,
-            exhausted=not self.proposing,
+            exhausted=not self.proposing and not withheld,
             rungs=self.climb.rungs(self.space),
             seconds_free=self.study.seconds_left() - reserved_seconds(self.study),
         )
+
+    def _all_at_once(self) -> float:
+        """How much wider intervals are that hold for all configurations, and so for the best.
+
+        With folds of their own, configurations cannot be resampled together by rows; Bonferroni's
+        inequality holds whatever they share.
+        """
+        tried = sum(s.search and s.loss is not None for s in self.trials.scored.values())
+        tail = (1 - self.trials.judge.confidence) / 2
+        return float(special.ndtri(tail / max(tried, 1)) / special.ndtri(tail))
 
     def _counts(self, trial: Trial) -> bool:
         """Whether a trial is part of the search; the lowest rung of a ladder is, as a baseline."""
@@ -390,6 +413,8 @@ class Search:
             return {}
         dataset, seal = self.ready.dataset, self.ready.seal
         factor = math.sqrt(max(1.0, dataset.rows / max(seal.rows, 1)))
+        if self.ready.reshuffle:
+            factor *= self._all_at_once()
         corrected = decode(tuple[Score, ...], seen.payload["scores"]) if seen else ()
         scores = {s.metric: s for s in (*leader.scores, *corrected)}
         return {m: _widened(s, factor) if self._is_quality(m) else s for m, s in scores.items()}

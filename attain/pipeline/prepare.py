@@ -38,7 +38,7 @@ from attain.objectives.metrics import lookup
 from attain.parameters.select import select
 from attain.pipeline.forecasting import MakeExecutor, forecasts, spread
 from attain.pipeline.pretrained import needs_text, read_model
-from attain.pipeline.rigor import LEVELS
+from attain.pipeline.rigor import LEVELS, nested_cost, why_not_nested
 from attain.pipeline.spec import AUTO, DEEP, DEFAULT_TEST, StudySpec
 from attain.pipeline.study import Study
 from attain.strategy.auto import choose
@@ -60,6 +60,8 @@ class Prepared:
         fixed: Parameters that keep their default, with prefixed names.
         strategy: Name of the search strategy.
         confirming: What confirming the finalists will cost, in trials.
+        replaying: What nested cross-validation will cost, in times of the search; 0 without.
+        reshuffle: Whether every configuration is validated on folds of its own.
         forecasts: What fits were said to cost, by learner; of most nothing is said.
     """
 
@@ -71,6 +73,8 @@ class Prepared:
     fixed: Mapping[str, Scalar]
     strategy: str
     confirming: int = 3
+    replaying: float = 0.0
+    reshuffle: bool = False
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
 
 
@@ -120,6 +124,8 @@ def prepare(
         fixed=selection["fixed"],
         strategy=strategy.payload["name"],
         confirming=LEVELS[spec.rigor].trials,
+        replaying=_replaying(spec, dataset, objectives, space, chosen_split),
+        reshuffle=spec.reshuffle,
         forecasts=foretold,
     )
 
@@ -311,6 +317,18 @@ def _strategy(spec: StudySpec, space: Space, foretold: Mapping[str, Forecast]) -
         return {"name": spec.strategy, "reason": "stated in the study file"}
     name, reason = choose(space, spec.budget.trials, spread=spread(foretold))
     return {"name": name, "reason": reason}
+
+
+def _replaying(
+    spec: StudySpec,
+    dataset: Dataset,
+    objectives: tuple[Objective, ...],
+    space: Space,
+    split: Split,
+) -> float:
+    if not LEVELS[spec.rigor].nested or why_not_nested(objectives, dataset, space):
+        return 0.0
+    return nested_cost(split)
 
 
 def check_same(

@@ -89,9 +89,10 @@ def refits(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     Args:
         payload: ``folder``, ``dataset``, ``learner``, ``config``, ``hints``, ``seed``, ``threads``,
             ``threshold``, ``calibrator``, ``split``, ``predictions``, ``objective``, ``gain`` (over
-            the baseline), ``half_width`` (of the confirmed score), ``order`` (columns, most important first),
-            ``seconds`` (to spend), ``fit_seconds`` (of one fit), ``gap`` (distance to the target,
-            None when it is reached), ``closes``, ``cut_short``, ``words`` (the metric's name).
+            the baseline), ``half_width`` (of the confirmed score), ``order`` (columns, most
+            important first), ``seconds`` (to spend), ``fit_seconds`` (of one fit), ``gap``
+            (distance to the target, None when it is reached), ``closes``, ``cut_short``, ``words``
+            (the metric's name).
         progress: Not used.
 
     Returns:

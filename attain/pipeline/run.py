@@ -85,7 +85,7 @@ def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
                 executor,
                 workers=workers,
                 limits=limits,
-                racing=spec.racing,
+                racing=spec.racing and not spec.reshuffle,
                 strategy=ready.strategy,
                 forecasts=ready.forecasts,
                 firm=spec.trial_minutes is not None,

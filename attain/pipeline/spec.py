@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from attain.core.errors import Problem, SpecError, did_you_mean
-from attain.core.registry import aliases, canonical, names
+from attain.core.registry import aliases, canonical, find, names
 from attain.core.types import Task
 from attain.objectives import parse
 from attain.pipeline.rigor import LEVELS, STANDARD
@@ -66,6 +66,7 @@ class StudySpec:
         folds: Number of folds, 1 for a hold-out, or ``auto``.
         repeats: How often the folds are drawn afresh, or ``auto``.
         racing: Whether a configuration that is clearly behind is denied its remaining folds.
+        reshuffle: Whether every configuration is validated on folds of its own.
         rigor: ``quick``, ``standard`` or ``max``: how often few rows are divided and finalists
             confirmed.
         confidence: Of every interval that decides, in [0.5, 1).
@@ -98,6 +99,7 @@ class StudySpec:
     folds: int | Literal["auto"] = "auto"
     repeats: int | Literal["auto"] = "auto"
     racing: bool = True
+    reshuffle: bool = False
     rigor: str = STANDARD
     confidence: float = 0.95
     workers: int | Literal["auto"] = "auto"
@@ -193,9 +195,35 @@ def make_spec(
             except _Broken as broken:
                 problems.append(Problem(broken.rule, repr(value), where(key), broken.remedy))
     problems += _objective_problems(values, where)
+    problems += _reshuffle_problems(values, where)
     if problems:
         raise SpecError(problems)
     return StudySpec(**values)
+
+
+def _reshuffle_problems(values: Mapping[str, Any], where: _Where) -> list[Problem]:
+    """What needs the same folds for every configuration, or an order of the rows."""
+    if not values.get("reshuffle"):
+        return []
+    found = []
+    if values.get("racing"):
+        rule = "folds that differ between configurations cannot be raced"
+        found.append(Problem(rule, "racing: true", where("racing"), "leave one of the two out"))
+    if values.get("time"):
+        rule = "rows in order of time cannot be shuffled"
+        value = f"time: {values['time']}"
+        found.append(Problem(rule, value, where("reshuffle"), "leave `reshuffle` out"))
+    if getattr(_found_strategy(values.get("strategy", AUTO)), "judges", True):
+        rule = "curves on different rows cannot be compared while fits are under way"
+        value = f"strategy: {values['strategy']}"
+        remedy = "choose a strategy that ends no fits, or leave `reshuffle` out"
+        found.append(Problem(rule, value, where("strategy"), remedy))
+    return found
+
+
+def _found_strategy(name: str) -> Any:
+    """A strategy's class; those that `auto` chooses from end no fits."""
+    return find("strategy", "bayes" if name == AUTO else name)
 
 
 def _objective_problems(values: Mapping[str, Any], where: _Where) -> list[Problem]:
@@ -450,6 +478,7 @@ _READERS: Mapping[str, Any] = {
     "folds": _whole(1, auto=True),
     "repeats": _whole(1, auto=True),
     "racing": _yes_or_no,
+    "reshuffle": _yes_or_no,
     "rigor": _rigor,
     "confidence": _confidence,
     "workers": _whole(1, auto=True),

@@ -212,8 +212,8 @@ def comparison(book: Book, tried: Sequence[dict[str, Any]]) -> list[dict[str, An
     Returns:
         For each metric ``metric``, ``direction``, ``target``, ``role``, ``unit``, ``low``, ``high``
         and ``points``: ``label``, ``kind`` (``baseline``, ``naive``, ``corrected``, ``confirmed``,
-        ``baseline sealed`` or ``sealed``), the score and ``record``. Metrics measured at one place
-        only are left out.
+        ``nested``, ``baseline sealed`` or ``sealed``), the score and ``record``. Metrics measured
+        at one place only are left out.
     """
     _, objectives = newest(book.objectives)
     found = []
@@ -272,7 +272,17 @@ def _choice_points(
             ("confirmed", "The same, confirmed on fresh folds"),
         )
     )
-    return [*seen[:1], *_corrected(book, metric), *fresh[:1]]
+    return [*seen[:1], *_corrected(book, metric), *fresh[:1], *_nested(book, metric)]
+
+
+def _nested(book: Book, metric: str) -> list[dict[str, Any]]:
+    """What the search, repeated without the rows of each outer fold, scored on these rows."""
+    record = book.last("nested")
+    if record is None:
+        return []
+    label = "The search repeated, on rows left out"
+    found = [s for s in scores(record.payload) if s.metric == metric]
+    return [_point(label, "nested", s, record) for s in found[:1]]
 
 
 def _corrected(book: Book, metric: str) -> list[dict[str, Any]]:

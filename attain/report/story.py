@@ -18,7 +18,7 @@ from attain.core.types import (
     Verdict,
 )
 from attain.report import numbers
-from attain.report.book import Book, listing, plain
+from attain.report.book import Book, listing, plain, scores
 from attain.report.standing import TITLES
 
 Teller = Callable[[Mapping[str, Any]], tuple[str, str]]
@@ -150,6 +150,20 @@ def _choice(payload: Mapping[str, Any]) -> tuple[str, str]:
     return "Choice", _because(str(payload["trial"]), payload.get("reason"))
 
 
+def _nested(payload: Mapping[str, Any]) -> tuple[str, str]:
+    title = "Nested cross-validation"
+    if payload.get("failed"):
+        return title, f"Not done: {payload['failed']}."
+    each = [numbers.with_interval(plain(s)) for s in scores(payload)]
+    names = [numbers.words(s.metric) for s in scores(payload)]
+    said = ", ".join(f"{name} {value}" for name, value in zip(names, each, strict=True))
+    fewest, wanted = min(payload["trials"]), payload["wanted"]
+    tried = numbers.plural(wanted, "configuration")
+    if fewest < wanted:
+        tried = f"{fewest} of {tried} at least, for the time was up"
+    return title, f"The search repeated in {payload['folds']} outer folds ({tried}): {said}."
+
+
 def _refit(payload: Mapping[str, Any]) -> tuple[str, str]:
     rows, took = payload.get("rows"), numbers.seconds(payload.get("seconds"))
     on = f" on {numbers.plural(rows, 'row')}" if isinstance(rows, int) else ""
@@ -207,6 +221,7 @@ _TELLERS: Mapping[str, Teller] = {
     "decision": _decision,
     "finalists": _finalists,
     "choice": _choice,
+    "nested": _nested,
     "calibration": _reason("Calibration"),
     "threshold": _reason("Decision threshold"),
     "refit": _refit,
