@@ -137,7 +137,7 @@ def _texts(question: Question, deadline: float) -> tuple[list[dict[str, Any]], i
     question.prediction = question.prediction.copy()  # the seed may be another one
     question.prediction[chosen] = question.predict(question.rows.take(np.array(chosen)))
     guesses = question.guesses
-    found = []
+    found: list[dict[str, Any]] = []
     for row in chosen:
         if found and time.perf_counter() > deadline:
             break

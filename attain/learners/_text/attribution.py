@@ -6,7 +6,6 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
@@ -15,6 +14,7 @@ from attain.core.errors import DataError, Problem
 from attain.core.types import Attribution, ReadText, Rows, WordShare
 from attain.learners._text.model import Constant, TextModel, Words
 from attain.learners._text.outputs import Outputs
+from attain.learners._text.parts import Parts, Spans
 from attain.learners._text.words import Terms, stack
 
 _WORD = re.compile(
@@ -24,28 +24,6 @@ _WORD = re.compile(
 )
 _EXACT = 1e-9
 """Of the sum of a linear model, relative to its terms: nothing but rounding of float64."""
-
-Spans = Sequence[tuple[int, int, int, float]]
-"""Text (position among those of a row), start, end and value of each part."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What parts of the texts of one row contributed.
-
-    Attributes:
-        spans: The parts; those without characters are told apart from words as ``rest``.
-        output: See `Attribution`.
-        baseline: Likewise.
-        tolerance: Likewise.
-        steps: Likewise.
-    """
-
-    spans: Spans
-    output: float
-    baseline: float
-    tolerance: float
-    steps: int = 0
 
 
 def attribute(model: TextModel, rows: Rows, classes: np.ndarray | None) -> tuple[Attribution, ...]:

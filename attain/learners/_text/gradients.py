@@ -15,9 +15,9 @@ from attain.learners._pretrained.features import Features
 from attain.learners._pretrained.kernels import fast_float32
 from attain.learners._pretrained.load import Body
 from attain.learners._pretrained.tokens import Tokens, collate
-from attain.learners._text.attribution import Parts
 from attain.learners._text.encoder import FLOOR, Encoder, Reading
 from attain.learners._text.inputs import segments
+from attain.learners._text.parts import Parts
 from attain.learners._torch.device import threads
 
 TOLERANCE = 0.05
