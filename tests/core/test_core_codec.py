@@ -26,6 +26,14 @@ _objective = types.Objective("auc", types.Direction.MAXIMIZE, 0.9)
 _score = types.Score("t1", "auc", 0.9, 0.8, 0.95, 100, per_fold=(0.8, 1.0))
 _verdict = types.ObjectiveVerdict(_objective, _score, types.VerdictState.MET)
 _EXAMPLES = [
+    types.Forecast(
+        (types.RungForecast("full", 22_566_146, 40.5, 1_600_000_000, "measured"),),
+        (("[CLS] hello [SEP]", "spam"),),
+        {"cut": 3, "cut share": 0.25, "labels": "0 = ham"},
+    ),
+    types.Attribution(
+        (types.ReadText("text", "not bad", (types.WordShare(0, 3, -0.5),)),), 1.5, 0.25, steps=32
+    ),
     _space,
     _objective,
     types.Objective("rmse", types.Direction.MINIMIZE, low=0.0, high=math.inf),
@@ -39,6 +47,8 @@ _EXAMPLES = [
         types.Task.BINARY,
         ("0", "1"),
         (1, 2),
+        modality="text",
+        pretrained=types.Pretrained("/models/a", "ff", trusted=True),
     ),
     types.Finding("D001", "t", types.FindingState.FOUND, types.Severity.TIP, evidence={"n": [1]}),
     types.Split(types.SplitKind.STRATIFIED, 5, 2, 7, "why"),
@@ -69,7 +79,8 @@ def test_every_record_type_has_an_example():
     classes = {
         c for _, c in inspect.getmembers(types, inspect.isclass) if dataclasses.is_dataclass(c)
     }
-    nested = {types.CurvePoint, types.Diagnosis}
+    nested = {types.CurvePoint, types.Diagnosis, types.RungForecast, types.ReadText}
+    nested |= {types.Pretrained, types.WordShare}
     in_memory = {types.Rows}
     assert classes - in_memory - nested == {type(e) for e in _EXAMPLES} - {Space}
 
