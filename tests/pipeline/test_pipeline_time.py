@@ -83,15 +83,18 @@ def test_the_clock_of_the_budget_stops_at_the_choice(run: Run) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_is_kept_back_is_what_the_finalists_took(workers: int) -> None:
-    """Good configurations are often the dear ones: three of their fits count, not the typical."""
+    """Good configurations are often the dear ones: three of their fits count, not the typical;
+    what repeating the search will take is kept back too."""
     costs = [1.0] * 10 + [8.0, 10.0, 12.0]
     scored = {
         f"t{i}": Scored(f"t{i}", Status.DONE, search=True, loss=-float(i), seconds=cost)
         for i, cost in enumerate(costs)
     }
-    study: Any = SimpleNamespace(seconds_left=lambda: 100.0, budget=SimpleNamespace(minutes=None))
+    study: Any = SimpleNamespace(
+        seconds_left=lambda: 100.0, spent=lambda: 40.0, budget=SimpleNamespace(minutes=None)
+    )
     trials: Any = SimpleNamespace(scored=scored, workers=workers)
-    ready: Any = SimpleNamespace(confirming=3)
+    ready: Any = SimpleNamespace(confirming=3, replaying=0.5)
     space = Space((Float(name="x", low=0.0, high=1.0, default=0.5),))
     search = Search(study, ready, trials, SimpleNamespace(), space)  # type: ignore[arg-type]
-    assert search._seconds_left() == pytest.approx(100 - 3 * 10 / workers)
+    assert search._seconds_left() == pytest.approx(100 - 3 * 10 / workers - 0.5 * 40)
