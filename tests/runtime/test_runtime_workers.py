@@ -272,7 +272,7 @@ import os, signal, sys
 from attain.core.protocols import Job
 from attain.runtime.local import LocalExecutor
 executor = LocalExecutor(workers=1)
-executor.submit(Job("a", "attain.testing.jobs:sleep", {"seconds": 1.0}))
+executor.submit(Job("a", "attain.testing.jobs:sleep", {"seconds": 4.0}))
 while not any(event.kind == "started" for event in executor.events(5)):
     pass
 interrupted = False
