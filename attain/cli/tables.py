@@ -196,12 +196,25 @@ def audit(dataset: Dataset, findings: Sequence[Finding], *, everything: bool) ->
         style = SEVERITY_STYLES[finding.severity]
         lines.append(f"  {finding.code} {paint(finding.severity, style)}  {paint(finding.title)}")
         rows: list[list[Cell]] = [["", finding.explanation]]
+        rows += [["rows:", _rows(finding.rows)]] if finding.rows else []
         rows += [["next:", finding.remedy]] if finding.remedy else []
         lines.append(grid(rows, indent=4))
+    if any(f.rows for f in ordered(findings)):
+        lines += ["", paint(_WHERE, "dim")]
     rest = [f for f in findings if f.state is not FindingState.FOUND]
     if everything and rest:
         lines += ["", grid([[f.code, f.state, _why_quiet(f)] for f in rest])]
     return "\n".join([*lines, "", _counts(findings)])
+
+
+_WHERE = "Rows are counted from 0, as read; in a CSV file with a header, row 0 is on line 2."
+_NAMED = 10
+
+
+def _rows(rows: Sequence[int]) -> str:
+    """The first rows concerned, in the order in which they should be looked at."""
+    more = f" and others (--json has {len(rows)})" if len(rows) > _NAMED else ""
+    return ", ".join(str(row) for row in rows[:_NAMED]) + more
 
 
 def _why_quiet(finding: Finding) -> str:

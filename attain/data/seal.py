@@ -35,6 +35,7 @@ from attain.data.table import content_hash, target_hash, to_rows, usable
 
 WORK = Path("data") / "work.arrow"
 SEALED = Path("data") / "sealed.arrow"
+ORIGIN = Path("data") / "rows.npy"
 FEWEST = 10  # rows with a target below which nothing can be tested
 BAND = 0.1  # a stratum's sealed share may differ from what was asked by this part of it
 _SHARE = (0.01, 0.9)
@@ -100,7 +101,7 @@ def make_seal(
                 "collect more rows",
             )
         )
-    rows = to_rows(frame, dataset)
+    rows, origin = to_rows(frame, dataset), np.flatnonzero(has)
     if test_frame is None:
         chosen, rule = _choose(frame, dataset, rows, test, seed)
         sealed, sealed_rows = (
@@ -108,9 +109,10 @@ def make_seal(
             rows.take(np.flatnonzero(chosen)),
         )
         frame, rows = frame.loc[~chosen].reset_index(drop=True), rows.take(np.flatnonzero(~chosen))
+        origin = origin[~chosen]
     else:
         sealed, sealed_rows, rule = _own_test(test_frame, dataset, rows)
-    digest = _write(folder, frame, sealed)
+    digest = _write(folder, frame, sealed, origin)
     near, compared = _near_overlap(rows, sealed_rows, dataset)
     seal = Seal(
         path=SEALED.as_posix(),
@@ -151,6 +153,25 @@ def load_work(folder: Path) -> pd.DataFrame:
             f"{path}: the study's rows cannot be read ({str(error).splitlines()[0]}) — "
             "start the study anew in an empty folder"
         ) from error
+
+
+def work_origin(folder: Path, rows: int) -> np.ndarray:
+    """Where each unsealed row stands in the user's data, so that a finding can be looked up there.
+
+    Args:
+        folder: The study's folder.
+        rows: How many unsealed rows there are.
+
+    Returns:
+        Positions from 0 in the data as read, int64, shape (rows,); the unsealed rows' own positions
+        in a study that was begun before these were kept.
+    """
+    try:
+        found = np.load(Path(folder) / ORIGIN, allow_pickle=False)
+    except (OSError, ValueError):
+        return np.arange(rows)
+    fits = found.shape == (rows,) and found.dtype == np.dtype("int64")
+    return found if fits else np.arange(rows)
 
 
 def sealed_summary(seal: Seal) -> Mapping[str, Any]:
@@ -403,11 +424,14 @@ def _class_counts(rows: Rows, dataset: Dataset) -> tuple[int, ...]:
     return tuple(int(c) for c in np.bincount(rows.y, minlength=len(dataset.classes)))
 
 
-def _write(folder: Path, work: pd.DataFrame, sealed: pd.DataFrame) -> str:
-    """Write both files whole or not at all; the sealed one cannot be written to. Its digest."""
+def _write(folder: Path, work: pd.DataFrame, sealed: pd.DataFrame, origin: np.ndarray) -> str:
+    """Write each file whole or not at all; the sealed one cannot be written to. Its digest."""
     folder = Path(folder)
     write_atomic(folder / WORK, _arrow_bytes(work))
     path = folder / SEALED
+    buffer = io.BytesIO()
+    np.save(buffer, origin.astype("int64"), allow_pickle=False)
+    write_atomic(folder / ORIGIN, buffer.getvalue())
     write_atomic(path, _arrow_bytes(sealed))
     with plain_errors(path):
         os.chmod(path, _READ_ONLY)

@@ -15,7 +15,7 @@ from attain.core.protocols import Attributing, FitData, Learner, Model
 from attain.core.registry import find
 from attain.core.seal import Permit, Seal
 from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal, Split
-from attain.data.seal import load_work
+from attain.data.seal import load_work, work_origin
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
 from attain.pipeline import calibration, folders, saved
@@ -205,6 +205,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         dataset=dataset,
         y_prediction=out_of_fold(payload, dataset, rows),
         held_out=fold.valid,
+        positions=work_origin(Path(payload["folder"]), len(rows)),
         metric=metric,
         loss=loss,
         seed=payload["seed"],

@@ -30,7 +30,7 @@ from attain.core.types import (
 from attain.data import infer
 from attain.data.audit import audit
 from attain.data.load import load_frame
-from attain.data.seal import load_work, make_seal, sealed_summary
+from attain.data.seal import load_work, make_seal, sealed_summary, work_origin
 from attain.data.table import to_rows
 from attain.objectives import parse
 from attain.objectives.feasibility import decidable
@@ -251,7 +251,11 @@ def _audit(study: Study, spec: StudySpec) -> dict[str, Any]:
         seed=spec.seed,
         deep=spec.audit == DEEP,
     )
-    findings = audit(subject, ignore=spec.audit_ignore)
+    origin = work_origin(study.folder, len(frame))
+    findings = [
+        replace(finding, rows=tuple(int(origin[row]) for row in finding.rows))
+        for finding in audit(subject, ignore=spec.audit_ignore)
+    ]
     return {"findings": findings, "seconds": time.perf_counter() - began}
 
 

@@ -148,6 +148,7 @@ def _environment() -> Environment:
         "listed": numbers.listed,
         "capital": numbers.capital,
         "sentence": numbers.sentence,
+        "stopped": numbers.stopped,
         "prose": prose,
         "count": lambda n, noun, many="": numbers.plural(int(n), noun, many),
         "when": _when,

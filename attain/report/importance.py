@@ -36,6 +36,7 @@ def permutation_importance(
     seed: int = 0,
     most_rows: int = 5_000,
     seconds: float | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[dict[str, Any]]:
     """Rise of the loss when a group of columns is shuffled (Fisher et al. 2019, eq. 3).
 
@@ -54,24 +55,25 @@ def permutation_importance(
         most_rows: Rows used at most; more are sampled.
         seconds: Wall time to spend; when it is short fewer rows, then fewer repeats, then fewer
             groups are looked at. None for no limit.
+        clock: Seconds that pass; tests give a simulated one.
 
     Returns:
         One mapping for each group, most important first: ``columns`` (names), ``mean``, ``low``,
         ``high`` (in units of the loss), ``rank``, ``rank_low``, ``rank_high`` (best and worst rank
         over the repeats), ``repeats`` and ``rows``.
     """
-    began = time.perf_counter()
+    began = clock()
     rng = np.random.default_rng(seed)
     sample = rows.take(_sample(len(rows), most_rows, rng))
     groups = twin_groups(sample.X)
-    clock = time.perf_counter()
+    asked = clock()
     predict(sample)
-    once = time.perf_counter() - clock
-    left = math.inf if seconds is None else seconds - (time.perf_counter() - began)
+    once = clock() - asked
+    left = math.inf if seconds is None else seconds - (clock() - began)
     sample = _affordable(sample, len(groups) * 2 * once, left, rng)
     setting = _Setting(predict, loss, sample, predict(sample), _blocks(sample, rng))
     deadline = math.inf if seconds is None else began + seconds
-    return _ranked(_measure(setting, groups, repeats, rng, deadline), len(sample))
+    return _ranked(_measure(setting, groups, repeats, rng, lambda: clock() > deadline), len(sample))
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,7 @@ def _measure(
     groups: Sequence[tuple[str, ...]],
     repeats: int,
     rng: np.random.Generator,
-    deadline: float,
+    late: Callable[[], bool],
 ) -> list[tuple[tuple[str, ...], list[float], float]]:
     """Rise of the loss in each repeat, and the standard error that the rows contribute.
 
@@ -130,7 +132,7 @@ def _measure(
     errors: dict[tuple[str, ...], float] = {}
     for repeat in range(repeats):
         for group in groups:
-            if time.perf_counter() > deadline:
+            if late():
                 break
             shuffled = setting.predict(_shuffle(setting.rows, group, rng))
             rises[group].append(setting.loss(y, shuffled) - plain)

@@ -35,6 +35,20 @@ _NAMES = {
     "peak_memory_mb": "peak memory",
 }
 
+# Codes of `Decision.stop`: what ended a search.
+STOPS = {
+    "met": "the objectives were met",
+    "budget": "the budget was used up",
+    "unlikely": "more trials were unlikely to help",
+    "exhausted": "nothing was left to try",
+    "request": "somebody asked for no further trials",
+}
+
+
+def stopped(code: Any) -> str:
+    """Why a search ended, in words; a reason that is no code is given back as it is."""
+    return STOPS.get(str(code), str(code))
+
 
 def finite(value: Any) -> float | None:
     """The value as a float, or None when it is not a finite number."""

@@ -9,7 +9,7 @@ from typing import Any
 from attain.core.errors import Exit
 from attain.core.types import FindingState, Record, Role, Score, Severity, VerdictState
 from attain.report.book import Book, newest, plain, score_entry, scores
-from attain.report.numbers import finite, plural
+from attain.report.numbers import capital, finite, plural, stopped
 from attain.report.searching import FAILURES
 
 TITLES: Mapping[str, str] = {
@@ -86,7 +86,7 @@ def progress(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """
     ended, last = book.last("ended"), book.records[-1] if book.records else None
     state = _state(book, tried, ended)
-    reason = str(ended.payload.get("reason", "")) if ended else ""
+    reason = stopped(ended.payload.get("reason", "")) if ended else ""
     title, text = _progress_words(state, book, tried, reason)
     anchor = ended or last
     return {
@@ -143,7 +143,7 @@ def _progress_words(
     blockers = _blockers(book)
     opened = "The seal was opened." if book.of("intent") else "The sealed rows were not looked at."
     table = {
-        "complete": ("The study is complete", reason),
+        "complete": ("The study is complete", capital(reason)),
         "blocked": (
             "Stopped by the data audit",
             "Nothing was trained, because the audit found what would make the result worthless: "

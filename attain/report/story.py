@@ -203,6 +203,13 @@ def _request(payload: Mapping[str, Any]) -> tuple[str, str]:
     return f"Asked by hand: {asked}", ("" if payload["done"] else "not done: ") + payload["reason"]
 
 
+def _ended(payload: Mapping[str, Any]) -> tuple[str, str]:
+    reason = str(payload.get("reason") or "")
+    if reason in numbers.STOPS:
+        return "End", f"The search ended because {numbers.stopped(reason)}; the study is complete."
+    return "End", reason or "The study is complete"
+
+
 def _reason(title: str) -> Teller:
     return lambda payload: (title, str(payload.get("reason") or title))
 
@@ -231,7 +238,7 @@ _TELLERS: Mapping[str, Teller] = {
     "request": _request,
     "interrupted": _reason("Interrupted"),
     "resumed": _reason("Resumed"),
-    "ended": _reason("End"),
+    "ended": _ended,
 }
 
 

@@ -41,7 +41,7 @@ class Question:
         attribute: Says what words said to the model.
         predict: The model.
         rows: Rows that the model has not seen, with their target.
-        names: Position of each among all unsealed rows, shape (n,).
+        names: Position of each in the user's data, shape (n,).
         prediction: Of each row, shape (n, classes) or (n,), by a model that has not seen it.
         dataset: Of these rows.
         threshold: As for `mistakes.guesses`.

@@ -90,6 +90,7 @@ class Index:
         self.bad: list[int] = []
         self.spent = 0.0
         self.began: float | None = None
+        self.used: float | None = None
         self.at = 0.0
         self._stories: deque[Record] = deque(maxlen=TOLD)
         self._told: dict[int, dict[str, Any]] = {}
@@ -128,12 +129,15 @@ class Index:
         return [told for told in self._told.values() if told]
 
     def _count(self, record: Record) -> None:
-        """The clock of `pipeline.study.Study`: from the start of the search, pauses left out."""
+        """The clock of `pipeline.study.Study.used`: from the start of the search to the choice,
+        pauses left out."""
         if record.kind == "resumed" and self.began is not None:
             self.spent += self.at - self.began
             self.began = record.at
         elif record.kind == "strategy" and self.began is None:
             self.began = record.at
+        elif record.kind in ("choice", "ended") and self.began is not None and self.used is None:
+            self.used = self.spent + record.at - self.began
 
     def _trial(self, record: Record) -> None:
         asked = record.payload["trial"]

@@ -254,16 +254,17 @@ def _worst(mask: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _examples(folder: Path, rows: _Paired, at: np.ndarray) -> list[dict[str, Any]]:
-    from attain.data.seal import load_work
+    from attain.data.seal import load_work, work_origin
 
     if not len(at):
         return []
     frame = load_work(folder)
+    origin = work_origin(folder, len(frame))
     columns = [c.name for c in rows.dataset.columns if c.role == "feature"][:MOST_CELLS]
     columns = [name for name in columns if name in frame.columns]
     return [
         {
-            "row": int(rows.index[i]),
+            "row": int(origin[rows.index[i]]),
             "truth": _said(rows.dataset, rows.y[i]),
             "a": _predicted(rows.dataset, rows.a[i]),
             "b": _predicted(rows.dataset, rows.b[i]),

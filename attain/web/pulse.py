@@ -81,7 +81,8 @@ def about(seconds: float) -> str:
 
 def _given_back(holder: Holder, index: Index, ended: object) -> Pulse:
     if "ended" in index.kinds:
-        return Pulse("ended", str(ended or "the study has ended"), holder.beat, epoch=holder.epoch)
+        text = numbers.stopped(ended) if ended else "the study has ended"
+        return Pulse("ended", text, holder.beat, epoch=holder.epoch)
     last = index.payload("interrupted").get("reason") if _newest(index) == "interrupted" else None
     text = str(last) if last else f"nobody is running this study — {GO_ON}"
     return Pulse("stopped", text, holder.beat, epoch=holder.epoch)

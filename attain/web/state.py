@@ -185,7 +185,8 @@ def _verdict(index: Index) -> dict[str, str] | None:
     if "ended" not in index.kinds:
         return None
     told = [d["text"] for d in index.stories() if d["step"] == "sealed"]
-    reason = str(told[-1] if told else plain(index.payload("ended").get("reason") or ""))
+    ended = numbers.sentence(numbers.stopped(index.payload("ended").get("reason") or ""))
+    reason = str(told[-1] if told else plain(ended))
     objectives = (index.payload("verdict").get("verdict") or {}).get("objectives") or ()
     states = {str(o["state"]) for o in objectives}
     for state in ("not met", "met, unproven", "met"):
@@ -253,17 +254,16 @@ def spent(index: Index, pulse: Pulse) -> dict[str, Any]:
         pulse: Of its run; the clock of a run that is not alive stands still.
 
     Returns:
-        ``trials``, ``trials_total``, ``seconds`` (until the newest record), ``since`` (from when
-        the clock runs on, None while it stands), ``seconds_total``, and ``left`` (seconds
+        ``trials``, ``trials_total``, ``seconds`` (until the newest record; what comes after the
+        choice is not counted, as in `Study.used`), ``since`` (from when the clock runs on, None
+        while it stands), ``seconds_total``, and ``left`` (seconds
         until the first limit, None when nobody can know).
     """
     limits = acts.budget(index)
     over = index.latest.get("ended") or index.latest.get("finalists")
-    begun = index.began is not None
     seconds = index.spent + (index.at - index.began if index.began is not None else 0.0)
-    if over is not None and "ended" in index.kinds:
-        seconds = float(index.payload("ended").get("seconds") or seconds)
-    runs = begun and pulse.running and "ended" not in index.kinds
+    seconds = seconds if index.used is None else index.used
+    runs = index.began is not None and index.used is None and pulse.running
     total = None if limits.minutes is None else limits.minutes * 60
     left = [] if total is None else [total - seconds]
     if limits.trials and index.searched >= 3:

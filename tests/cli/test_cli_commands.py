@@ -233,6 +233,21 @@ def test_audit_fix_writes_a_new_file_and_says_what_it_did(attain, here):
     assert not (here / "third.csv").exists()
 
 
+def test_an_audit_names_rows_as_the_file_has_them(attain, here):
+    """The rows of a finding are those of the user's own file, and none of them is sealed."""
+    data = here / "credit_g.csv"
+    head, *lines = data.read_text().splitlines()
+    doubled = [*lines[:5], *lines, *lines[:40]]
+    data.write_text("\n".join([head, *doubled]) + "\n")
+    said = attain("audit", "--json").json["findings"]
+    rows = next(f["rows"] for f in said if f["code"] == "D018")
+    assert len(rows) == 20
+    assert all(doubled.count(doubled[row]) > 1 for row in rows)
+    told = attain("audit").out
+    assert f"rows:  {', '.join(map(str, rows[:10]))} and others (--json has 20)" in told
+    assert "row 0 is on line 2" in told
+
+
 def test_a_deep_audit_is_asked_for_by_option_or_study_file(attain, here, monkeypatch):
     """--deep and `audit: deep` both reach the checks."""
     from attain.pipeline import prepare

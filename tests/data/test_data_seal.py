@@ -19,7 +19,7 @@ from attain.core.files import file_digest
 from attain.core.seal import Seal
 from attain.data.infer import describe
 from attain.data.load import load_frame
-from attain.data.seal import by_hash, latest, load_work, make_seal, sealed_summary
+from attain.data.seal import by_hash, latest, load_work, make_seal, sealed_summary, work_origin
 
 
 def _table(n, classes=3, seed=0, **more):
@@ -38,6 +38,28 @@ def _sealed(frame, folder, test=0.2, seed=0, describing=None, **more):
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_unsealed_rows_are_found_again_in_the_users_data(folder, own):
+    """Each unsealed row knows its place in the data as read, also past rows without a target."""
+    frame = _table(300)
+    frame.loc[[0, 7, 299], "y"] = None
+    more = {"test_frame": _table(50, seed=1)} if own else {}
+    _, _, unsealed, _ = _sealed(frame, folder, **more)
+    origin = work_origin(folder, len(unsealed))
+    assert origin.tolist() == sorted(origin.tolist())
+    found = frame.iloc[origin].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, unsealed)
+
+
+def test_a_study_without_places_counts_its_own_rows(folder):
+    """A study begun before places were kept, or a damaged file, gives the unsealed positions."""
+    _, _, unsealed, _ = _sealed(_table(300), folder)
+    path = folder / "data" / "rows.npy"
+    for content in (b"torn", None):
+        path.write_bytes(content) if content else path.unlink()
+        assert work_origin(folder, len(unsealed)).tolist() == list(range(len(unsealed)))
 
 
 def test_files_and_records(folder):

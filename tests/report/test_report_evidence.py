@@ -28,6 +28,21 @@ def numbers_without_record(value, path="", inside=False):
             yield from numbers_without_record(item, f"{path}[{i}]", inside)
 
 
+@pytest.mark.parametrize("code", ["met", "budget", "unlikely", "exhausted", "request"])
+def test_the_end_is_told_in_a_sentence(code):
+    """No code of a decision stands alone: every reason to stop is a sentence in log and page."""
+    records = studies.complete(Task.BINARY)
+    end = replace(records[-1], payload={**records[-1].payload, "reason": code})
+    assert end.kind == "ended"
+    found = evidence.collect([*records[:-1], end])
+    told = found["decisions"][-1]["text"]
+    assert told.startswith("The search ended because ")
+    assert told.endswith("; the study is complete.")
+    assert len(found["progress"]["text"].split()) >= 4
+    own = replace(end, payload={**end.payload, "reason": "no trial succeeded"})
+    assert evidence.collect([*records[:-1], own])["decisions"][-1]["text"] == "No trial succeeded."
+
+
 @pytest.mark.parametrize("task", list(Task))
 def test_evidence_is_json_and_every_estimate_names_its_record(task):
     """No NaN, no infinity, and no estimate without the id of a record that exists."""

@@ -2,10 +2,13 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 import web_studies as world
 
+from attain.pipeline.spec import Budget
+from attain.pipeline.study import Study
 from attain.web import series, state, table
 from attain.web.hub import Hub
 from attain.web.index import Index
@@ -128,10 +131,43 @@ def test_the_overview_is_plain_json(small):
     assert found["decisions"]
 
 
+@pytest.mark.parametrize("until", ["choice", "verdict", "ended"])
+def test_the_budget_is_spent_as_the_run_counts_it(tmp_path, until):
+    """Pauses and all that comes after the choice are counted by neither page nor run."""
+    records = []
+    for record in world.studies.complete():
+        if record.kind == "scored" and record.payload["trial"] == "t0020":
+            records.append((record.kind, record, 40.0))
+            records.append(
+                ("resumed", replace(record, kind="resumed", payload={"reason": ""}), 900)
+            )
+        else:
+            records.append((record.kind, record, 1.0))
+        if record.kind == until:
+            break
+    at, ledger = 0.0, []
+    for number, (_, record, gap) in enumerate(records, 1):
+        at += gap
+        ledger.append(replace(record, id=number, at=at, parents=()))
+    index = Index()
+    for record in ledger:
+        index.add(record)
+    run = Study(tmp_path, Reading(ledger), seed=0, budget=Budget(42, 30.0))
+    found = state.spent(index, RUNNING)
+    assert found["seconds"] == pytest.approx(run.used(), abs=0.1)
+    assert found["seconds"] < 900
+    assert (found["since"], found["left"]) == (None, None)
+
+
+class Reading:
+    """A ledger that is read."""
+
+    def __init__(self, records):
+        self.read = lambda: records
+
+
 def test_each_state_of_an_objective_is_told(small):
     """Not yet, reached, and reached without the interval saying so are three things."""
-    from dataclasses import replace
-
     objective = series.objectives(small)[0]
     known = {"estimate": 0.9, "low": 0.88, "high": 0.92}
     targets = {0.95: "not yet", 0.89: "reached, unproven", 0.87: "reached", None: ""}

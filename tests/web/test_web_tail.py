@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import web_studies as world
@@ -171,6 +172,9 @@ def test_an_end_is_told_from_a_stop(tmp_path):
     for record in world.studies.complete():
         index.add(record)
     assert pulse.take(holder(owner=""), index, 0).state == "ended"
+    end = next(r for r in world.studies.complete() if r.kind == "ended")
+    index.add(replace(end, id=end.id + 1, payload={**end.payload, "reason": "unlikely"}))
+    assert pulse.take(holder(owner=""), index, 0).text == "more trials were unlikely to help"
     index = Index()
     for record in world.studies.interrupted():
         index.add(record)
