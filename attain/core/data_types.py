@@ -18,11 +18,18 @@ class Task(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    GENERATION = "generation"
+    PREFERENCE = "preference"
 
     @property
     def classifies(self) -> bool:
         """Whether the target is a class."""
-        return self is not Task.REGRESSION
+        return self in (Task.BINARY, Task.MULTICLASS)
+
+    @property
+    def language(self) -> bool:
+        """Whether texts are written, or ranked by a model that writes."""
+        return self in (Task.GENERATION, Task.PREFERENCE)
 
 
 class Direction(StrEnum):
@@ -147,8 +154,8 @@ class Dataset:
         rows: Number of unsealed rows.
         columns: In file order, target and helpers included.
         target: Name of the target column.
-        task: What is predicted.
-        classes: Class labels as text, sorted, code = position; empty for regression.
+        task: What is predicted; to write texts, or to rank them, has the modality ``language``.
+        classes: Class labels as text, sorted, code = position; empty for other tasks.
         class_counts: Unsealed rows of each class, in the order of `classes`.
         groups: Column whose values must not be split between folds, if any.
         time: Column that orders the rows, if any.
@@ -186,7 +193,8 @@ class Rows:
             are float64, categorical and text columns are strings (missing is None/NaN), datetime
             columns are datetime64.
         y: Class codes (int64, positions in `Dataset.classes`) or values (float64); shape (n,).
-            None for rows without a target.
+            None for rows without a target. Where texts are to be written, they stand in the last
+            column of X (None where there are none) and y is 0.
         groups: Group of each row, shape (n,), or None.
         time: Sortable time of each row, shape (n,), or None.
     """

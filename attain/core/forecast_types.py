@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from attain.core.data_types import Finding
+
 
 @dataclass(frozen=True)
 class RungForecast:
@@ -43,11 +45,15 @@ class Forecast:
         rungs: From cheap to dear.
         examples: A few inputs as the model will see them, decoded, with their labels.
         facts: Numbers for people, such as the share of texts that are cut; plain JSON values.
+        masks: A few inputs as runs of text, each with whether it is learnt.
+        findings: What would go wrong in training; one that blocks ends the run before it costs.
     """
 
     rungs: tuple[RungForecast, ...]
     examples: tuple[tuple[str, str], ...] = ()
     facts: Mapping[str, float | int | str] = field(default_factory=dict)
+    masks: tuple[tuple[tuple[str, bool], ...], ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 def _short(count: int, what: str) -> str:

@@ -44,6 +44,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "lightgbm": "attain.learners.lightgbm_:LightGBM",
         "mlp": "attain.learners.mlp:Mlp",
         "text": "attain.learners.text:Text",
+        "llm": "attain.learners.llm:Llm",
     },
     "executor": {"local": "attain.runtime.local:LocalExecutor"},
     "check": {},

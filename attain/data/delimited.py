@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 
+from attain.core.dialogue import NESTED
 from attain.core.errors import DataError, Problem
 from attain.data.words import (
     MISSING_AMONG_NUMBERS,
@@ -262,7 +263,8 @@ def read_json_lines(content: bytes, place: str) -> list[dict[str, Any]]:
         place: For messages.
 
     Returns:
-        The objects, in order; blank lines are left out.
+        The objects, in order; blank lines are left out. Cells of `core.dialogue.NESTED` may hold
+        lists and objects.
 
     Raises:
         DataError: Names the lines that are not objects of plain values.
@@ -279,7 +281,11 @@ def read_json_lines(content: bytes, place: str) -> list[dict[str, Any]]:
         if not isinstance(row, dict):
             problems.append((number, "each line must be a JSON object", line.strip()[:60]))
             continue
-        nested = [key for key, value in row.items() if isinstance(value, list | dict)]
+        nested = [
+            key
+            for key, value in row.items()
+            if isinstance(value, list | dict) and key not in NESTED
+        ]
         if nested:
             problems.append(
                 (number, "a cell must hold one value", f"a list or object in {nested[0]!r}")

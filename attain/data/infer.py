@@ -10,9 +10,11 @@ import numpy as np
 import pandas as pd
 
 from attain.core.errors import DataError, Problem, did_you_mean
+from attain.core.dialogue import find_layout
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretrained, Task
 from attain.data import cells, kinds, words
 from attain.data.hashing import fingerprint
+from attain.data.language import language_columns, language_task
 from attain.data.table import content_hash, target_values, to_rows
 
 FEW_VALUES = 10  # whole numbers up to so many values are classes if each has about three rows,
@@ -55,6 +57,18 @@ def describe(
             not fit the task, or the time column cannot order rows.
     """
     _check_names(frame, target, groups, time, ignore, text)
+    spoken = language_task(frame, target, Task(task) if task else None, pretrained)
+    if spoken is not None:
+        layout = find_layout([str(name) for name in frame.columns], target)
+        layout, columns = language_columns(
+            frame, layout, groups=groups, time=time, ignore=ignore, text=text
+        )
+        dataset = Dataset(
+            address or "(in memory)", "", len(frame), columns, layout.target, spoken,
+            groups=groups, time=time, task_reason=layout.reason, modality="language",
+            pretrained=pretrained,
+        )  # fmt: skip
+        return measured(frame, dataset)
     plain = {name: cells.plain(frame[name]) for name in frame.columns}
     looks = {name: kinds.look(column) for name, column in plain.items()}
     looks |= {name: kinds.as_text(plain[name]) for name in text}

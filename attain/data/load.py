@@ -15,9 +15,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from attain.core.dialogue import NESTED
 from attain.core.errors import DataError, Problem
 from attain.data.cells import plain
 from attain.data.delimited import read_delimited, read_json_lines
+from attain.data.language import as_text
 
 _MAGIC = (
     (b"PAR1", "a Parquet file", "name it .parquet"),
@@ -109,6 +111,8 @@ def _from_arrow(table: pa.Table) -> pd.DataFrame:
     if repeated:
         raise DataError(_duplicates(repeated, "data"))
     nested = [f for f in table.schema if pa.types.is_nested(f.type)]
+    spoken = [f.name for f in nested if f.name in NESTED]
+    nested = [f for f in nested if f.name not in NESTED]
     if nested:
         raise DataError(
             Problem("a cell must hold one value", str(f.type), f"column {f.name!r}", _FLATTEN)
@@ -119,7 +123,10 @@ def _from_arrow(table: pa.Table) -> pd.DataFrame:
         for column in table.columns
     ]
     table = pa.table(whole, names=table.column_names)
-    return table.to_pandas(date_as_object=False, ignore_metadata=True)
+    frame = table.to_pandas(date_as_object=False, ignore_metadata=True)
+    for name in spoken:
+        frame[name] = [as_text(name, value) for value in frame[name]]
+    return frame
 
 
 _FLATTEN = "spread it over several columns, or write it as text"
@@ -280,7 +287,8 @@ def _delimited(content: bytes, path: Path) -> pd.DataFrame:
 
 def _json_lines(content: bytes, path: Path) -> pd.DataFrame:
     _refuse_binary(content, path)
-    return pd.DataFrame(read_json_lines(content, str(path)))
+    rows = read_json_lines(content, str(path))
+    return pd.DataFrame([{name: as_text(name, v) for name, v in row.items()} for row in rows])
 
 
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:

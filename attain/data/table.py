@@ -13,6 +13,7 @@ from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Rows
 from attain.data import cells
 from attain.data.hashing import cell_hash, combine, row_hash
 from attain.data.kinds import MIXED
+from attain.data.language import with_answers
 
 _SHOWN = 3  # values shown of those that cannot be read
 
@@ -47,6 +48,7 @@ def to_rows(frame: Any, dataset: Dataset, *, with_target: bool = True) -> Rows:
     time = _time(frame, dataset, problems)
     if problems:
         raise DataError(problems)
+    typed = with_answers(typed, frame, dataset)
     X = pd.DataFrame(typed, index=pd.RangeIndex(len(frame)), copy=False)
     return Rows(X=X, y=y, groups=groups, time=time)
 
@@ -128,6 +130,9 @@ def target_values(frame: Any, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
         NaN where there is no finite number; and a mask of the cells that hold an unknown class.
     """
     column = cells.plain(frame[dataset.target])
+    if dataset.task.language:
+        there = cells.texts(column).notna().to_numpy()
+        return np.where(there, 0.0, np.nan), np.zeros(len(there), dtype=bool)
     if not dataset.task.classifies:
         values, _ = cells.numbers(column)
         return np.where(np.isfinite(values), values, np.nan), np.zeros(len(values), dtype=bool)
@@ -224,7 +229,8 @@ def target_hash(frame: Any, dataset: Dataset) -> np.ndarray:
         uint64, shape (n,); the same whatever class codes stand for.
     """
     column = cells.plain(frame[dataset.target])
-    return cell_hash(cells.texts(column) if dataset.task.classifies else cells.numbers(column)[0])
+    named = dataset.task.classifies or dataset.task.language
+    return cell_hash(cells.texts(column) if named else cells.numbers(column)[0])
 
 
 def helper_hash(frame: Any, dataset: Dataset) -> np.ndarray:

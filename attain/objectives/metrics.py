@@ -48,7 +48,13 @@ _STAND_INS: Mapping[tuple[str, Task], str] = MappingProxyType(
     }
 )
 _FALL_BACKS: Mapping[Task, str] = MappingProxyType(
-    {Task.BINARY: "roc_auc", Task.MULTICLASS: "log_loss", Task.REGRESSION: "rmse"}
+    {
+        Task.BINARY: "roc_auc",
+        Task.MULTICLASS: "log_loss",
+        Task.REGRESSION: "rmse",
+        Task.GENERATION: "token_loss",
+        Task.PREFERENCE: "win_rate",
+    }
 )
 
 

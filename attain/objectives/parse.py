@@ -114,7 +114,11 @@ def default(task: Task, class_counts: Sequence[int]) -> tuple[tuple[Objective, .
         The objectives, and why, in one sentence.
     """
     positives = class_counts[-1] / max(sum(class_counts), 1) if class_counts else 0.5
-    if task is Task.REGRESSION:
+    if task is Task.GENERATION:
+        name, why = "token_loss", "it moves with every token; state what answers must do if you can"
+    elif task is Task.PREFERENCE:
+        name, why = "win_rate", "it says how often the model prefers what people chose"
+    elif task is Task.REGRESSION:
         name, why = "rmse", "it weighs large errors most and is in the target's own unit"
     elif task is Task.MULTICLASS:
         name = "log_loss"

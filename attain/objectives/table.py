@@ -8,7 +8,7 @@ from typing import Literal
 
 from attain.core.types import Direction, Role, Task
 
-Needs = Literal["labels", "probabilities", "values", "measurement"]
+Needs = Literal["labels", "probabilities", "values", "language", "measurement"]
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,17 @@ def _measured(
     )  # fmt: skip
 
 
+_WRITES, _RANKS = (Task.GENERATION,), (Task.PREFERENCE,)
+_SPEAKS = (*_WRITES, *_RANKS)
+
+
+def _spoken(
+    name: str, title: str, tasks: tuple[Task, ...], *aliases: str, source: str = "attain"
+) -> Metric:
+    """A share or similarity between 0 and 1, of what a language model says."""
+    return replace(_share(name, title, tasks, *aliases, source=source), needs="language")
+
+
 _BETA = Argument("beta", 0.0, 100.0, "fbeta@2", open_ends=True)
 _K = Argument("k", 1, 1000, "top_k_accuracy@3", whole=True)
 _QUANTILE = Argument("quantile", 0.0, 1.0, "pinball@0.9", open_ends=True)
@@ -292,6 +303,42 @@ ROWS = (
             source="Koenker & Bassett 1978, doi:10.2307/1913643",
         ),
         argument=_QUANTILE,
+    ),
+    Metric(
+        "token_loss", "mean negative log probability of a supervised token, in nats", _DOWN, 0.0,
+        math.inf, "nats", _SPEAKS, "language", Role.GOAL, ("nll_per_token", "sft_loss"),
+        "Good 1952",
+    ),
+    Metric(
+        "perplexity", "exponential of the token loss", _DOWN, 1.0, math.inf, "", _SPEAKS,
+        "language", Role.GOAL, ("ppl",), "Jelinek et al. 1977, doi:10.1121/1.2016299",
+    ),
+    _spoken("token_accuracy", "share of supervised tokens that are the most probable", _SPEAKS),
+    _spoken("exact_match", "share of generated answers equal to the reference", _WRITES, "em"),
+    _spoken(
+        "numeric_match", "share of generated answers whose last number is the reference's", _WRITES,
+        source="Cobbe et al. 2021, arXiv:2110.14168, section 2",
+    ),
+    _spoken("contains", "share of generated answers in which the reference stands", _WRITES),
+    _spoken("regex_match", "share of generated answers that the reference, a pattern, finds",
+            _WRITES),
+    _spoken(
+        "rouge_l", "F-measure of the longest common subsequence of words", _WRITES, "rougel",
+        source="Lin 2004, ACL W04-1013, section 3",
+    ),
+    _spoken(
+        "chrf", "F2-measure of runs of 1 to 6 characters, 0 to 1", _WRITES, "chrf2",
+        source="Popovic 2015, doi:10.18653/v1/W15-3049",
+    ),
+    _spoken("json_valid", "share of generated answers that are JSON of the reference's form",
+            _WRITES),
+    _spoken("ends", "share of generated answers that end by themselves", _WRITES),
+    _spoken(
+        "win_rate", "share of rows whose chosen answer is more probable than the rejected one",
+        _RANKS, "preference_accuracy", source="Rafailov et al. 2023, arXiv:2305.18290",
+    ),
+    _spoken(
+        "win_rate_per_token", "the same, by the mean log probability of a token", _RANKS,
     ),
     _measured(
         "latency_p50_ms", "median time of one prediction", "ms", "latency_p50", "p50"

@@ -41,6 +41,8 @@ STANDARD: Mapping[Task, tuple[str, ...]] = {
     Task.BINARY: ("roc_auc", "log_loss", "accuracy"),
     Task.MULTICLASS: ("accuracy", "f1_macro", "log_loss"),
     Task.REGRESSION: ("rmse", "mae", "r2"),
+    Task.GENERATION: ("token_loss", "perplexity", "token_accuracy"),
+    Task.PREFERENCE: ("win_rate", "token_loss"),
 }
 FULL: Mapping[Task, tuple[str, ...]] = {
     Task.BINARY: (
@@ -52,6 +54,11 @@ FULL: Mapping[Task, tuple[str, ...]] = {
         *("roc_auc_ovr", "mcc", "kappa", "ece"),
     ),
     Task.REGRESSION: ("rmse", "mae", "medae", "r2", "max_error"),
+    Task.GENERATION: (
+        *("token_loss", "perplexity", "token_accuracy", "exact_match", "numeric_match"),
+        *("contains", "regex_match", "rouge_l", "chrf", "json_valid", "ends"),
+    ),
+    Task.PREFERENCE: ("win_rate", "win_rate_per_token", "token_loss", "token_accuracy"),
 }
 
 

@@ -49,7 +49,8 @@ class StudySpec:
     Attributes:
         data: Path of the data, or a frame in memory.
         target: Column to predict.
-        task: ``binary``, ``multiclass``, ``regression``, or None to infer it.
+        task: ``binary``, ``multiclass``, ``regression``, ``generation`` (write texts),
+            ``preference`` (prefer one text to another), or None to infer it.
         positive: Of two classes, the one that precision and recall are about; None for the one that
             sorts last.
         objectives: Statements such as ``roc_auc >= 0.93``; empty for a sensible default.
@@ -331,7 +332,7 @@ def _task(value: Any) -> Task | None:
     try:
         return Task(value)
     except ValueError:
-        rule = "must be binary, multiclass or regression"
+        rule = "must be binary, multiclass, regression, generation or preference"
         raise _Broken(rule, did_you_mean(str(value), list(Task))) from None
 
 

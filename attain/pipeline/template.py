@@ -144,6 +144,8 @@ _EXAMPLES = {
     "binary": ("roc_auc >= 0.9", "latency_p95_ms <= 20"),
     "multiclass": ("f1_macro >= 0.8", "size_mb <= 20"),
     "regression": ("r2 >= 0.8", "latency_p95_ms <= 20"),
+    "generation": ("numeric_match >= 0.5", "ends >= 0.99"),
+    "preference": ("win_rate >= 0.7",),
 }
 
 
@@ -171,7 +173,8 @@ def _fill(
         time=_with_reason(*found.time),
         ignore=ignore,
         texts=texts,
-        learners=", ".join([*(["text"] if texts else []), *_LEARNERS]),
+        learners="llm" if dataset.task.language
+        else ", ".join([*(["text"] if texts else []), *_LEARNERS]),
         trials=DEFAULT_TRIALS,
         minutes=DEFAULT_MINUTES,
     )

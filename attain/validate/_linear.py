@@ -10,7 +10,7 @@ import numpy as np
 
 from attain.stats import influence
 from attain.stats.influence import Influence
-from attain.validate import _counts, _rowwise
+from attain.validate import _counts, _language, _rowwise
 
 Linearise = Callable[[np.ndarray, np.ndarray, float | None], Influence]
 Rank = Callable[[np.ndarray, np.ndarray], Influence]
@@ -85,5 +85,6 @@ LINEAR: Mapping[str, Linearise] = MappingProxyType(
         **{base: _root(base) for base in _rowwise.ROOTS},
         **RANKINGS,
         **EXPLAINED,
+        **_language.LINEAR,
     }
 )

@@ -10,9 +10,10 @@ from types import MappingProxyType
 import numpy as np
 
 from attain.core.errors import DataError
+from attain.core.language import RATIOS, WRITTEN, place
 from attain.stats import bootstrap, interval
 from attain.stats.interval import Interval
-from attain.validate import _counts, _rowwise, metrics
+from attain.validate import _counts, _language, _rowwise, metrics
 from attain.validate._linear import EXPLAINED, LINEAR, RANKINGS
 from attain.validate._special import calibration, largest
 
@@ -68,6 +69,8 @@ def bounds(case: Case) -> tuple[float, float]:
     """Smallest and largest possible value of the metric."""
     if case.base == "brier":
         return 0.0, 1.0 if case.p.shape[1] == 2 else 2.0
+    if case.base in _language.UNBOUNDED:
+        return _language.UNBOUNDED[case.base]
     default = (0.0, math.inf) if case.base in metrics.REGRESSION else (0.0, 1.0)
     return _BOUNDS.get(case.base, default)
 
@@ -220,6 +223,17 @@ def _largest(case: Case) -> Made:
     return made, case.units(), method
 
 
+def _ratio(case: Case) -> Made:
+    """Sums over rows; rows that do not count for the metric are no units of it."""
+    counted = case.p[:, place(RATIOS[case.base][1])] > 0
+    scale: interval.Scale = "log" if case.base in _language.EXPONENTIAL else "identity"
+    if case.base in WRITTEN and not _language.between(case.base, case.p):
+        hits = case.p[:, place(RATIOS[case.base][0])]
+        return _proportion(case, hits, counted)
+    made, _, words = _linear(case, scale, "ratio of sums, delta method")
+    return made, case.units(counted), words
+
+
 METHODS: Mapping[str, Method] = MappingProxyType(
     dict.fromkeys(_counts.NAMES, _confusion)
     | dict.fromkeys(_rowwise.MEANS, _mean)
@@ -231,6 +245,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "recall": lambda case: _of_true(case, 1),
         "specificity": lambda case: _of_true(case, 0),
         "precision": _of_predicted,
+        **dict.fromkeys(RATIOS, _ratio),
         "medae": _median,
         "ece": _calibration,
         "max_error": _largest,

@@ -1,6 +1,7 @@
 """Quality metrics: the same formulas as scikit-learn, without its checks, fast enough per trial.
 
-Predictions are probabilities of shape (n, K) for class codes y, or values of shape (n,). Of two
+Predictions are probabilities of shape (n, K) for class codes y, or values of shape (n,); those of
+language models are counts and sums (`core.language`), whose metrics are in `_language`. Of two
 classes, code 1 is the positive one, predicted from probability 0.5 on. A metric that these rows
 leave undefined raises `DataError` instead of returning a number that means nothing.
 """
@@ -15,7 +16,7 @@ import numpy as np
 
 from attain.core.errors import DataError, Problem, SpecError, did_you_mean
 from attain.stats import influence
-from attain.validate import _counts, _rowwise
+from attain.validate import _counts, _language, _rowwise
 
 Compute = Callable[[np.ndarray, np.ndarray, float | None], float]
 
@@ -58,7 +59,7 @@ def compute(metric: str, y: np.ndarray, prediction: np.ndarray) -> float:
     """
     base, argument = parse(metric)
     y, prediction = checked(metric, y, prediction)
-    return COMPUTE[base](y, prediction, argument)
+    return {**COMPUTE, **_language.COMPUTE}[base](y, prediction, argument)
 
 
 def parse(metric: str) -> tuple[str, float | None]:
@@ -74,7 +75,7 @@ def parse(metric: str) -> tuple[str, float | None]:
         SpecError: If no quality metric has this name, or the argument is not a number.
     """
     base, at, text = metric.partition("@")
-    if base not in COMPUTE:
+    if base not in COMPUTE and base not in _language.COMPUTE:
         rule = "a quality metric must be in the metric table"
         raise SpecError(Problem(rule, metric, remedy=did_you_mean(base, list(COMPUTE))))
     try:
@@ -102,6 +103,8 @@ def checked(metric: str, y: np.ndarray, prediction: np.ndarray) -> tuple[np.ndar
         DataError: With every reason why the metric is undefined here.
     """
     base, argument = parse(metric)
+    if base in _language.COMPUTE:
+        return _language.checked(base, y, prediction)
     y, p = np.asarray(y), np.asarray(prediction, float)
     problems = _misfits(metric, base, y, p)
     if problems:

@@ -2,7 +2,9 @@
 
 Hu et al. 2021 (arXiv:2106.09685), equation 3: ``h = W x + (alpha / r) B A x`` with B zero at the
 start, so that training starts at the pre-trained model exactly. With rank-stabilised scaling the
-factor is ``alpha / sqrt(r)`` (Kalajdzievski 2023, arXiv:2312.03732).
+factor is ``alpha / sqrt(r)`` (Kalajdzievski 2023, arXiv:2312.03732). Decomposed (DoRA, Liu et al.
+2024, arXiv:2402.09353, equation 5), each row of the corrected matrix is brought to a length that is
+trained, too; its own length counts as a constant going back (section 4.3).
 
 The correction is a forward hook on the linear layer itself: names and weights of the body stay as
 they are, and taking it off leaves no trace. Files are PEFT's, so that others can use them.
@@ -35,12 +37,14 @@ class LoraConfig:
         alpha: Strength; the correction is scaled by alpha / r.
         dropout: Share of its inputs that is dropped while training, in [0, 1).
         rank_stabilised: Scale by alpha / sqrt(r) instead.
+        decomposed: Train the length of each row of the corrected matrix, too.
     """
 
     rank: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
     rank_stabilised: bool = False
+    decomposed: bool = False
 
     @property
     def scale(self) -> float:
@@ -71,14 +75,15 @@ class Adapter:
         for layer in self.layers.values():
             yield layer.lora_A.weight
             yield layer.lora_B.weight
+            if self.config.decomposed:
+                yield layer.lora_magnitude_vector
 
     def state(self) -> dict[str, Any]:
-        """Copies on the CPU, named ``LAYER.lora_A.weight`` and ``LAYER.lora_B.weight``."""
-        return {
-            f"{name}.{part}.weight": getattr(layer, part).weight.detach().cpu().clone()
-            for name, layer in self.layers.items()
-            for part in ("lora_A", "lora_B")
-        }
+        """Copies on the CPU, named ``LAYER.lora_A.weight`` and ``LAYER.lora_B.weight``.
+
+        Decomposed ones also have ``LAYER.lora_magnitude_vector``.
+        """
+        return {name: tensor.detach().cpu().clone() for name, tensor in _own(self).items()}
 
     def merge(self) -> None:
         """Add the corrections to the weights, in float32; after that nothing can be trained."""
@@ -89,8 +94,11 @@ class Adapter:
         with torch.no_grad():
             for name, layer in self.layers.items():
                 self._originals[name] = layer.weight.detach().clone()
-                product = layer.lora_B.weight.float() @ layer.lora_A.weight.float()
-                layer.weight.copy_(layer.weight.float() + self.config.scale * product)
+                whole = _corrected(layer, self.config.scale)
+                if self.config.decomposed:
+                    lengths = torch.linalg.vector_norm(whole, dim=1, keepdim=True)
+                    whole = whole * (layer.lora_magnitude_vector.float().unsqueeze(1) / lengths)
+                layer.weight.copy_(whole)
         self._unhook()
         self.merged = True
 
@@ -107,23 +115,25 @@ class Adapter:
             for part in ("lora_A", "lora_B", "lora_dropout"):
                 if part in layer._modules:
                     del layer._modules[part]
+            layer._parameters.pop("lora_magnitude_vector", None)
         self.merged = False
         if getattr(self.net, "_attain_adapter", None) is self:
             del self.net._attain_adapter
 
-    def save(self, folder: Path, base: str = "") -> None:
+    def save(self, folder: Path, base: str = "", task: str = "FEATURE_EXTRACTION") -> None:
         """Write the adapter as PEFT does; its loader gives the same outputs.
 
         Args:
             folder: An existing folder.
             base: Name or folder of the pre-trained model, for those who load it.
+            task: PEFT's name for what the network does, such as ``CAUSAL_LM``.
         """
         from safetensors.torch import save
 
         tensors = {_PREFIX + name: tensor.contiguous() for name, tensor in self.state().items()}
         with plain_errors(folder):
             write_atomic(folder / _WEIGHTS, save(tensors, metadata={"format": "pt"}))
-        described = _peft_config(self.config, list(self.layers), base)
+        described = {**_peft_config(self.config, list(self.layers), base), "task_type": task}
         write_atomic(folder / _CONFIG, json.dumps(described, indent=2, sort_keys=True))
 
     def _unhook(self) -> None:
@@ -226,8 +236,9 @@ def load_adapter(net: Any, folder: Path) -> Adapter:
         told = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
         stored = load((folder / _WEIGHTS).read_bytes())
         config = LoraConfig(
-            int(told["r"]), told["lora_alpha"], told["lora_dropout"], told["use_rslora"]
-        )
+            int(told["r"]), told["lora_alpha"], told["lora_dropout"], told["use_rslora"],
+            bool(told.get("use_dora", False)),
+        )  # fmt: skip
         tensors = {name.removeprefix(_PREFIX): tensor for name, tensor in stored.items()}
         layers = {name: net.get_submodule(name) for name in sorted(told["target_modules"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -259,11 +270,7 @@ def set_state(adapter: Adapter, tensors: Mapping[str, Any]) -> None:
     """
     import torch
 
-    own = {
-        f"{name}.{part}.weight": getattr(layer, part).weight
-        for name, layer in adapter.layers.items()
-        for part in ("lora_A", "lora_B")
-    }
+    own = _own(adapter)
     odd = sorted(own.keys() ^ tensors.keys())
     odd += [n for n in own.keys() & tensors.keys() if own[n].shape != tensors[n].shape]
     if odd:
@@ -274,6 +281,25 @@ def set_state(adapter: Adapter, tensors: Mapping[str, Any]) -> None:
     with torch.no_grad():
         for name, parameter in own.items():
             parameter.copy_(tensors[name])
+
+
+def _own(adapter: Adapter) -> dict[str, Any]:
+    """The trained tensors themselves, by name."""
+    found = {
+        f"{name}.{part}.weight": getattr(layer, part).weight
+        for name, layer in adapter.layers.items()
+        for part in ("lora_A", "lora_B")
+    }
+    if adapter.config.decomposed:
+        for name, layer in adapter.layers.items():
+            found[f"{name}.lora_magnitude_vector"] = layer.lora_magnitude_vector
+    return found
+
+
+def _corrected(layer: Any, scale: float) -> Any:
+    """The matrix with its correction, in float32."""
+    product = layer.lora_B.weight.float() @ layer.lora_A.weight.float()
+    return layer.weight.float() + scale * product
 
 
 def take_all_off(net: Any) -> None:
@@ -300,8 +326,12 @@ def _grow(adapter: Adapter, seed: int) -> None:
         with torch.no_grad():
             layer.lora_A.weight.copy_((2 * values - 1) * bound)
             layer.lora_B.weight.zero_()
+            if config.decomposed:
+                lengths = torch.linalg.vector_norm(layer.weight.float(), dim=1)
+                layer.lora_magnitude_vector = nn.Parameter(lengths)
         layer.lora_dropout.train(layer.training)
-        adapter._hooks.append(layer.register_forward_hook(_correct(config.scale)))
+        correct = _decomposed if config.decomposed else _correct
+        adapter._hooks.append(layer.register_forward_hook(correct(config.scale)))
 
 
 def _correct(scale: float) -> Any:
@@ -310,6 +340,24 @@ def _correct(scale: float) -> Any:
     def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:
         x = layer.lora_dropout(inputs[0]).to(layer.lora_A.weight.dtype)
         return output + (layer.lora_B(layer.lora_A(x)) * scale).to(output.dtype)
+
+    return hook
+
+
+def _decomposed(scale: float) -> Any:
+    """A forward hook that also brings each row of the corrected matrix to its trained length."""
+
+    def hook(layer: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        import torch
+
+        x = layer.lora_dropout(inputs[0]).to(layer.lora_A.weight.dtype)
+        with torch.no_grad():
+            lengths = torch.linalg.vector_norm(_corrected(layer, scale), dim=1)
+        plain = output if layer.bias is None else output - layer.bias
+        said = (plain + layer.lora_B(layer.lora_A(x)) * scale) * (
+            layer.lora_magnitude_vector / lengths
+        )
+        return (said if layer.bias is None else said + layer.bias).to(output.dtype)
 
     return hook
 
@@ -325,6 +373,7 @@ def _peft_config(config: LoraConfig, names: list[str], base: str) -> dict[str, A
         "lora_alpha": shape["alpha"],
         "lora_dropout": shape["dropout"],
         "use_rslora": shape["rank_stabilised"],
+        "use_dora": shape["decomposed"],
         "target_modules": names,
         "bias": "none",
         "fan_in_fan_out": False,

@@ -103,13 +103,16 @@ class Body:
             self.tokenizer.save_pretrained(folder)
 
 
-def load_body(pretrained: Pretrained, *, dtype: str = "float32", device: str = "cpu") -> Body:
+def load_body(
+    pretrained: Pretrained, *, dtype: str = "float32", device: str = "cpu", writes: bool = False
+) -> Body:
     """Load a body from its folder; never through the network, never with code from the folder.
 
     Args:
         pretrained: What `data.pretrained` described.
         dtype: Number type of the weights: ``float32``, ``bfloat16`` or ``float16``.
         device: As torch names it.
+        writes: Whether the head that predicts the next token is part of it.
 
     Returns:
         The body in evaluation mode.
@@ -125,7 +128,8 @@ def load_body(pretrained: Pretrained, *, dtype: str = "float32", device: str = "
     with _quiet(), _plain(folder):
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        net, info = transformers.AutoModel.from_pretrained(
+        kind = transformers.AutoModelForCausalLM if writes else transformers.AutoModel
+        net, info = kind.from_pretrained(
             folder,
             config=config,
             dtype=getattr(torch, dtype),
@@ -153,27 +157,30 @@ def load_body(pretrained: Pretrained, *, dtype: str = "float32", device: str = "
     )
 
 
-_resident: OrderedDict[tuple[str, str, str], Body] = OrderedDict()
+_resident: OrderedDict[tuple[str, str, str, bool], Body] = OrderedDict()
 
 
-def resident(pretrained: Pretrained, *, dtype: str = "float32", device: str = "cpu") -> Body:
+def resident(
+    pretrained: Pretrained, *, dtype: str = "float32", device: str = "cpu", writes: bool = False
+) -> Body:
     """A body that stays in this process, as it was loaded whatever the last fit did to it.
 
     Args:
         pretrained: What `data.pretrained` described.
         dtype: As for `load_body`.
         device: As for `load_body`.
+        writes: As for `load_body`.
 
     Returns:
         The same object for equal arguments, restored: whoever had it before must be done with it.
     """
-    key = (pretrained.digest, dtype, device)
+    key = (pretrained.digest, dtype, device, writes)
     if key in _resident:
         _resident.move_to_end(key)
         return _resident[key].restored()
     while len(_resident) >= _RESIDENT:
         _resident.popitem(last=False)
-    _resident[key] = load_body(pretrained, dtype=dtype, device=device)
+    _resident[key] = load_body(pretrained, dtype=dtype, device=device, writes=writes)
     return _resident[key]
 
 

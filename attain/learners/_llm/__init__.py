@@ -1,0 +1,1 @@
+"""Language models: rendering, masks, packing, tuning, writing, judging."""

@@ -1,0 +1,126 @@
+"""What can be tuned on each rung, with ranges and defaults from those who tried."""
+
+from __future__ import annotations
+
+from attain.core.space import Categorical, Condition, Float, Ordinal, Parameter, Space
+from attain.core.types import Dataset, Task
+
+PROMPT, FEW_SHOT, LORA, FULL = "prompt", "few_shot", "lora", "full"
+RUNGS = (PROMPT, FEW_SHOT, LORA, FULL)
+"""From cheap to dear: the model as it is, with examples in its prompt, adapters, all layers."""
+_OPEN = 2
+
+ALPHA = 32.0
+"""Scale of adapters: with alpha / rank the best rate hardly depends on the rank ("LoRA Without
+Regret", Thinking Machines 2025)."""
+_REGRET = "'LoRA Without Regret', Thinking Machines 2025"
+_TINKER = "Tinker's sweeps of 35 models, 2025"
+_AXOLOTL = "Axolotl's documentation, 2026"
+_DPO = "Rafailov et al. 2023 (arXiv 2305.18290)"
+
+
+def space(dataset: Dataset) -> Space:
+    """What can be tuned for these rows.
+
+    Args:
+        dataset: Its task decides what is learnt: answers, or which of two is better.
+
+    Returns:
+        The ladder.
+    """
+    only = lambda *rungs: (Condition("rung", rungs),)  # noqa: E731
+    prefers = dataset.task is Task.PREFERENCE
+    open_ = (PROMPT,) if not dataset.features else RUNGS[:_OPEN]  # plain text has no prompt
+    shots = Ordinal(
+        name="shots", choices=(1, 2, 4, 8), default=4, when=only(FEW_SHOT), priority=2,
+        unit="examples", effect="capacity",
+        source="Brown et al. 2020 (arXiv 2005.14165), figure 1.2: most is gained by 8",
+    )  # fmt: skip
+    return Space(
+        (
+            Ordinal(
+                name="rung", choices=open_, reserve=RUNGS[_OPEN:], default=PROMPT,
+                effect="capacity", source="order by cost: what needs no training comes first",
+            ),
+            *((shots,) if FEW_SHOT in open_ else ()),
+            *_lora(only(LORA), prefers),
+            *_full(only(FULL), prefers),
+            *_both(only(LORA, FULL), prefers),
+        )
+    )  # fmt: skip
+
+
+def _lora(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
+    rate = Float(
+        name="lora_learning_rate", low=1e-4, high=2e-3, default=3e-4, scale="log", when=when,
+        limits=(1e-5, 5e-3), effect="capacity",
+        source=f"{_TINKER}: 3e-4 costs 0.3 % of the loss on average, small models lean to 1e-3",
+    )  # fmt: skip
+    if prefers:
+        rate = Float(
+            name="lora_learning_rate", low=1e-5, high=5e-4, default=5e-5, scale="log", when=when,
+            limits=(1e-6, 2e-3), effect="capacity",
+            source=f"{_TINKER}: preference takes a tenth of the rate of supervised tuning",
+        )  # fmt: skip
+    return (
+        rate,
+        Ordinal(
+            name="rank", choices=(8, 16, 32, 64, 128), default=16, when=when, priority=2,
+            effect="capacity", source=f"{_REGRET}: 16 to 32, more for large data; alpha is 32",
+        ),
+        Categorical(
+            name="rank_stabilised", choices=(False, True), default=False, when=when, priority=3,
+            source="Kalajdzievski 2023 (arXiv 2312.03732): alpha / sqrt(rank) helps high ranks",
+        ),
+        Categorical(
+            name="decomposed", choices=(False, True), default=False, when=when, priority=3,
+            source="DoRA, Liu et al. 2024 (arXiv 2402.09353): direction and length apart, a"
+            " quarter dearer",
+        ),
+        Ordinal(
+            name="candidates", choices=(1, 2, 4, 8), default=1, when=when, priority=3,
+            effect="capacity", unit="adapters",
+            source="rates and ranks around this one, raced over one base by successive halving"
+            " (Jamieson & Talwalkar 2016, arXiv 1502.07943)",
+        ),
+        Float(
+            name="dropout", low=0.0, high=0.1, default=0.0, when=when, priority=3,
+            limits=(0.0, 0.5), effect="regularisation",
+            source=f"{_REGRET}: none; {_AXOLOTL}: 0.05 once it overfits",
+        ),
+    )  # fmt: skip
+
+
+def _full(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
+    default, low, high = (1e-6, 1e-7, 1e-5) if prefers else (2e-5, 5e-6, 1e-4)
+    source = f"{_DPO}, appendix B: 1e-6" if prefers else f"{_AXOLOTL}: 1e-5 to 5e-5"
+    return (
+        Float(
+            name="learning_rate", low=low, high=high, default=default, scale="log", when=when,
+            limits=(low / 10, high * 10), effect="capacity", source=source,
+        ),
+    )  # fmt: skip
+
+
+def _both(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
+    beta = Float(
+        name="beta", low=0.03, high=0.5, default=0.1, scale="log", when=when, priority=2,
+        limits=(0.005, 5.0), effect="regularisation", source=f"{_DPO}, appendix B: 0.1; 0.5 for"
+        " summaries",
+    )  # fmt: skip
+    return (
+        *((beta,) if prefers else ()),
+        Ordinal(
+            name="epochs", choices=(1, 2, 3, 5), default=2, when=when, effect="capacity",
+            source=f"{_AXOLOTL}: 1 to 3; the best look is kept",
+        ),
+        Ordinal(
+            name="batch", choices=(4, 8, 16, 32), default=16, when=when, unit="rows", priority=3,
+            effect="speed", source=f"{_REGRET}: 8 to 32; LoRA bears large ones worse",
+        ),
+        Float(
+            name="weight_decay", low=1e-3, high=0.1, default=0.01, scale="log", when=when,
+            priority=3, limits=(1e-5, 0.3), effect="regularisation",
+            source=f"{_AXOLOTL}: 0.01; more than 0.1 suppresses adapters",
+        ),
+    )  # fmt: skip

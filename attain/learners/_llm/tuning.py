@@ -1,0 +1,248 @@
+"""Tuning a causal model: adapters, or all layers; answers, or preferences."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from attain.core.protocols import FitData, Report
+from attain.core.space import Config
+from attain.learners._llm import parameters
+from attain.learners._llm.lesson import Taught
+from attain.learners._llm.speak import Speaker
+from attain.learners._llm.work import Pairs, Preference, Speech
+from attain.learners._pretrained.adapters import Adapter, LoraConfig, put_on
+from attain.learners._pretrained.load import Body
+from attain.learners._steps import fixed_rounds
+from attain.learners._torch.batches import steps_per_epoch
+from attain.learners._torch.loop import fit
+from attain.learners._torch.optimizer import one_group
+from attain.learners._torch.recipe import Recipe
+
+EVALUATE = 0.5
+"""Epochs between evaluations."""
+_SPARE = 0.8
+"""Share of the free memory that activations may take before they are computed twice instead."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What tuning leaves.
+
+    Attributes:
+        body: Of its own, so that the resident one may go on; adapters are merged.
+        adapter: Files of the adapter by name; empty if there was none.
+        facts: Plain JSON values.
+    """
+
+    body: Body
+    adapter: Mapping[str, bytes]
+    facts: Mapping[str, Any]
+
+
+def recipe(config: Config) -> Recipe:
+    """What the loop is told, given a configuration of the rungs ``lora`` and ``full``."""
+    lora = config["rung"] == parameters.LORA
+    return Recipe(
+        epochs=float(config["epochs"]),
+        batch=int(config["batch"]),
+        learning_rate=float(config["lora_learning_rate" if lora else "learning_rate"]),
+        weight_decay=float(config["weight_decay"]),
+        schedule="cosine",
+        evaluate=EVALUATE,
+        compile=False,
+    )
+
+
+def shape(config: Config) -> LoraConfig:
+    """The adapter of a configuration of the rung ``lora``."""
+    return LoraConfig(
+        int(config["rank"]),
+        parameters.ALPHA,
+        float(config["dropout"]),
+        bool(config["rank_stabilised"]),
+        bool(config["decomposed"]),
+    )
+
+
+def adapt(config: Config, body: Body, seed: int) -> Adapter | None:
+    """Put an adapter on the body if the rung asks for one.
+
+    Args:
+        config: A configuration.
+        body: As it was loaded.
+        seed: Of its start.
+
+    Returns:
+        The adapter, or None when all layers are to be tuned.
+    """
+    if config["rung"] != parameters.LORA:
+        return None
+    return put_on(body.net, shape(config), seed=seed)
+
+
+def make_work(
+    config: Config, body: Body, speaker: Speaker, train: Taught, stop: Taught | None
+) -> Speech | Preference:
+    """Rows and loss. For preferences the network must be as it was loaded.
+
+    Args:
+        config: A configuration of a rung that is trained.
+        body: The model.
+        speaker: Its network; adapters at their start change nothing.
+        train: What is learnt.
+        stop: What to stop on, or None.
+
+    Returns:
+        Work for the training loop.
+    """
+    about = f"{body.digest} {sorted(config.items())}"
+    if train.rejected is None:
+        held = None if stop is None else stop.coded
+        return Speech(body, train.coded, held, speaker.packs, about)
+    pairs = Pairs(train.coded, train.rejected)
+    kept = None if stop is None or stop.rejected is None else Pairs(stop.coded, stop.rejected)
+    return Preference(
+        body, pairs, pairs.log_probabilities(speaker, body), float(config["beta"]),
+        kept, None if kept is None else kept.log_probabilities(speaker, body),
+        speaker.packs, about,
+    )  # fmt: skip
+
+
+def tune(
+    config: Config, body: Body, train: Taught, stop: Taught | None, data: FitData, report: Report
+) -> Tuned:
+    """Tune a model.
+
+    Args:
+        config: A configuration of the rungs ``lora`` or ``full``.
+        body: As it was loaded; it is tuned in place and restored before its next use.
+        train: What is learnt.
+        stop: What to stop on, or None.
+        data: Gives hints, seed, threads and the folder of checkpoints.
+        report: Told how it goes.
+
+    Returns:
+        A body of its own.
+    """
+    adapter = adapt(config, body, data.seed)
+    speaker, told = Speaker(body.net), recipe(config)
+    work = make_work(config, body, speaker, train, stop)
+    every = max(1, round(EVALUATE * steps_per_epoch(len(work.lengths), told.batch)))
+    rounds = fixed_rounds(data.hints, math.ceil(told.epochs / EVALUATE))
+    twice = wants_checkpointing(body, int(work.lengths.max()), told.batch, told.micro)
+    with checkpointing(body, twice):
+        finished = fit(
+            speaker, work, told, one_group(speaker),
+            report=report, seed=data.seed, threads=data.threads, checkpoint=data.checkpoint,
+            steps=None if rounds is None else rounds * every,
+        )  # fmt: skip
+    facts = {
+        "rounds": max(1, round(finished.best_step / every)),
+        "ending": finished.ending.value,
+        "steps": finished.steps,
+        "epochs": finished.epochs,
+        "trained": sum(p.numel() for p in speaker.parameters() if p.requires_grad),
+        "packed": speaker.packs,
+        "activations_twice": twice,
+        **finished.facts,
+    }
+    files = {} if adapter is None else adapter_files(adapter)
+    return Tuned(own(body, adapter), files, facts)
+
+
+def activation_bytes(body: Body, tokens: int) -> int:
+    """Memory of what a backward pass needs, roughly.
+
+    Args:
+        body: The model.
+        tokens: In a batch, with padding.
+
+    Returns:
+        34 numbers of two bytes for each unit of width, token and layer (Korthikanti et al. 2022,
+        arXiv:2205.05198, equation 2, without the scores that fused attention does not keep), twice
+        as much in float32.
+    """
+    return 34 * 2 * tokens * body.hidden * body.layers
+
+
+def wants_checkpointing(body: Body, longest: int, batch: int, micro: int) -> bool:
+    """Whether activations are better computed twice than kept.
+
+    Args:
+        body: The model.
+        longest: Tokens of the longest example.
+        batch: Examples in a step.
+        micro: Examples in memory at once; 0 for all.
+
+    Returns:
+        True when those of two of the longest examples, beside which memory is halved anyway, would
+        not fit into what is free.
+    """
+    free = _free(next(body.net.parameters()).device)
+    smallest = min(2, micro or batch)
+    return activation_bytes(body, longest * smallest) > _SPARE * free
+
+
+def _free(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    import psutil
+
+    return float(psutil.virtual_memory().available)
+
+
+@contextmanager
+def checkpointing(body: Body, wanted: bool) -> Iterator[None]:
+    """While it lasts, blocks keep their inputs only and are computed again going back.
+
+    Args:
+        body: The model.
+        wanted: Whether to do so.
+
+    Yields:
+        Nothing.
+    """
+    able = wanted and getattr(body.net, "supports_gradient_checkpointing", False)
+    if able:
+        body.net.gradient_checkpointing_enable({"use_reentrant": False})
+    try:
+        yield
+    finally:
+        if able:
+            body.net.gradient_checkpointing_disable()
+
+
+def adapter_files(adapter: Adapter) -> dict[str, bytes]:
+    """An adapter as PEFT keeps it.
+
+    Args:
+        adapter: On its network.
+
+    Returns:
+        Content of each file by name.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        adapter.save(Path(name), task="CAUSAL_LM")
+        return {path.name: path.read_bytes() for path in sorted(Path(name).iterdir())}
+
+
+def own(body: Body, adapter: Adapter | None) -> Body:
+    """A copy of the body with the weights as they are now, adapters merged, none on it."""
+    if adapter is not None:
+        adapter.merge()
+    state = {n: t.detach().clone() for n, t in body.net.state_dict().items() if ".lora_" not in n}
+    body.restored()
+    net = copy.deepcopy(body.net)
+    net.load_state_dict(state)
+    net.eval()
+    return dataclasses.replace(body, net=net, _originals={})

@@ -1,0 +1,169 @@
+"""Rows and loss of language models, as the training loop sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from attain.learners._llm.batch import Batch, collate
+from attain.learners._llm.encode import Coded
+from attain.learners._llm.losses import dpo_losses
+from attain.learners._llm.speak import Speaker, padding, sums
+from attain.learners._pretrained.load import Body
+
+
+def _hash(*parts: object) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, Coded):
+            for array in (part.ids, part.trained, part.ends):
+                found.update(np.ascontiguousarray(array).tobytes())
+        elif isinstance(part, np.ndarray):
+            found.update(np.ascontiguousarray(part).tobytes())
+        else:
+            found.update(str(part).encode())
+    return found.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Speech:
+    """Answers to be learnt; a `_torch.work.Work`. The unit is the supervised token.
+
+    Attributes:
+        body: Of the model.
+        train: Examples to learn from.
+        stop: Examples to stop on, or None.
+        packed: Whether short examples share a line.
+        about: What else decides what is learnt.
+    """
+
+    body: Body
+    train: Coded
+    stop: Coded | None = None
+    packed: bool = True
+    about: str = ""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each training example."""
+        return self.train.lengths
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides what is learnt, besides recipe and start."""
+        return _hash(self.about, self.packed, self.train, self.stop)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """Some training examples."""
+        return collate(self.train, rows, pad=padding(self.body), packed=self.packed)
+
+    def loss(self, net: nn.Module, batch: Batch) -> tuple[torch.Tensor, float]:
+        """Sum over supervised tokens, and their number."""
+        losses, _ = net(batch)
+        return losses.sum(), float(len(losses))
+
+    def evaluate(self, net: nn.Module) -> dict[str, float]:
+        """Mean loss of a supervised token of the examples to stop on."""
+        if self.stop is None or not len(self.stop):
+            return {}
+        assert isinstance(net, Speaker)
+        found = sums(net, self.body, self.stop)
+        return {"stop": float(found.loss.sum() / max(1.0, found.tokens.sum()))}
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Chosen and rejected answers to the same prompts.
+
+    Attributes:
+        chosen: One example a pair.
+        rejected: In the same order.
+    """
+
+    chosen: Coded
+    rejected: Coded
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def log_probabilities(self, speaker: Speaker, body: Body) -> np.ndarray:
+        """Of whole answers as the network is now; shape (2, n), chosen first."""
+        return -np.stack([sums(speaker, body, part).loss for part in (self.chosen, self.rejected)])
+
+
+@dataclass(frozen=True, eq=False)
+class Preference:
+    """Pairs to prefer; a `_torch.work.Work`. The unit is the pair.
+
+    Attributes:
+        body: Of the model.
+        train: Pairs to learn from.
+        reference: Their log probabilities before tuning, shape (2, n).
+        beta: See `losses.dpo_losses`.
+        stop: Pairs to stop on, or None.
+        stop_reference: Their log probabilities before tuning.
+        packed: Whether short examples share a line.
+        about: What else decides what is learnt.
+    """
+
+    body: Body
+    train: Pairs
+    reference: np.ndarray
+    beta: float
+    stop: Pairs | None = None
+    stop_reference: np.ndarray | None = None
+    packed: bool = True
+    about: str = ""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of both answers of each pair."""
+        return self.train.chosen.lengths + self.train.rejected.lengths
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides what is learnt, besides recipe and start."""
+        parts = [
+            p for pair in (self.train, self.stop) if pair for p in (pair.chosen, pair.rejected)
+        ]
+        return _hash(self.about, self.packed, self.beta, self.reference, *parts)
+
+    def batch(self, rows: np.ndarray) -> Mapping[str, Any]:
+        """Some training pairs."""
+        options: dict[str, Any] = {"pad": padding(self.body), "packed": self.packed}
+        return {
+            "chosen": collate(self.train.chosen, rows, **options),
+            "rejected": collate(self.train.rejected, rows, **options),
+            "reference": torch.from_numpy(self.reference[:, rows].astype(np.float32)),
+        }
+
+    def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
+        """Sum over pairs, and their number."""
+        chosen, rejected = (_answers(net, batch[name]) for name in ("chosen", "rejected"))
+        reference = batch["reference"]
+        losses = dpo_losses(chosen, rejected, reference[0], reference[1], self.beta)
+        return losses.sum(), float(len(losses))
+
+    def evaluate(self, net: nn.Module) -> dict[str, float]:
+        """Mean loss of the pairs to stop on, and how often the margin has grown."""
+        if self.stop is None or self.stop_reference is None or not len(self.stop):
+            return {}
+        assert isinstance(net, Speaker)
+        now = self.stop.log_probabilities(net, self.body)
+        margin = (now - self.stop_reference)[0] - (now - self.stop_reference)[1]
+        losses = np.logaddexp(0.0, -self.beta * margin)
+        grown = np.where(margin == 0, 0.5, margin > 0)
+        return {"stop": float(losses.mean()), "margin_grown": float(grown.mean())}
+
+
+def _answers(net: nn.Module, batch: Batch) -> torch.Tensor:
+    """Log probability of each example's supervised tokens."""
+    losses, _ = net(batch)
+    found = torch.zeros(batch.examples, dtype=torch.float32, device=losses.device)
+    return found.index_add(0, batch.owners, -losses)
