@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import operator
 import os
 import sqlite3
 import threading
@@ -12,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attain.core.codec import encode
 from attain.core.errors import LedgerError
 from attain.core.files import plain_errors as plain_file_errors
 from attain.core.files import sync_folder
 from attain.core.types import Draft, Record
 from attain.runtime import lease, schema
 from attain.runtime.clock import Clock, SystemClock
+from attain.runtime.rows import Row, number, record_of, row_of
 
 
 class SqliteLedger:
@@ -89,7 +87,7 @@ class SqliteLedger:
             LedgerError: When a parent is not older, a payload has no JSON form, the lease was lost,
                 or the disk fails; the ledger is then as it was.
         """
-        rows = [_row(draft) for draft in drafts]
+        rows = [row_of(draft) for draft in drafts]
         with self._lock, schema.plain_errors(self.path, "writing"):
             self._check_open()
             if not self._epoch:
@@ -127,39 +125,23 @@ class SqliteLedger:
         with self._lock:
             self._close()
 
-    def _insert(self, rows: Sequence[tuple[str, str, str, tuple[int, ...]]], now: float) -> None:
+    def _insert(self, rows: Sequence[Row], now: float) -> None:
         last, latest = self._db.execute(
             "SELECT coalesce(max(id), 0), coalesce(max(at), 0) FROM (SELECT id, at FROM records"
             " ORDER BY id DESC LIMIT 1)"
         ).fetchone()
         at = max(now, latest)  # the log's times never run backwards, even when the clock does
-        for number, (step, kind, payload, parents) in enumerate(rows, start=last + 1):
-            wrong = [p for p in parents if not 1 <= p < number]
-            if wrong:
-                raise LedgerError(
-                    f"parents must be older records than {kind!r}, which becomes record {number}"
-                    f" (got {wrong}) — append what they name first"
-                )
-            self._db.execute(
-                "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
-                (number, step, kind, payload, json.dumps(parents), at),
-            )
+        self._db.executemany(
+            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
+            [(*row, at) for row in number(rows, last)],
+        )
 
     def _refresh(self) -> None:
         rows = self._db.execute(
             "SELECT id, step, kind, payload, parents, at FROM records WHERE id > ? ORDER BY id",
             (len(self._records),),
         ).fetchall()
-        try:
-            self._records += [
-                Record(number, step, kind, json.loads(payload), tuple(json.loads(parents)), at)
-                for number, step, kind, payload, parents, at in rows
-            ]
-        except (ValueError, TypeError) as error:
-            raise LedgerError(
-                f"the ledger {self.path} holds a record that cannot be read ({error}) —"
-                " restore it from a copy"
-            ) from error
+        self._records += [record_of(row, self.path) for row in rows]
 
     def _check_open(self) -> None:
         if not self._close.alive:
@@ -187,7 +169,7 @@ class LedgerState:
     """What ``attain doctor`` shows of a ledger.
 
     Attributes:
-        path: Its file.
+        path: Its file, or the address of its database.
         schema: Version of its tables; None when it cannot be read.
         records: How many it holds.
         size_bytes: Of the file, without what is still in SQLite's own log.
@@ -195,7 +177,7 @@ class LedgerState:
         problems: What is wrong, each with its remedy; empty for a sound ledger.
     """
 
-    path: Path
+    path: Path | str
     schema: int | None = None
     records: int = 0
     size_bytes: int = 0
@@ -304,20 +286,3 @@ def _give_back(
         pass
     finally:
         db.close()
-
-
-def _row(draft: Draft) -> tuple[str, str, str, tuple[int, ...]]:
-    place = f"{draft.step}/{draft.kind}"
-    try:
-        parents = tuple(operator.index(parent) for parent in draft.parents)
-    except TypeError as error:
-        raise LedgerError(f"the parents of {place} must be record ids — {error}") from error
-    try:
-        # ASCII with escapes: also a lone surrogate, which UTF-8 cannot hold, comes back as it was.
-        payload = json.dumps(encode(draft.payload), allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise LedgerError(
-            f"the payload of {place} has no JSON form ({error}) — give plain values, mappings,"
-            " sequences or records"
-        ) from error
-    return draft.step, draft.kind, payload, parents

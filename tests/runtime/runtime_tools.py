@@ -25,11 +25,12 @@ def draft(value=0, *parents):
     return Draft("train", "outcome", {"value": value}, parents)
 
 
-def child(code, *arguments):
-    """A Python process that finds attain, with its output as lines."""
+def child(code, *arguments, stdin=False):
+    """A Python process that finds attain, with its output (and input) as lines."""
     return subprocess.Popen(
         [sys.executable, "-u", "-c", code, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE if stdin else None,
         stdout=subprocess.PIPE,
         text=True,
     )
