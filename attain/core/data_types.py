@@ -93,6 +93,13 @@ class ColumnKind(StrEnum):
     BOOLEAN = "boolean"
     DATETIME = "datetime"
     TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+
+    @property
+    def is_media(self) -> bool:
+        """Whether cells are references to files (`core.media`)."""
+        return self in (ColumnKind.IMAGE, ColumnKind.AUDIO)
 
 
 class ColumnRole(StrEnum):
@@ -160,7 +167,8 @@ class Dataset:
         groups: Column whose values must not be split between folds, if any.
         time: Column that orders the rows, if any.
         task_reason: Why this task, in one clause.
-        modality: ``text`` when texts are all that there is to learn from, else ``table``.
+        modality: ``image`` or ``audio`` when there is a column of these, ``text`` when texts are
+            all that there is to learn from, else ``table``.
         pretrained: What learners may start from, if the user named a model.
     """
 
@@ -191,7 +199,7 @@ class Rows:
     Attributes:
         X: Features, one column per `Dataset.features`, in that order. Numeric and boolean columns
             are float64, categorical and text columns are strings (missing is None/NaN), datetime
-            columns are datetime64.
+            columns are datetime64, images and clips are references (`core.media`, strings too).
         y: Class codes (int64, positions in `Dataset.classes`) or values (float64); shape (n,).
             None for rows without a target. Where texts are to be written, they stand in the last
             column of X (None where there are none) and y is 0.

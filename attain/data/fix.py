@@ -20,6 +20,7 @@ from attain.data import cells
 from attain.data.checks_columns import spelling
 from attain.data.hashing import combine, row_hash
 from attain.data.marks import repaired
+from attain.data.media import with_paths
 from attain.data.seal import repeats_by_chance
 from attain.data.table import helper_hash, target_hash, to_rows, usable
 from attain.data.words import MISSING_AMONG_NUMBERS, MISSING_ANYWHERE
@@ -180,7 +181,7 @@ def write_frame(frame: pd.DataFrame, to: Path) -> None:
         SpecError: As `check_new`.
     """
     check_new(to)
-    write_atomic(to, _WRITERS[_suffix(to)](frame))
+    write_atomic(to, _WRITERS[_suffix(to)](with_paths(frame, to.parent)))
 
 
 def _suffix(path: Path) -> str:

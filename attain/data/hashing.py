@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from attain.core.media import identity
+
 # Constants of SplitMix64 (Steele, Lea & Flood 2014, "Fast splittable pseudorandom number
 # generators", OOPSLA, figure 16).
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -59,7 +61,8 @@ def cell_hash(values: Any) -> np.ndarray:
         values: A column (or array) of numbers, datetimes or text, shape (n,).
 
     Returns:
-        uint64, shape (n,). All missing cells are equal, 0.0 equals -0.0, 3 equals 3.0.
+        uint64, shape (n,). All missing cells are equal, 0.0 equals -0.0, 3 equals 3.0, and images
+        and clips of the same content are equal wherever they lie.
     """
     array = values if isinstance(values, np.ndarray) else values.array
     if isinstance(array, np.ndarray) or array.dtype.kind in "iufbM":
@@ -69,7 +72,7 @@ def cell_hash(values: Any) -> np.ndarray:
         if array.dtype.kind == "M":
             return mix(array.astype("datetime64[us]").view("uint64"))
     codes, levels = pd.factorize(pd.Series(array))
-    words = np.array([str(level) for level in levels], dtype=object)
+    words = np.array([identity(str(level)) for level in levels], dtype=object)
     hashes = pd.util.hash_array(words, categorize=False) if len(words) else np.zeros(0, "uint64")
     return mix(np.append(hashes, _EMPTY)[codes])
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attain.core.errors import DataError, Problem, did_you_mean
 from attain.core.dialogue import find_layout
+from attain.core.errors import DataError, Problem, did_you_mean
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretrained, Task
 from attain.data import cells, kinds, words
 from attain.data.hashing import fingerprint
@@ -97,12 +97,38 @@ def describe(
         task_reason=why,
         pretrained=pretrained,
     )
+    dataset = _media_alone(dataset)
     return measured(frame, replace(dataset, modality=_modality(dataset)))
 
 
+def _media_alone(dataset: Dataset) -> Dataset:
+    """Beside images or clips no other column is a feature: their learners read nothing else.
+
+    Raises:
+        DataError: When there are several columns of images or clips.
+    """
+    media = [c for c in dataset.features if c.kind.is_media]
+    if not media:
+        return dataset
+    if len(media) > 1:
+        names = ", ".join(repr(c.name) for c in media)
+        rule, remedy = "a row has one image or one clip", "name the others under `ignore`"
+        raise DataError(Problem(rule, names, dataset.address, remedy))
+    why = f"left out: what learns from {media[0].reason} reads nothing else"
+    alone = tuple(
+        replace(c, role=ColumnRole.IGNORED, reason=why)
+        if c.role is ColumnRole.FEATURE and not c.kind.is_media
+        else c
+        for c in dataset.columns
+    )
+    return replace(dataset, columns=alone)
+
+
 def _modality(dataset: Dataset) -> str:
-    """``text`` when nothing but texts can be learnt from."""
+    """``image`` or ``audio`` with such a column, ``text`` when there is nothing but texts."""
     found = {column.kind for column in dataset.features}
+    if media := [kind for kind in found if kind.is_media]:
+        return str(media[0])
     return "text" if found == {ColumnKind.TEXT} else "table"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from attain.core.media import IMAGE, parse
 from attain.core.types import ColumnKind
 from attain.data import cells, words
 
@@ -73,6 +74,10 @@ def _look_at_text(column: pd.Series) -> Look:
     present, weight = np.asarray(levels, dtype=object)[~gone], counts[~gone]
     absent = int((codes < 0).sum())
     read_missing = absent + int(counts[gone].sum())
+    reference = parse(present[0]) if len(present) else None
+    if reference is not None:
+        kind = ColumnKind.IMAGE if reference.kind == IMAGE else ColumnKind.AUDIO
+        return Look(kind, _MEDIA[kind], "", absent, len(levels), 0, levels)
     for kind, reason, form, fits in _readings(present):
         total = int(weight.sum())
         spoiled = total - int(weight[fits].sum())
@@ -84,6 +89,9 @@ def _look_at_text(column: pd.Series) -> Look:
         return Look(kind, why, form, read_missing, int(fits.sum()), spoiled, present)
     kind, reason = _words(present, int(weight.sum()))
     return Look(kind, reason, "", absent, len(levels), 0, levels)
+
+
+_MEDIA = {ColumnKind.IMAGE: "images", ColumnKind.AUDIO: "sound clips"}
 
 
 def _readings(levels: np.ndarray) -> Any:

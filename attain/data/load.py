@@ -20,6 +20,7 @@ from attain.core.errors import DataError, Problem
 from attain.data.cells import plain
 from attain.data.delimited import read_delimited, read_json_lines
 from attain.data.language import as_text
+from attain.data.media import folder_frame, with_references
 
 _MAGIC = (
     (b"PAR1", "a Parquet file", "name it .parquet"),
@@ -46,11 +47,13 @@ def load_frame(source: Any) -> pd.DataFrame:
 
     Args:
         source: A path (.csv .tsv .txt .parquet .arrow .feather .jsonl .ndjson, text formats also
-            with .gz), a pandas or polars frame, a pyarrow table, or a mapping of columns.
+            with .gz; or a folder with a folder of images or clips for each class), a pandas or
+            polars frame, a pyarrow table, or a mapping of columns.
 
     Returns:
         A new frame with a fresh index and text column names; its columns hold integers, floats,
-        booleans, datetimes or text.
+        booleans, datetimes or text. Paths and contents of images and clips are references
+        (`core.media`); paths start at the folder of the table and stay below it.
 
     Raises:
         DataError: When the source cannot be read; names line, value and remedy.
@@ -58,7 +61,12 @@ def load_frame(source: Any) -> pd.DataFrame:
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     place = "data" if path is None else str(path)
     try:
-        return _checked(_from_memory(source) if path is None else _read(path), place)
+        if path is None:
+            return _checked(with_references(_from_memory(source), None, place), place)
+        folder = folder_frame(path) if path.is_dir() else None
+        frame = _read(path) if folder is None else folder
+        root = path.parent if folder is None else path
+        return _checked(with_references(frame, root, place), place)
     except UnicodeEncodeError as error:  # half of a surrogate pair, such as "\\ud83d" in JSON
         raise DataError(
             Problem("text must be UTF-8", repr(error.object)[:60], place, "mend or remove the cell")
@@ -110,7 +118,7 @@ def _from_arrow(table: pa.Table) -> pd.DataFrame:
     repeated = _repeated(table.column_names)
     if repeated:
         raise DataError(_duplicates(repeated, "data"))
-    nested = [f for f in table.schema if pa.types.is_nested(f.type)]
+    nested = [f for f in table.schema if pa.types.is_nested(f.type) and not _is_media(f.type)]
     spoken = [f.name for f in nested if f.name in NESTED]
     nested = [f for f in nested if f.name not in NESTED]
     if nested:
@@ -127,6 +135,11 @@ def _from_arrow(table: pa.Table) -> pd.DataFrame:
     for name in spoken:
         frame[name] = [as_text(name, value) for value in frame[name]]
     return frame
+
+
+def _is_media(kind: pa.DataType) -> bool:
+    """Whether a cell holds a file's path and content, as the datasets library writes them."""
+    return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
 
 
 _FLATTEN = "spread it over several columns, or write it as text"
@@ -202,6 +215,7 @@ def _bytes(path: Path, packed: bool) -> bytes:
     except IsADirectoryError:
         inside = sorted(p.name for p in path.iterdir() if p.suffix.lower() in _READERS)[:5]
         hint = f"name one of its files: {', '.join(inside)}" if inside else "name a file inside it"
+        hint += ", or put images or clips into a folder for each class"
         problem = Problem("the data must be a file", "a folder", place, hint)
     except PermissionError:
         problem = Problem(

@@ -240,7 +240,7 @@ def repeats_by_chance(X: pd.DataFrame, dataset: Dataset) -> bool:
         True when no column is text or continuous (fractions, more than 20 values) and the numbers
         of distinct values multiply to n at most. Else equal rows are taken for copies.
     """
-    if any(column.kind is ColumnKind.TEXT for column in dataset.features):
+    if any(c.kind is ColumnKind.TEXT or c.kind.is_media for c in dataset.features):
         return False
     combinations = 0.0
     for name in X.columns:
@@ -407,7 +407,9 @@ def _drift(rows: Rows, sealed: Rows, dataset: Dataset) -> float:
     aside itself are not compared: by a hash they are alike by design, and by time the unsealed
     rows show the drift (D036).
     """
-    columns = [c for c in dataset.features if c.kind is not ColumnKind.DATETIME]
+    columns = [
+        c for c in dataset.features if c.kind is not ColumnKind.DATETIME and not c.kind.is_media
+    ]
     if not columns or min(len(rows), len(sealed)) < _FEWEST_COMPARED:
         return 0.0
     some = [

@@ -148,7 +148,11 @@ class Sketch:
     @cached_property
     def strengths(self) -> Mapping[str, float]:
         """How well each feature alone predicts the target, from 0 (not at all) to 1 (perfectly)."""
-        return {c.name: self._strength(c) for c in self.features if c.kind is not ColumnKind.TEXT}
+        return {
+            c.name: self._strength(c)
+            for c in self.features
+            if c.kind is not ColumnKind.TEXT and not c.kind.is_media
+        }
 
     def _strength(self, column: Column) -> float:
         values = self.rows.X[column.name].iloc[self.sample]

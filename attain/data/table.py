@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from attain.core.errors import DataError, Problem, did_you_mean
+from attain.core.media import parse
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Rows
 from attain.data import cells
 from attain.data.hashing import cell_hash, combine, row_hash
@@ -75,8 +76,10 @@ def _missing_columns(frame: Any, dataset: Dataset, with_target: bool) -> list[Pr
 def _feature(raw: pd.Series, column: Column, problems: list[Problem]) -> Any:
     """One typed feature; what cannot be read is added to the problems."""
     plain = cells.plain(raw)
-    if column.kind in (ColumnKind.CATEGORICAL, ColumnKind.TEXT):
+    if column.kind in (ColumnKind.CATEGORICAL, ColumnKind.TEXT) or column.kind.is_media:
         words = cells.texts(plain)
+        if column.kind.is_media:
+            _check_media(words, column, problems)
         return words if words.index is raw.index and _ranged(raw) else words.reset_index(drop=True)
     values, bad = _READ[column.kind](plain, column.format)
     if bad is not None and column.format != MIXED:
@@ -86,6 +89,18 @@ def _feature(raw: pd.Series, column: Column, problems: list[Problem]) -> Any:
         if infinite.any():
             values = np.where(infinite, np.nan, values)
     return values
+
+
+def _check_media(words: pd.Series, column: Column, problems: list[Problem]) -> None:
+    """Cells must name images or clips that are there."""
+    bad = [
+        word for word in words.dropna() if (r := parse(word)) is None or r.kind != column.kind.value
+    ]
+    if bad:
+        rule = f"cells must name {column.kind} files that are there"
+        shown = ", ".join(repr(word[:60]) for word in bad[:_SHOWN])
+        remedy = "give paths from the folder of the table on, or contents"
+        problems.append(Problem(rule, shown, f"column {column.name!r}", remedy))
 
 
 def _ranged(column: pd.Series) -> bool:

@@ -11,11 +11,11 @@ from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
 from attain.core.types import Attribution, Dataset, Forecast, Rows
+from attain.learners._pretrained.outputs import find_outputs
 from attain.learners._table import complete
 from attain.learners._text import parameters
 from attain.learners._text.inputs import check_training, empties, find_columns
 from attain.learners._text.model import NAME, Constant, TextModel, load_model
-from attain.learners._text.outputs import find_outputs
 
 
 class Text:
@@ -67,7 +67,7 @@ class Text:
         outputs = find_outputs(data.dataset, y)
         facts: dict[str, Any] = {"empty": empties(texts)}
         if np.ptp(y) == 0:
-            return TextModel("constant", Constant(np.zeros(1)), columns, outputs, facts)
+            return TextModel(NAME, "constant", Constant(np.zeros(1)), columns, outputs, facts)
         lesson = rungs.Lesson.of(config, data, columns, texts, outputs)
         if data.stop is not None:
             facts["stop_left_out"] = len(data.stop) - lesson.stop_rows
@@ -77,7 +77,7 @@ class Text:
             raise SpaceError(Problem(rule, rung, "rung", remedy))
         with threadpool_limits(data.threads):
             kind, core, found = rungs.RUNGS[rung](config, data, lesson, report)
-        return TextModel(kind, core, columns, outputs, {"rung": rung, **facts, **found})
+        return TextModel(NAME, kind, core, columns, outputs, {"rung": rung, **facts, **found})
 
     def predict(self, model: TextModel, rows: Rows) -> np.ndarray:
         """Predictions of a fitted model.

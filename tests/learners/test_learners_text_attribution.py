@@ -11,6 +11,7 @@ from text_toys import BAD, GOOD, RUNGS, case, config, fit, parts
 from attain.core.errors import DataError, NotApplicable
 from attain.core.protocols import Attributing
 from attain.core.types import Rows, Task
+from attain.learners._pretrained import integrals
 from attain.learners._text import gradients
 from attain.learners._text.attribution import _WORD, _origins
 from attain.learners._text.words import fit_terms, splitter
@@ -184,13 +185,13 @@ def test_a_tokenizer_without_places_is_said(monkeypatch):
         Text().attribute(model, rows.take(np.arange(1)), np.array([1]))
 
 
-@pytest.mark.parametrize("steps", gradients.STEPS)
+@pytest.mark.parametrize("steps", integrals.STEPS)
 def test_the_rule_is_exact_for_polynomials(steps):
     """Up to the degree of its number of steps; points of one rule are points of the next."""
-    at, weight = gradients.points(steps), gradients.weights(steps)
+    at, weight = integrals.points(steps), gradients.weights(steps)
     for degree in range(steps + 1):
         assert weight @ at**degree == pytest.approx(1 / (degree + 1), abs=1e-12)
-    assert np.allclose(gradients.points(2 * steps)[::2], at, atol=1e-15)
+    assert np.allclose(integrals.points(2 * steps)[::2], at, atol=1e-15)
 
 
 def test_points_are_doubled_until_the_sum_holds():
@@ -198,13 +199,13 @@ def test_points_are_doubled_until_the_sum_holds():
     start, end = torch.zeros(1, 1), torch.ones(1, 1)
 
     def steps(score):
-        made = gradients.path_integral(score, [end], [start], lambda way: 1e-3)
+        made = integrals.path_integral(score, [end], [start], lambda way: 1e-3)
         return made.steps, made.misses()
 
     smooth = steps(lambda e: (e[0] ** 3).sum(dim=(1, 2)))
     rough = steps(lambda e: torch.sin(40 * e[0]).sum(dim=(1, 2)))
     jump = steps(lambda e: ((e[0] > 0.5).float() + e[0]).sum(dim=(1, 2)))
-    assert smooth[0] == gradients.STEPS[0] < rough[0] < gradients.STEPS[-1] == jump[0]
+    assert smooth[0] == integrals.STEPS[0] < rough[0] < gradients.STEPS[-1] == jump[0]
     assert max(smooth[1], rough[1]) <= 1e-3 < jump[1]
 
 
@@ -220,7 +221,7 @@ def test_a_path_integral_is_the_closed_form(seed):
         flat = embeddings[0].flatten(1)
         return torch.einsum("mi,ij,mj->m", flat, form, flat) / 2
 
-    made = gradients.path_integral(score, [b], [a], lambda way: 1e-4)
+    made = integrals.path_integral(score, [b], [a], lambda way: 1e-4)
     known = ((b - a).flatten() * (form @ ((a + b) / 2).flatten())).reshape(3, 4).sum(dim=1)
     assert np.allclose(made.values[0], known.numpy(), atol=1e-4)
     assert made.output == pytest.approx(float(score([b[None]])[0]))

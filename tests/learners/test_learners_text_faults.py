@@ -11,13 +11,14 @@ from text_toys import RUNGS, case, config, encoder, fit, parts
 from attain.core.errors import ArtifactError, DataError
 from attain.core.protocols import FitData
 from attain.core.types import Signal, Task
+from attain.learners._pretrained import lesson as lessons
 from attain.learners._pretrained import tokens as tokens_module
 from attain.learners._pretrained.load import resident
+from attain.learners._pretrained.outputs import Outputs, find_outputs
 from attain.learners._shared import log_loss
 from attain.learners._text import network, rungs, tuning
 from attain.learners._text.encoder import Encoder, Reading
 from attain.learners._text.inputs import find_columns
-from attain.learners._text.outputs import Outputs, find_outputs
 from attain.learners.text import Text
 
 NEURAL = ("lora", "full")
@@ -30,9 +31,9 @@ def set_up(rung="full", task=Task.MULTICLASS, rows=60, **more):
     data = FitData(dataset, train, stop)
     full = {**Text().space(dataset).defaults(), **defaults(dataset, rung), **config(rung), **more}
     columns, outputs = find_columns(dataset), find_outputs(dataset, train.y)
-    lesson = rungs.Lesson.of(full, data, columns, columns.read(train.X), outputs)
+    lesson = lessons.Lesson.of(full, data, columns, columns.read(train.X), outputs)
     body = rungs.resident_body(data)
-    reading, _ = rungs.find_reading(full, data, body, lesson.texts, apart=False)
+    reading, _ = rungs.find_reading(full, data, body, lesson.inputs, apart=False)
     work = rungs.make_work(full, data, body, reading, lesson)
     start = rungs.solved_start(body, reading, work, lesson, data)
     net = network.Network(body.net, reading.pooling, start, 0.0)
@@ -255,7 +256,7 @@ def test_tuning_starts_at_the_solved_head(rung):
 def test_a_head_made_anew_is_caught(monkeypatch):
     """The check above fails when tuning starts at zeros."""
     monkeypatch.setattr(
-        rungs, "solved_start", lambda b, r, w, ls, d: rungs.empty_head(b.hidden, ls.outputs.count)
+        rungs, "solved_start", lambda b, r, w, ls, d: lessons.empty_head(b.hidden, ls.outputs.count)
     )
     with pytest.raises(AssertionError, match="not the solved head"):
         test_tuning_starts_at_the_solved_head("full")
@@ -299,7 +300,7 @@ def test_what_is_not_saved_is_caught(mistake, tmp_path, monkeypatch):
     plain = resident(encoder())
     save = Encoder.save
     if mistake == "head not saved":
-        zeros = lambda model: rungs.empty_head(*model.linear.slope.shape)  # noqa: E731
+        zeros = lambda model: lessons.empty_head(*model.linear.slope.shape)  # noqa: E731
         broken = lambda m, f: save(Encoder(m.body, m.reading, zeros(m), m.digest), f)  # noqa: E731
     else:
         broken = lambda m, f: save(Encoder(lambda: plain, m.reading, m.linear, m.digest), f)  # noqa: E731

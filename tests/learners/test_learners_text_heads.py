@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from attain.core.types import Signal
+from attain.learners._pretrained import heads
+from attain.learners._pretrained.linear import Lesson, Linear, walk
+from attain.learners._pretrained.outputs import Outputs
 from attain.learners._shared import log_loss, softmax
-from attain.learners._text import heads
-from attain.learners._text.linear import Lesson, Linear, walk
-from attain.learners._text.outputs import Outputs
 from attain.learners._text.words import fit_terms, splitter, stack
 
 seeds = st.integers(0, 10**6)

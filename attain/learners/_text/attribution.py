@@ -10,10 +10,9 @@ from itertools import accumulate
 
 import numpy as np
 
-from attain.core.errors import DataError, Problem
 from attain.core.types import Attribution, ReadText, Rows, WordShare
+from attain.learners._pretrained.model import contrasts
 from attain.learners._text.model import Constant, TextModel, Words
-from attain.learners._text.outputs import Outputs
 from attain.learners._text.parts import Parts, Spans
 from attain.learners._text.words import Terms, stack
 
@@ -43,41 +42,22 @@ def attribute(model: TextModel, rows: Rows, classes: np.ndarray | None) -> tuple
         NotApplicable: When the encoder's tokenizer does not say where its tokens stand.
     """
     texts = model.columns.read(rows.X)
-    contrasts = _contrasts(model.outputs, len(rows), classes)
+    weighing = contrasts(model.outputs, len(rows), classes)
     rows_of_texts = list(zip(*texts, strict=True))
     if isinstance(model.core, Words):
-        parts = _linear(model.core, rows_of_texts, contrasts)
+        parts = _linear(model.core, rows_of_texts, weighing)
     elif isinstance(model.core, Constant):
-        parts = [Parts((), float(v), float(v), 0.0) for v in contrasts @ model.core.values]
+        parts = [Parts((), float(v), float(v), 0.0) for v in weighing @ model.core.values]
     else:
         from attain.learners._text.gradients import integrate
 
         scale = 1.0 if model.outputs.seen else model.outputs.scale
-        parts = integrate(model.core, rows_of_texts, contrasts, scale)  # type: ignore[arg-type]
+        parts = integrate(model.core, rows_of_texts, weighing, scale)  # type: ignore[arg-type]
     shift = 0.0 if model.outputs.seen else model.outputs.center
     return tuple(
         _worded(model.columns.names, row, part, shift)
         for row, part in zip(rows_of_texts, parts, strict=True)
     )
-
-
-def _contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.ndarray:
-    """What scores are multiplied with, shape (rows, outputs).
-
-    Adding a number to all scores of a row changes no probability, so a class's score alone means
-    nothing: it is taken relative to the mean of the others, with two classes the log odds.
-    """
-    if not outputs.seen:
-        return np.full((rows, 1), outputs.scale)
-    codes = np.asarray(classes)
-    unseen = sorted({int(code) for code in codes} - set(outputs.seen))
-    if unseen:
-        rule, remedy = "a class must be among those trained on", "ask about the predicted class"
-        raise DataError([Problem(rule, str(code), "classes", remedy) for code in unseen])
-    count = outputs.count
-    found = np.full((rows, count), -1.0 / max(count - 1, 1))
-    found[np.arange(rows), np.searchsorted(np.array(outputs.seen), codes)] = 1.0
-    return found
 
 
 def _linear(core: Words, rows: Sequence[tuple[str, ...]], contrasts: np.ndarray) -> list[Parts]:

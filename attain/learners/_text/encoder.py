@@ -12,9 +12,10 @@ import numpy as np
 from attain.core.errors import ArtifactError
 from attain.core.files import inside, plain_errors
 from attain.core.types import Pretrained
+from attain.learners._pretrained.levels import level
+from attain.learners._pretrained.linear import Linear, load_linear
 from attain.learners._store import read_json, write_json
 from attain.learners._text.inputs import segments
-from attain.learners._text.linear import Linear, load_linear
 
 if TYPE_CHECKING:
     from attain.learners._pretrained.load import Body
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _SAMPLE = "The 12 quick foxes don't jump over cafés, naïvely; ¿por qué? 狐 été."
 """A tokenizer whose files are missing is not an error in transformers: it knows no word."""
 _BODY, _ADAPTER = "encoder", "adapter"
-FLOOR = 1e-6
-"""Added to mean squares, so that rows of zeros stay zeros."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +91,6 @@ class Reading:
             return parts[0]
         u, v = parts
         return np.hstack([u, v, np.abs(u - v), u * v])
-
-
-def level(features: np.ndarray) -> np.ndarray:
-    """Rows of mean square 1: pooled states differ in length for reasons other than meaning.
-
-    Args:
-        features: Shape (n, d), float32.
-
-    Returns:
-        The same directions.
-    """
-    squares = np.einsum("nd,nd->n", features, features) / features.shape[1]
-    return features / np.sqrt(squares + FLOOR)[:, None]
 
 
 @dataclass(eq=False)

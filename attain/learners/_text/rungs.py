@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config
-from attain.core.types import Signal
-from attain.learners._shared import row_weights
-from attain.learners._text import linear, parameters
+from attain.learners._pretrained import linear
+from attain.learners._pretrained.heads import Dense, Sparse
+from attain.learners._pretrained.lesson import Lesson, quiet
+from attain.learners._text import parameters
 from attain.learners._text.encoder import Encoder, Reading
-from attain.learners._text.heads import Dense, Sparse
-from attain.learners._text.inputs import Columns
 from attain.learners._text.model import Core, Words
-from attain.learners._text.outputs import Outputs
 from attain.learners._text.words import fit_terms, stack
 
 if TYPE_CHECKING:
@@ -33,66 +31,16 @@ _SHARE = 0.99
 _STEP = 16
 
 
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """Texts and targets.
-
-    Attributes:
-        outputs: What scores mean.
-        texts: Training texts of each column.
-        targets: From `Outputs.targets`.
-        weights: Of the training rows, mean 1; None when they count the same.
-        stop: Texts of the rows to stop on, or None.
-        stop_targets: Their targets.
-    """
-
-    outputs: Outputs
-    texts: tuple[list[str], ...]
-    targets: np.ndarray
-    weights: np.ndarray | None
-    stop: tuple[list[str], ...] | None
-    stop_targets: np.ndarray | None
-
-    @classmethod
-    def of(
-        cls,
-        config: Config,
-        data: FitData,
-        columns: Columns,
-        texts: tuple[list[str], ...],
-        outputs: Outputs,
-    ) -> Lesson:
-        """What these rows teach; rows to stop on of classes that were not seen are left out."""
-        targets = outputs.targets(np.asarray(data.train.y))
-        weights = row_weights(config, targets) if outputs.seen else None
-        stop = stop_targets = None
-        if data.stop is not None and data.stop.y is not None:
-            known = outputs.known(data.stop.y)
-            if len(known):
-                stop = columns.read(data.stop.X.iloc[known])
-                stop_targets = outputs.targets(data.stop.y[known])
-        return cls(outputs, texts, targets, weights, stop, stop_targets)
-
-    @property
-    def stop_rows(self) -> int:
-        """Rows to stop on."""
-        return 0 if self.stop_targets is None else len(self.stop_targets)
-
-    def head(self, stop: Any) -> linear.Lesson:
-        """The same for a linear head, given the features of the rows to stop on."""
-        return linear.Lesson(self.outputs, self.targets, self.weights, stop, self.stop_targets)
-
-
 def fit_words(config: Config, data: FitData, lesson: Lesson, report: Report) -> Fitted:
     """TF-IDF and a linear head."""
     kinds = [(False, int(config["ngrams"]))]
     kinds += [(True, 0)] if config["char_ngrams"] else []
     blocks = tuple(
         fit_terms(place, pieces, longest, texts)
-        for place, texts in enumerate(lesson.texts)
+        for place, texts in enumerate(lesson.inputs)
         for pieces, longest in kinds
     )
-    design = Sparse(stack(blocks, lesson.texts))
+    design = Sparse(stack(blocks, lesson.inputs))
     stop = None if lesson.stop is None else stack(blocks, lesson.stop)
     head, facts = linear.walk(design, lesson.head(stop), report, data.hints)
     terms = sum(len(block.terms) for block in blocks)
@@ -102,12 +50,12 @@ def fit_words(config: Config, data: FitData, lesson: Lesson, report: Report) -> 
 def fit_frozen(config: Config, data: FitData, lesson: Lesson, report: Report) -> Fitted:
     """Features of the body as it is, kept for all fits of a study, and a linear head."""
     body = resident_body(data)
-    reading, cut = find_reading(config, data, body, lesson.texts, apart=len(lesson.texts) > 1)
+    reading, cut = find_reading(config, data, body, lesson.inputs, apart=len(lesson.inputs) > 1)
     features = lambda texts: reading.features(  # noqa: E731
         body, reading.tokens(body, texts, data.cache), data.cache
     )
     stop = None if lesson.stop is None else features(lesson.stop)
-    design = Dense(features(lesson.texts))
+    design = Dense(features(lesson.inputs))
     head, facts = linear.walk(design, lesson.head(stop), report, data.hints)
     core = Encoder(lambda: resident_body(data), reading, head, body.digest, cache=data.cache)
     about = {"longest": reading.longest, "cut": cut, "trained": head.size}
@@ -123,7 +71,7 @@ def fit_tuned(config: Config, data: FitData, lesson: Lesson, report: Report) -> 
     from attain.learners._text.tuning import tune
 
     body = resident_body(data)
-    reading, cut = find_reading(config, data, body, lesson.texts, apart=False)
+    reading, cut = find_reading(config, data, body, lesson.inputs, apart=False)
     work = make_work(config, data, body, reading, lesson)
     start = solved_start(body, reading, work, lesson, data)
     tuned = tune(config, body, start, work, data, report)
@@ -185,7 +133,7 @@ def make_work(config: Config, data: FitData, body: Body, reading: Reading, lesso
         stop = part(lesson.stop, lesson.stop_targets)
     about = f"{body.digest} {sorted(config.items())}"
     smoothing = float(config.get("label_smoothing", 0.0))
-    train = part(lesson.texts, lesson.targets)
+    train = part(lesson.inputs, lesson.targets)
     return TextWork(body, lesson.outputs, train, stop, lesson.weights, smoothing, about)
 
 
@@ -195,15 +143,5 @@ def solved_start(
     """The best linear head on the body as it is; features come from the study's cache."""
     design = Dense(reading.features(body, [work.train.tokens], data.cache))
     stop = work.stop and reading.features(body, [work.stop.tokens], data.cache)
-    head, _ = linear.walk(design, lesson.head(stop), _quiet, {})
+    head, _ = linear.walk(design, lesson.head(stop), quiet, {})
     return head
-
-
-def empty_head(width: int, outputs: int) -> linear.Linear:
-    """A head that says nothing, where only shapes matter."""
-    zeros = np.zeros((width, outputs), dtype=np.float32)
-    return linear.Linear(zeros, np.zeros(outputs, dtype=np.float32))
-
-
-def _quiet(step: int, losses: Mapping[str, float]) -> Signal:
-    return Signal.CONTINUE

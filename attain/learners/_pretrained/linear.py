@@ -12,9 +12,7 @@ import numpy as np
 from attain.core.errors import ArtifactError
 from attain.core.protocols import Report
 from attain.core.types import Signal
-from attain.learners._steps import fixed_rounds
-from attain.learners._store import read_arrays, write_arrays
-from attain.learners._text.heads import (
+from attain.learners._pretrained.heads import (
     DEFAULT_POINT,
     STRENGTHS,
     Design,
@@ -23,7 +21,9 @@ from attain.learners._text.heads import (
     softmax_target,
     squared_target,
 )
-from attain.learners._text.outputs import Outputs
+from attain.learners._pretrained.outputs import Outputs
+from attain.learners._steps import fixed_rounds
+from attain.learners._store import read_arrays, write_arrays
 
 _FILE = "head.npz"
 

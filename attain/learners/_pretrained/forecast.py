@@ -1,0 +1,154 @@
+"""What rungs cost, found out on a few rows: what all modalities have in common."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from attain.core.protocols import FitData
+from attain.core.space import Ordinal, Space
+from attain.core.types import RungForecast
+from attain.learners._pretrained.heads import DEFAULT_POINT, Dense
+from attain.learners._pretrained.lesson import Lesson, quiet
+from attain.learners._pretrained.linear import walk
+from attain.learners._pretrained.outputs import Outputs, find_outputs
+
+if TYPE_CHECKING:
+    from attain.learners._pretrained.headed import Headed, HeadWork
+    from attain.learners._pretrained.load import Body
+    from attain.learners._torch.recipe import Recipe
+
+SAMPLE = 512
+"""Rows on which the cheap rungs are timed."""
+_LABELS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """What is forecast."""
+
+    space: Space
+    data: FitData
+    lesson: Lesson
+
+    @property
+    def rows(self) -> int:
+        return len(self.lesson.targets)
+
+    def config(self, rung: str) -> dict[str, Any]:
+        """The defaults of a rung, also of one that is still held back."""
+        opened = [
+            p.opened(rung) if isinstance(p, Ordinal) and rung in p.reserve else p
+            for p in self.space
+        ]
+        ladder = any(p.name == "rung" for p in opened)
+        return Space(tuple(opened)).defaults({"rung": rung} if ladder else {})
+
+    def sample(self, count: int) -> np.ndarray:
+        """Positions of some training rows, rising."""
+        if self.rows <= count:
+            return np.arange(self.rows)
+        drawn = np.random.default_rng(self.data.seed).choice(self.rows, count, replace=False)
+        return np.sort(drawn)
+
+
+def guarded(name: str, measure: Callable[[], RungForecast]) -> RungForecast:
+    try:
+        return measure()
+    except MemoryError as error:
+        reason = f"it does not fit into memory: {error}"
+        return RungForecast(name, 0, math.inf, 0, reason, usable=False)
+
+
+def tuned(
+    case: Case,
+    rung: str,
+    net: Headed,
+    work: HeadWork,
+    told: Recipe,
+    body: Body,
+    apart: tuple[float, float],
+) -> RungForecast:
+    """A step on the longest batch and an ordinary one, taken back afterwards.
+
+    Args:
+        case: What is forecast.
+        rung: Name of the rung.
+        net: Body and head, ready to be tuned.
+        work: Rows and loss.
+        told: How.
+        body: Restored afterwards.
+        apart: Seconds of one look at the rows to stop on, and of what comes before the first step.
+
+    Returns:
+        Seconds and memory of a fit.
+    """
+    from attain.learners._pretrained.headed import groups
+    from attain.learners._pretrained.tuning import EVALUATE
+    from attain.learners._torch.batches import total_steps
+    from attain.learners._torch.memory import probe
+
+    try:
+        found = probe(net, work, told, groups(net), threads=case.data.threads)
+        trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    finally:
+        body.restored()
+    steps = total_steps(case.rows, told.batch, told.epochs)
+    looks = apart[0] * math.ceil(told.epochs / EVALUATE)
+    seconds = steps * found.seconds + looks + apart[1]
+    reason = f"{steps} steps of {found.seconds:.2g} s, measured"
+    if found.micro < told.batch:
+        reason += f"; {found.micro} of {told.batch} rows fit into memory at once"
+    return RungForecast(rung, trained, seconds, found.bytes + 4 * trained, reason)
+
+
+def head_seconds(case: Case, width: int) -> float:
+    """Time of the usual part of a path, on features that tell classes apart somewhat."""
+    drawn = case.sample(SAMPLE)
+    lesson = taken(case, drawn).lesson
+    random = np.random.default_rng(case.data.seed)
+    matrix = random.standard_normal((len(drawn), width))
+    if lesson.outputs.seen:
+        matrix += random.standard_normal((lesson.outputs.count, width))[lesson.targets]
+    began = time.perf_counter()
+    walk(Dense(matrix.astype(np.float32)), lesson.head(None), quiet, {"rounds": DEFAULT_POINT + 1})
+    return (time.perf_counter() - began) * case.rows / len(drawn)
+
+
+def taken(case: Case, index: np.ndarray) -> Case:
+    """The same with some of the training rows only, and none to stop on."""
+    inputs = tuple([column[i] for i in index] for column in case.lesson.inputs)
+    y = np.asarray(case.data.train.y)[index]
+    outputs = find_outputs(case.data.dataset, y)
+    lesson = Lesson(outputs, inputs, outputs.targets(y), None, None, None)
+    return Case(case.space, case.data, lesson)
+
+
+def stop_share(case: Case) -> float:
+    return 0.0 if case.lesson.stop_targets is None else len(case.lesson.stop_targets) / case.rows
+
+
+def labels(data: FitData, outputs: Outputs) -> Mapping[str, str]:
+    """Which class each score is of."""
+    if not outputs.seen:
+        return {}
+    named = [f"{i} = {data.dataset.classes[code]}" for i, code in enumerate(outputs.seen)]
+    more = f" and {len(named) - _LABELS} more" if len(named) > _LABELS else ""
+    return {"labels": ", ".join(named[:_LABELS]) + more}
+
+
+def label(case: Case, row: int) -> str:
+    value = np.asarray(case.data.train.y)[row]
+    return case.data.dataset.classes[int(value)] if case.lesson.outputs.seen else f"{value:g}"
+
+
+def resident(more: int) -> int:
+    """Memory of this process now, and more."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss) + more
