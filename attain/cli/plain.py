@@ -10,13 +10,14 @@ from attain.cli.absorb import advance, is_old
 from attain.cli.board import Board
 from attain.cli.messages import STOPPING
 from attain.cli.steps import clock, goals, spent
-from attain.report.numbers import estimate, number, printable, seconds, with_interval
+from attain.report.numbers import estimate, number, printable, seconds, stopped, with_interval
 
 if TYPE_CHECKING:
     from attain.core.types import Record
     from attain.pipeline.notice import Notice
 
-QUIET_SECONDS = 10.0  # between two lines about progress
+QUIET_SECONDS = 10.0  # until the first line about progress while nothing else happens
+MOST_QUIET = 60.0  # between two of them, when much time has passed so
 Payload = Mapping[str, Any]
 Lines = Iterator[str]
 
@@ -35,6 +36,7 @@ class PlainView:
         self._now = now
         self._began = now()
         self._wrote = self._began
+        self._quiet = QUIET_SECONDS
         self._said_stopping = False
 
     def __call__(self, notice: Notice) -> None:
@@ -56,11 +58,13 @@ class PlainView:
         if self.board.stopping and not self._said_stopping:
             self._said_stopping = True
             self._line(STOPPING)
-        elif self._now() - self._wrote >= QUIET_SECONDS:
+        elif self._now() - self._wrote >= self._quiet:
+            longer = min(2 * self._quiet, MOST_QUIET)
             self._line(heartbeat(self.board))
+            self._quiet = longer
 
     def _line(self, text: str) -> None:
-        self._wrote = self._now()
+        self._wrote, self._quiet = self._now(), QUIET_SECONDS
         self._write(f"[{clock(self._wrote - self._began)}] {printable(text)}")
 
 
@@ -204,7 +208,7 @@ def _resumed(before: Board, after: Board, payload: Payload) -> Lines:
 
 
 def _ended(before: Board, after: Board, payload: Payload) -> Lines:
-    yield f"ended after {seconds(payload['seconds'])}: {payload['reason']}"
+    yield f"ended after {seconds(payload['seconds'])}: {stopped(payload['reason'])}"
 
 
 _SAY: Mapping[str, Callable[[Board, Board, Payload], Lines]] = {

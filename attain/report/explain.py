@@ -55,8 +55,8 @@ def explain(
             a row with NaN has none and is left out. None takes the predictions of `predict`.
         held_out: Which of `rows` (positions among them) the model behind `predict` was not trained
             on; only these are asked about. None says that it has seen none of them.
-        positions: Position of each of `rows` in the user's data, for naming mistakes; None for 0, 1,
-            2, ...
+        positions: Position of each of `rows` in the user's data, for naming mistakes; None for
+            0, 1, 2, ...
         beats_baseline: Whether the confirmed score beats the baseline's.
         threshold: Probability from which the second of two classes is predicted; None for the
             usual rule.

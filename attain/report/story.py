@@ -203,6 +203,15 @@ def _request(payload: Mapping[str, Any]) -> tuple[str, str]:
     return f"Asked by hand: {asked}", ("" if payload["done"] else "not done: ") + payload["reason"]
 
 
+def _optimizer(payload: Mapping[str, Any]) -> tuple[str, str]:
+    count = numbers.plural(len(payload["space"]["parameters"]), "parameter")
+    return "Goals", f"{numbers.listed([str(g) for g in payload['goals']])}, over {count}"
+
+
+def _chosen(payload: Mapping[str, Any]) -> tuple[str, str]:
+    return "Strategy", _because(str(payload["strategy"]), payload.get("reason"))
+
+
 def _ended(payload: Mapping[str, Any]) -> tuple[str, str]:
     reason = str(payload.get("reason") or "")
     if reason in numbers.STOPS:
@@ -236,6 +245,9 @@ _TELLERS: Mapping[str, Teller] = {
     "verdict": _verdict,
     "reliability": _reliability,
     "request": _request,
+    "optimizer": _optimizer,
+    "chosen": _chosen,
+    "checked": _reason("The earlier study"),
     "interrupted": _reason("Interrupted"),
     "resumed": _reason("Resumed"),
     "ended": _ended,

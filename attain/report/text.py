@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from attain.report import numbers
 
-WIDTH = 100
+WIDEST, NARROWEST = 100, 40  # characters of a line
+_width = ContextVar("width", default=WIDEST)
 _MARKS = {"met": "✓", "met, unproven": "◐", "not met": "✗", "reported": "•"}
 
 
-def render(evidence: Mapping[str, Any]) -> str:
-    """A compact summary as plain text: no colours, no lines wider than 100 characters.
+def render(evidence: Mapping[str, Any], width: int | None = None) -> str:
+    """A compact summary as plain text, without colours.
 
     Args:
         evidence: As `evidence.collect` gives it.
+        width: Characters of a line at most, from 40 to 100; None for those of the terminal.
 
     Returns:
         Text that ends in a line end.
     """
+    width = width or shutil.get_terminal_size((WIDEST, 24)).columns
+    before = _width.set(min(max(width, NARROWEST), WIDEST))
+    try:
+        return _rendered(evidence)
+    finally:
+        _width.reset(before)
+
+
+def _rendered(evidence: Mapping[str, Any]) -> str:
     verdict = evidence["verdict"]
     lines = list(_told(verdict, evidence) if verdict else _unfinished(evidence))
     lines += _comparison(evidence)
@@ -29,9 +42,11 @@ def render(evidence: Mapping[str, Any]) -> str:
 
 
 def _wrapped(text: str, first: str = "", rest: str = "") -> list[str]:
-    """Lines of at most 100 characters; words longer than that are broken."""
+    """Lines that fit; words longer than that are broken."""
     clean = " ".join(numbers.printable(text).replace("\u00a0", " ").split())
-    return textwrap.wrap(clean, WIDTH, initial_indent=first, subsequent_indent=rest) or [first]
+    return textwrap.wrap(clean, _width.get(), initial_indent=first, subsequent_indent=rest) or [
+        first
+    ]
 
 
 def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[str]:
@@ -55,6 +70,8 @@ def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[s
     if choice:
         by = f" ({choice['learner']})" if choice["learner"] else ""
         yield from _wrapped(f"Final model: {choice['trial']}{by}.")
+        if not choice["confirmed"]:
+            yield from _wrapped(f"Not confirmed on fresh folds: {choice['reason']}.")
         if choice["calibration"]:
             yield from _wrapped(f"{numbers.capital(choice['calibration']['reason'])}.")
         if choice["threshold"]:
@@ -77,7 +94,7 @@ def _doubts(evidence: Mapping[str, Any]) -> Iterable[str]:
 def _wrapped_row(head: str, tail: str, indent: int) -> list[str]:
     """A row of the table of objectives; its end goes to the next line when it is too long."""
     tail = tail.replace("\u00a0", " ")
-    if len(head) + len(tail) <= WIDTH:
+    if len(head) + len(tail) <= _width.get():
         return [head + tail]
     return [*_wrapped(head, "  ", " " * indent), *_wrapped(tail, " " * indent, " " * indent)]
 
@@ -103,7 +120,7 @@ def _comparison(evidence: Mapping[str, Any]) -> list[str]:
     for point in found["points"]:
         label = numbers.printable(point["label"])[:wide]
         value = numbers.with_interval(dict(point)).replace("\u00a0", " ")
-        lines.append(f"  {label:<{wide}}  {value}"[:WIDTH])
+        lines.append(f"  {label:<{wide}}  {value}"[: _width.get()])
     return lines
 
 

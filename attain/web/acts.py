@@ -41,7 +41,7 @@ def offered(index: Index, pulse: Pulse) -> dict[str, str]:
     Returns:
         Action to what it does, in words; without those that the run could not carry out.
     """
-    if not pulse.running or "ended" in index.kinds:
+    if not pulse.running or "ended" in index.kinds or index.function is not None:
         return {}
     found = {PAUSE: "Stop cleanly now. Finished fits are kept; the same command goes on."}
     if not searching(index):

@@ -20,7 +20,9 @@ from attain.core.errors import AttainError, InputError
 from attain.report import numbers
 from attain.report.book import plain
 from attain.web import acts, series, table
+from attain.web.functions import differences
 from attain.web.hub import MOST_VIEWERS, Hub
+from attain.web.index import Entry, Index
 
 STATIC = {
     "app.css": "text/css",
@@ -208,10 +210,20 @@ class Pages:
         from attain.web import pair
 
         with self._hub.lock:
+            index = self._hub.index
+            if index.function is not None:
+                return differences(*(_ended(index, name) for name in (a, b)))
             sides = [pair.read_side(self._records(name)) for name in (a, b)]
             dataset = decode(Dataset, self._hub.index.payload("dataset")["dataset"])
             objectives = series.objectives(self._hub.index)
         return pair.compare(self._hub.folder, dataset, objectives, *sides)
+
+
+def _ended(index: Index, name: str) -> Entry:
+    found = index.trials.get(name)
+    if found is None or not found.ended:
+        raise InputError("only trials that have ended can be compared")
+    return found
 
 
 @cache

@@ -58,9 +58,7 @@ class Gate:
         self._session = secrets.token_urlsafe(32)
         self.seal = secrets.token_urlsafe(32)
         self._tickets: set[str] = set()
-        self._hosts = {f"127.0.0.1:{port}", f"localhost:{port}"}
-        if port == 80:
-            self._hosts |= {"127.0.0.1", "localhost"}
+        self._hosts = loopback_hosts(port)
 
     def ticket(self) -> str:
         """A token that opens the dashboard once: a browser's command line can be seen by others."""
@@ -75,8 +73,8 @@ class Gate:
             return
         if scope["type"] != "http":  # no WebSockets
             return
-        send = _hardened(send)
-        if (refusal := self._foreign(scope)) is not None:
+        send = hardened(send)
+        if (refusal := foreign(scope, self._hosts)) is not None:
             await refuse(send, *refusal)
         elif (given := _token(scope)) is not None:
             await self._enter(scope, send, given)
@@ -86,21 +84,6 @@ class Gate:
             await self._post(scope, receive, send)
         else:
             await self._app(scope, receive, send)
-
-    def _foreign(self, scope: Scope) -> tuple[int, str] | None:
-        """Why a request cannot come from our own page; None if it can."""
-        if scope["method"] not in METHODS:
-            return 405, "only GET and POST"
-        hosts = _values(scope, b"host")
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return 421, "this server answers to its own address only"
-        origins = _values(scope, b"origin")
-        if len(origins) > 1 or any(o != f"http://{hosts[0]}" for o in origins):
-            return 403, "other pages may not call this server"
-        site = _values(scope, b"sec-fetch-site")
-        if any(s not in ("same-origin", "none") for s in site) and not _is_visit(scope):
-            return 403, "other pages may not call this server"
-        return None
 
     async def _enter(self, scope: Scope, send: Send, given: str) -> None:
         """Exchange a token for a cookie; the page that follows has an address without it."""
@@ -112,10 +95,10 @@ class Gate:
             return
         cookie = f"{self.cookie}={self._session}; HttpOnly; SameSite=Strict; Path=/"
         headers = [("set-cookie", cookie), ("content-type", "text/html; charset=utf-8")]
-        await _answer(send, 200, ENTER.encode(), headers)
+        await answer(send, 200, ENTER.encode(), headers)
 
     def _known(self, scope: Scope) -> bool:
-        for text in _values(scope, b"cookie"):
+        for text in values(scope, b"cookie"):
             try:
                 found = SimpleCookie(text).get(self.cookie)
             except CookieError:
@@ -126,21 +109,51 @@ class Gate:
 
     async def _post(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A change: it must come from our page, in our form, and be small."""
-        if not _values(scope, b"origin"):
+        if not values(scope, b"origin"):
             await refuse(send, 403, "a change needs an Origin")
             return
-        if not any(_same(v, self.seal) for v in _values(scope, b"x-attain-seal")):
+        if not any(_same(v, self.seal) for v in values(scope, b"x-attain-seal")):
             await refuse(send, 403, "a change must come from the dashboard's own page")
             return
-        kind = (_values(scope, b"content-type") or [""])[0].partition(";")[0].strip().lower()
+        kind = (values(scope, b"content-type") or [""])[0].partition(";")[0].strip().lower()
         if kind != "application/json":
             await refuse(send, 415, "a change is written as application/json")
             return
-        body = await _body(scope, receive)
+        body = await read_body(scope, receive)
         if body is None:
             await refuse(send, 413, f"a request has at most {MOST_BODY:,} bytes")
             return
         await self._app(scope, _replay(body, receive), send)
+
+
+def loopback_hosts(port: int) -> frozenset[str]:
+    """What a request to this machine may name as its host."""
+    names = ("127.0.0.1", "localhost")
+    return frozenset({*(f"{name}:{port}" for name in names), *(names if port == 80 else ())})
+
+
+def foreign(scope: Scope, hosts: frozenset[str]) -> tuple[int, str] | None:
+    """Why a request cannot come from our own page or a program of this machine.
+
+    Args:
+        scope: Of the request.
+        hosts: What it may name as its host.
+
+    Returns:
+        Status and reason; None if it can.
+    """
+    if scope["method"] not in METHODS:
+        return 405, "only GET and POST"
+    named = values(scope, b"host")
+    if len(named) != 1 or named[0] not in hosts:
+        return 421, "this server answers to its own address only"
+    origins = values(scope, b"origin")
+    if len(origins) > 1 or any(o != f"http://{named[0]}" for o in origins):
+        return 403, "other pages may not call this server"
+    site = values(scope, b"sec-fetch-site")
+    if any(s not in ("same-origin", "none") for s in site) and not _is_visit(scope):
+        return 403, "other pages may not call this server"
+    return None
 
 
 async def refuse(send: Send, status: int, why: str) -> None:
@@ -153,20 +166,21 @@ async def refuse(send: Send, status: int, why: str) -> None:
     """
     body = json.dumps({"error": why}).encode()
     headers = [("content-type", "application/json"), ("allow", ", ".join(METHODS))]
-    await _answer(send, status, body, headers)
+    await answer(send, status, body, headers)
 
 
-async def _answer(send: Send, status: int, body: bytes, headers: Iterable[tuple[str, str]]) -> None:
+async def answer(send: Send, status: int, body: bytes, headers: Iterable[tuple[str, str]]) -> None:
+    """Send a whole answer; its length is added to the headers."""
     plain = [*headers, ("content-length", str(len(body)))]
     raw = [(k.encode(), v.encode()) for k, v in plain]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
 
 
-def _hardened(send: Send) -> Send:
-    """Adds what every answer carries; a page's own policy stays."""
+def hardened(send: Send) -> Send:
+    """A `send` that adds what every answer carries; a page's own policy stays."""
 
-    async def hardened(message: MutableMapping[str, Any]) -> None:
+    async def send_more(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", ()))
             names = {name.lower() for name, _ in headers}
@@ -175,24 +189,35 @@ def _hardened(send: Send) -> Send:
             message = {**message, "headers": headers}
         await send(message)
 
-    return hardened
+    return send_more
 
 
-async def _body(scope: Scope, receive: Receive) -> bytes | None:
-    """The whole body, or None when it is too large; never more than that is held."""
-    for length in _values(scope, b"content-length"):
-        if not length.isdecimal() or int(length) > MOST_BODY:
+async def read_body(scope: Scope, receive: Receive, most: int = MOST_BODY) -> bytes | None:
+    """The whole body; never more than is permitted is held.
+
+    Args:
+        scope: Of the request.
+        receive: Of the connection.
+        most: Bytes permitted.
+
+    Returns:
+        The body, or None when it is too large.
+    """
+    for length in values(scope, b"content-length"):
+        if not length.isdecimal() or len(length) > 12 or int(length) > most:
             return None
-    body = b""
+    parts: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return body
-        body += message.get("body", b"")
-        if len(body) > MOST_BODY:
+            return b"".join(parts)
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > most:
             return None
         if not message.get("more_body"):
-            return body
+            return b"".join(parts)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -205,7 +230,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-def _values(scope: Scope, name: bytes) -> list[str]:
+def values(scope: Scope, name: bytes) -> list[str]:
+    """All values of a header, in order."""
     return [v.decode("latin-1") for k, v in scope["headers"] if k.lower() == name]
 
 
@@ -219,7 +245,7 @@ def _token(scope: Scope) -> str | None:
 
 def _is_visit(scope: Scope) -> bool:
     """Whether somebody opens the page itself, also from a link elsewhere."""
-    mode = (_values(scope, b"sec-fetch-mode") or [""])[0]
+    mode = (values(scope, b"sec-fetch-mode") or [""])[0]
     return scope["method"] == "GET" and scope["path"] == "/" and mode == "navigate"
 
 

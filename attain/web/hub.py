@@ -196,6 +196,7 @@ class Hub:
         for record in records:
             self.index.add(record)
         self.index.bad += bad
+        self.index.settle()
 
     def _pulse_changed(self, tail: Tail) -> bool:
         now = time.monotonic()

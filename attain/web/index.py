@@ -11,11 +11,12 @@ from attain.core.types import Record
 from attain.report import story
 from attain.report.book import Book, plain
 from attain.report.numbers import finite
+from attain.web.functions import KINDS, FunctionSearch, values
 
 TOLD = 60  # decisions that are kept in words
 UNHURT = frozenset({"done", "raced", "cancelled", "running"})
 # Kinds of which there is one for every trial or fold; all others are few.
-_MANY = frozenset({"trial", "outcome", "scored"})
+_MANY = frozenset({"trial", "outcome", "scored", *KINDS})
 Payload = Mapping[str, Any]
 
 
@@ -92,8 +93,9 @@ class Index:
         self.began: float | None = None
         self.used: float | None = None
         self.at = 0.0
+        self.function: FunctionSearch | None = None
         self._stories: deque[Record] = deque(maxlen=TOLD)
-        self._told: dict[int, dict[str, Any]] = {}
+        self._words: dict[int, dict[str, Any]] = {}
 
     def add(self, record: Record) -> None:
         """Take in the next record.
@@ -115,6 +117,14 @@ class Index:
             self.latest[record.kind] = record
             self._stories.append(record)
 
+    def settle(self) -> None:
+        """With several goals the loss of each trial depends on all: bring them up to date."""
+        if self.function is None or not self.function.goals.several:
+            return
+        for seen in self.function.tally.history():
+            self.trials[seen.trial].loss = finite(seen.loss)
+        self._lead_with(self.function.tally.best())
+
     def payload(self, kind: str) -> Payload:
         """What the newest record of a kind holds; empty without one. Not for trials."""
         found = self.latest.get(kind)
@@ -123,10 +133,10 @@ class Index:
     def stories(self) -> list[dict[str, Any]]:
         """The newest decisions in words, oldest first: ``title``, ``text``, ``at``, ``record``."""
         for record in self._stories:
-            if record.id not in self._told:
-                self._told[record.id] = _tell(record)
-        self._told = {record.id: self._told[record.id] for record in self._stories}
-        return [told for told in self._told.values() if told]
+            if record.id not in self._words:
+                self._words[record.id] = _tell(record)
+        self._words = {record.id: self._words[record.id] for record in self._stories}
+        return [told for told in self._words.values() if told]
 
     def _count(self, record: Record) -> None:
         """The clock of `pipeline.study.Study.used`: from the start of the search to the choice,
@@ -136,6 +146,10 @@ class Index:
             self.began = record.at
         elif record.kind == "strategy" and self.began is None:
             self.began = record.at
+        elif record.kind == "began":  # a call of `minimize`; what lay between two is no search
+            self.spent += self.at - self.began if self.began is not None else 0.0
+            self.began, self.used = record.at, None
+            self.kinds.discard("ended")
         elif record.kind in ("choice", "ended") and self.began is not None and self.used is None:
             self.used = self.spent + record.at - self.began
 
@@ -191,6 +205,65 @@ class Index:
             self.best.append(entry)
             self.scores, self.diagnoses = by_metric, tuple(scored["diagnoses"])
 
+    def _optimizer(self, record: Record) -> None:
+        self.function = FunctionSearch(record.payload)
+
+    def _of_function(self, record: Record) -> None:
+        if self.function is None:
+            return
+        trial = self.function.apply(record)
+        if trial is None:
+            return
+        entry = self.trials.get(trial.id)
+        if entry is None:
+            entry = Entry(
+                id=trial.id,
+                number=len(self.order),
+                record=record.id,
+                learner="function",
+                purpose=trial.origin,
+                round=0,
+                reason=trial.reason or trial.origin,
+                point=trial.config,
+                folds=1,
+                at=record.at,
+            )
+            self.trials[entry.id] = entry
+            self.order.append(entry)
+        entry.status, entry.message = trial.status, trial.message
+        if trial.status == "running":
+            self.open[entry.id] = entry
+        else:
+            self._told(entry, record)
+
+    def _told(self, entry: Entry, record: Record) -> None:
+        """A trial of a function that has ended, or was lost and may be asked again."""
+        assert self.function is not None
+        trial = self.function.tally.trials[entry.id]
+        self.open.pop(entry.id, None)
+        entry.ended, entry.until, entry.seconds = record.id, record.at, trial.seconds or None
+        entry.values, entry.loss = values(trial), finite(trial.loss)
+        if record.kind == "lost":
+            return
+        if not entry.place:
+            self.searched += 1
+            entry.place = self.searched
+        if not trial.done:
+            self.failed.append(entry.id)
+            self.failures[entry.status] = self.failures.get(entry.status, 0) + 1
+        elif not self.function.goals.several:
+            self._lead_with(self.function.tally.best())
+
+    def _lead_with(self, name: str | None) -> None:
+        if name is None or (self.best and self.best[-1].id == name):
+            return
+        entry = self.trials[name]
+        self.best.append(entry)
+        self.scores = {
+            metric: {"metric": metric, "estimate": value, "low": low, "high": high}
+            for metric, (value, low, high) in entry.values.items()
+        }
+
     def _request(self, record: Record) -> None:
         self.requests[str(record.payload["id"])] = record.payload
 
@@ -199,6 +272,8 @@ class Index:
         "outcome": _outcome,
         "scored": _scored,
         "request": _request,
+        "optimizer": _optimizer,
+        **dict.fromkeys((*KINDS, "began", "extended"), _of_function),
     }
 
 

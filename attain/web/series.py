@@ -20,6 +20,8 @@ _DECIMALS = 6  # digits of a number sent to be drawn
 
 def objectives(index: Index) -> tuple[Objective, ...]:
     """What good means; none before it is recorded, or when it cannot be read."""
+    if index.function is not None:
+        return index.function.objectives()
     stated = index.payload("objectives").get("objectives")
     try:
         return decode(tuple[Objective, ...], stated or ())
@@ -136,6 +138,8 @@ def _lines(done: list[Entry]) -> list[Entry]:
 def _axes(index: Index, learner: str, chosen: Sequence[Entry]) -> list[dict[str, Any]]:
     """An axis for each parameter that varies."""
     space = index.payload("selection").get("space") or {}
+    if index.function is not None:
+        space = index.function.space
     logs = {p["name"] for p in space.get("parameters", ()) if p.get("scale") == "log"}
     found = []
     for key in dict.fromkeys(name for t in chosen for name in t.point if name != "learner"):

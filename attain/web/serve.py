@@ -1,4 +1,4 @@
-"""Serving the dashboard on this machine, and only to it."""
+"""Serving the dashboard, or a model, on this machine, and only to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attain.core.errors import EnvironmentProblem
 
@@ -17,16 +17,20 @@ if TYPE_CHECKING:
     import uvicorn
 
 HOST = "127.0.0.1"
+_MISSING = (
+    "serving needs a package that is not installed ({}) — install it with: "
+    "pip install 'attain[web]'"
+)
 QUIET = 10  # steps by which the run goes first where both want a core
 
 
 @dataclass(frozen=True)
-class Dashboard:
-    """A dashboard that is ready to be served.
+class Ready:
+    """A server that only has to be started.
 
     Attributes:
-        address: With the token: whoever has it may look and ask.
-        ticket: An address for a browser that is opened now; good for one visit.
+        address: Of a dashboard with the token: whoever has it may look and ask.
+        ticket: An address for a browser that is opened now; good for one visit. Empty for a model.
     """
 
     address: str
@@ -52,7 +56,7 @@ class Dashboard:
         self._server.should_exit = True
 
 
-def make_dashboard(folder: Path, port: int = 0) -> Dashboard:
+def make_dashboard(folder: Path, port: int = 0) -> Ready:
     """Bind a port on the loopback interface.
 
     Args:
@@ -66,14 +70,11 @@ def make_dashboard(folder: Path, port: int = 0) -> Dashboard:
         EnvironmentProblem: When the web extra is not installed, or the port cannot be had.
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - before a port is taken
 
         from attain.web.app import make_app
     except ImportError as error:
-        raise EnvironmentProblem(
-            f"the dashboard needs a package that is not installed ({error.name}) — install it with:"
-            " pip install 'attain[web]'"
-        ) from error
+        raise EnvironmentProblem(_MISSING.format(error.name)) from error
     from attain.web.gate import Gate
     from attain.web.hub import Hub
 
@@ -82,8 +83,43 @@ def make_dashboard(folder: Path, port: int = 0) -> Dashboard:
     app = make_app(Hub(folder))
     gate = Gate(app, port)
     app.state.gate = gate
+    base = f"http://{HOST}:{port}/?token="
+    return Ready(base + gate.token, base + gate.ticket(), _server(gate), listening)
+
+
+def make_predictor(folder: Path, port: int = 0) -> Ready:
+    """Load a model and bind a port on the loopback interface.
+
+    Args:
+        folder: A model folder, or a study folder that has one.
+        port: To listen on; 0 for any that is free.
+
+    Returns:
+        Not serving yet.
+
+    Raises:
+        ArtifactError: When the model is incomplete or was altered.
+        NotApplicable: When the model reads files, which a caller could then name freely.
+        EnvironmentProblem: When the web extra is not installed, or the port cannot be had.
+    """
+    from attain.web.predictor import Predictor
+
+    listening = _bind(port)
+    try:
+        port = listening.getsockname()[1]
+        return Ready(f"http://{HOST}:{port}/", "", _server(Predictor(folder, port)), listening)
+    except BaseException:
+        listening.close()
+        raise
+
+
+def _server(app: Any) -> uvicorn.Server:
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise EnvironmentProblem(_MISSING.format(error.name)) from error
     config = uvicorn.Config(
-        gate,
+        app,
         log_level="critical",
         access_log=False,  # an address holds the token
         server_header=False,
@@ -95,9 +131,7 @@ def make_dashboard(folder: Path, port: int = 0) -> Dashboard:
         timeout_graceful_shutdown=1,
         limit_concurrency=256,
     )
-    base = f"http://{HOST}:{port}/?token="
-    server = uvicorn.Server(config)
-    return Dashboard(base + gate.token, base + gate.ticket(), server, listening)
+    return uvicorn.Server(config)
 
 
 def _bind(port: int) -> socket.socket:

@@ -46,6 +46,13 @@ STEPS = (
     Step("6", "refine", "scored", "choice"),
     Step("7", "test", "intent", "verdict"),
 )
+# Of a function there are neither data nor a model.
+FUNCTION_STEPS = (
+    Step("1", "objectives", "optimizer", "optimizer"),
+    Step("2", "parameters", "optimizer", "optimizer"),
+    Step("3", "strategy", "optimizer", "chosen"),
+    Step("4", "trials", "chosen", "ended"),
+)
 
 
 def overview(index: Index, pulse: Pulse, live: Mapping[str, Any], total: int) -> dict[str, Any]:
@@ -64,10 +71,11 @@ def overview(index: Index, pulse: Pulse, live: Mapping[str, Any], total: int) ->
         "title": title(index),
         "pulse": {"state": pulse.state, "text": pulse.text, "beat": pulse.beat or None},
         "verdict": _verdict(index),
-        "steps": [_step(index, step) for step in STEPS],
+        "steps": [_step(index, step) for step in (FUNCTION_STEPS if index.function else STEPS)],
         "goals": [_goal(index, objective) for objective in series.objectives(index)],
         "spent": spent(index, pulse),
         "running": [_running(e, live["curves"]) for e in _under_way(index)],
+        "space": index.function.parameters if index.function else [],
         "waiting": max(len(index.open) - MOST_RUNNING, 0),
         "doing": plain(live["doing"]) if pulse.running else "",
         "decisions": index.stories()[::-1][:MOST_STORIES],
@@ -90,7 +98,9 @@ def _columns(index: Index) -> list[Objective]:
 
 
 def title(index: Index) -> str:
-    """What is predicted from what."""
+    """What is predicted from what, or what is asked of a function."""
+    if index.function is not None:
+        return numbers.capital(str(plain(index.function.title)))
     spec = index.payload("study").get("spec") or {}
     return str(plain(f"{spec.get('target', '')} from {spec['data']}")) if spec.get("data") else ""
 
@@ -127,6 +137,8 @@ def _data(index: Index) -> str:
 
 def _parameters(index: Index) -> str:
     chosen = index.payload("selection")
+    if index.function is not None:
+        return plural(len(index.function.space["parameters"]), "parameter")
     if not chosen:
         return ""
     learners = [str(c["name"]) for c in chosen.get("learners") or () if c["used"]]
@@ -142,6 +154,12 @@ def _train(index: Index) -> str:
     failed = sum(index.failures.values())
     also = f", {failed:,} failed" if failed else ""
     return f"{index.searched:,}{of} trials scored{also}"
+
+
+def _trials(index: Index) -> str:
+    failed = sum(index.failures.values())
+    also = f", {failed:,} failed" if failed else ""
+    return f"{plural(index.searched, 'trial')} ended{also}" if index.order else ""
 
 
 def _validate(index: Index) -> str:
@@ -170,8 +188,11 @@ _FACTS = {
     "objectives": _objectives,
     "data": _data,
     "parameters": _parameters,
-    "strategy": lambda index: index.payload("strategy").get("name", ""),
+    "strategy": lambda index: (
+        index.payload("strategy").get("name") or index.payload("chosen").get("strategy", "")
+    ),
     "train": _train,
+    "trials": _trials,
     "validate": _validate,
     "refine": _refine,
     "test": _test,
@@ -189,11 +210,12 @@ def _verdict(index: Index) -> dict[str, str] | None:
     reason = str(told[-1] if told else plain(ended))
     objectives = (index.payload("verdict").get("verdict") or {}).get("objectives") or ()
     states = {str(o["state"]) for o in objectives}
+    what = "search" if index.function else "study"
     for state in ("not met", "met, unproven", "met"):
         if state in states:
             words = {str(k): v for k, v in TITLES.items()}
             return {"state": state, "title": words.get(state, state), "text": reason}
-    return {"state": "ended", "title": "The study has ended", "text": reason}
+    return {"state": "ended", "title": f"The {what} has ended", "text": reason}
 
 
 def _goal(index: Index, objective: Objective) -> dict[str, Any]:
@@ -212,7 +234,9 @@ def _goal(index: Index, objective: Objective) -> dict[str, Any]:
         "unit": objective.unit,
         **known,
         "now": numbers.estimate(dict(score)) if score else "",
-        "interval": numbers.interval(dict(score)) if score else "",
+        "interval": numbers.interval(dict(score))
+        if score and known["low"] != known["high"]
+        else "",
         "target": target,
         "target_text": numbers.stated(target) if target is not None else "",
         "maximize": objective.direction.value == "maximize",
@@ -242,6 +266,8 @@ def _reached(objective: Objective, known: Mapping[str, float | None]) -> str:
         return ""
     if not objective.reached(estimate):
         return "not yet"
+    if low is None and high is None:  # a function's result is what it is
+        return "reached"
     worse = low if objective.direction.value == "maximize" else high
     return "reached" if worse is not None and objective.reached(worse) else "reached, unproven"
 

@@ -133,6 +133,8 @@ def _score(entry: Entry, metric: str) -> list[str]:
     if low_high is None or low_high[0] is None:
         return ["", ""]
     score = dict(zip(("estimate", "low", "high"), low_high, strict=True))
+    if low_high[1] is None and low_high[2] is None:
+        return [numbers.number(low_high[0], digits=6), ""]
     return [numbers.estimate(score), numbers.interval(score)]
 
 

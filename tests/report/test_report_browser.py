@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 import report_studies as studies
+from web_browser import AXE, Browser, axe
 
 from attain.core.types import Task
 from attain.report import evidence, html
@@ -114,6 +115,25 @@ def test_the_console_stays_silent(tmp_path, name):
     dom, log = browse(tmp_path, page, "--dump-dom", "--window-size=1280,1000")
     assert "CONSOLE" not in log, re.findall(r".*CONSOLE.*", log)
     assert "<button type=" in dom
+
+
+@pytest.mark.skipif(AXE is None, reason="no axe-core (pip install --no-deps axe-playwright-python)")
+@pytest.mark.parametrize(("width", "dark"), [(400, False), (1280, False), (1280, True)])
+def test_axe_finds_nothing(tmp_path, width, dark):
+    """The usual checker of accessibility has no complaint about a report, light or dark."""
+    browser = Browser(tmp_path / "profile")
+    try:
+        browser.send("Page.setBypassCSP", enabled=True)
+        browser.size(width, 900, dark)
+        for name in ("binary", "regression", "hostile", "interrupted"):
+            page = tmp_path / f"{name}.html"
+            page.write_text(PAGES[name](), encoding="utf-8")
+            browser.open(page.as_uri())
+            browser.until("document.readyState === 'complete' && !!document.querySelector('main')")
+            browser.run("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+            assert axe(browser) == [], name
+    finally:
+        browser.close()
 
 
 def test_the_console_is_heard(tmp_path):

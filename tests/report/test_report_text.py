@@ -28,6 +28,13 @@ def front(markdown):
     return YAML(typ="safe").load(markdown.split("---\n")[1])
 
 
+@pytest.mark.parametrize("width", [20, 40, 80, 100, 300])
+def test_the_summary_fits_its_terminal(found, width):
+    """No line is wider than the screen, from 40 to 100 characters."""
+    shown = text.render(found, width)
+    assert max(map(len, shown.splitlines())) <= min(max(width, 40), 100)
+
+
 def test_cards_have_front_matter_that_parses(found):
     """Hubs read tags, metrics and results; there are results only after the sealed test."""
     fields = front(card.render(found))

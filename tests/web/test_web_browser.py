@@ -1,22 +1,20 @@
 """The dashboard in a real browser: it draws, fits, keeps its policy, and runs nothing hostile."""
 
-import importlib.util
 import threading
 import time
-from pathlib import Path
 
 import pytest
 import web_studies as world
-from web_browser import BROWSER, Browser
+from web_browser import AXE, BROWSER, Browser, axe
 
 from attain.core.types import Draft
+from attain.pipeline.minimize import minimize
 from attain.runtime.ledger import SqliteLedger
 from attain.runtime.live import LiveFile
 from attain.web.serve import make_dashboard
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
-AXE = importlib.util.find_spec("axe_playwright_python")
 READY = "document.body.dataset.ready === 'yes'"
 # What sticks out of the page, and what has no name for a screen reader.
 WIDE = """
@@ -147,23 +145,39 @@ def test_pages_fit_and_can_be_read(browser, running, width, page, dark):
 
 
 @pytest.mark.skipif(AXE is None, reason="no axe-core (pip install --no-deps axe-playwright-python)")
-@pytest.mark.parametrize("width", [400, 1280])
-def test_axe_finds_nothing(browser, running, width):
+@pytest.mark.parametrize(("width", "dark"), [(400, False), (1280, True), (1280, False)])
+def test_axe_finds_nothing(browser, running, width, dark):
     """The usual checker of accessibility has no complaint about any page, nor about a dialog."""
-    axe = next(Path(AXE.submodule_search_locations[0]).glob("**/axe.min.js")).read_text("utf-8")
     browser.send("Page.setBypassCSP", enabled=True)
     try:
         for page in ("overview", "compare", "trials"):
-            visit(browser, running[0].address, width, page)
+            visit(browser, running[0].address, width, page, dark)
             if page == "trials":
                 browser.run("document.querySelector('#table tbody th button').click()")
                 browser.until("!!document.querySelector('#sheet[open]')")
-            browser.run(f"{axe};1")
-            asked = "axe.run(document, {resultTypes: ['violations']})"
-            found = f"{asked}.then((r) => r.violations.map((v) => v.id + v.nodes[0].html))"
-            assert browser.run(found) == []
+            assert axe(browser) == []
     finally:
         browser.send("Page.setBypassCSP", enabled=False)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_search_over_a_function_has_a_page(browser, tmp_path, dark):
+    """Trials, best, space and comparison of `minimize` are drawn, fit and have contrast."""
+    space = {"x": (-1.0, 1.0), "<img src=x onerror=alert(1)>": ["a", "b"]}
+    minimize(lambda c: c["x"] ** 2, space, trials=12, output=tmp_path, progress=False)
+    served = Served(tmp_path)
+    try:
+        for page in ("overview", "trials", "compare"):
+            visit(browser, served.address, 400, page, dark)
+            assert browser.run(WIDE) == []
+            assert browser.run(FAINT) == []
+            assert browser.run(NAMELESS) == []
+            if page == "overview":
+                assert browser.run("document.querySelectorAll('#space li').length") == 2
+                assert "of the best trial" in browser.run("document.body.innerText")
+        assert browser.console == []
+    finally:
+        served.close()
 
 
 def test_all_charts_are_drawn(browser, running):

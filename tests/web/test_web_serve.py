@@ -118,7 +118,7 @@ def test_the_browser_gets_a_ticket_not_the_token(monkeypatch, tmp_path):
     """What stands in a browser's command line opens the dashboard once, and is not the secret."""
     opened, told = [], []
     monkeypatch.setattr(serve.webbrowser, "open", opened.append)
-    monkeypatch.setattr(serve.Dashboard, "serve", lambda self: (time.sleep(0.2), self.close()))
+    monkeypatch.setattr(serve.Ready, "serve", lambda self: (time.sleep(0.2), self.close()))
     monkeypatch.setattr(serve.os, "nice", lambda by: None)
     world.write(tmp_path, [])
     serve.watch(tmp_path, tell=told.append)

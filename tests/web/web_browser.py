@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ BROWSER = next(
     ),
     None,
 )
+AXE = importlib.util.find_spec("axe_playwright_python")  # brings axe-core, if it is installed
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -33,6 +35,19 @@ for i, end in enumerate(ends):
     os.dup2(end, 3 + i)
 os.execv(sys.argv[3], sys.argv[3:])
 """
+
+
+def axe(browser: Browser) -> list[str]:
+    """What axe-core has to say against the page that is open; empty is good."""
+    assert AXE is not None
+    assert AXE.submodule_search_locations is not None
+    script = next(Path(AXE.submodule_search_locations[0]).glob("**/axe.min.js")).read_text("utf-8")
+    browser.run(f"{script};1")
+    asked = "axe.run(document, {resultTypes: ['violations']})"
+    found: list[str] = browser.run(
+        f"{asked}.then((r) => r.violations.map((v) => v.id + v.nodes[0].html))"
+    )
+    return found
 
 
 class Browser:

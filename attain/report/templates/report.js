@@ -36,3 +36,20 @@ addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details:not(.long)")) details.open = true;
 });
 if (location.hash) reveal();
+
+// What scrolls must be reachable by keyboard; what does not needs no stop.
+function reach() {
+  for (const box of document.querySelectorAll(".scroll")) {
+    const scrolls = box.scrollWidth > box.clientWidth + 1;
+    if (scrolls === box.hasAttribute("tabindex")) continue;
+    const title = box.querySelector("caption");
+    const marks = { tabindex: 0, role: "region", "aria-label": title ? title.textContent : "Table" };
+    for (const [name, value] of Object.entries(marks)) {
+      if (scrolls) box.setAttribute(name, value);
+      else box.removeAttribute(name);
+    }
+  }
+}
+reach();
+addEventListener("resize", reach);
+for (const part of document.querySelectorAll("details")) part.addEventListener("toggle", reach);

@@ -28,8 +28,8 @@ function goal(g, width) {
     h("header", {}, h("h2", {}, sentence(g.statement)),
       g.state ? h("span", { class: `chip ${kind}` }, g.state) : null),
     h("p", { class: "now" }, g.now || "—", g.interval ? h("small", {}, g.interval) : null),
-    g.estimate === null ? null : gauge(g, kind, width),
-    h("p", { class: "small" }, asides.join(" · ") || "not measured yet"),
+    g.estimate === null || [g.low, g.high, g.target, g.baseline].every((v) => v === null) ? null : gauge(g, kind, width),
+    h("p", { class: "small" }, asides.join(" · ") || (g.estimate === null ? "not measured yet" : "of the best trial so far")),
   );
 }
 
@@ -55,7 +55,7 @@ function gauge(g, kind, width) {
   }
   const left = x(g.low ?? low);
   const right = x(g.high ?? high);
-  parts.push(s("rect", { class: `span ${kind}`, x: left, y: 16, width: Math.max(1, right - left), height: 6, rx: 3 }));
+  if (g.low !== null || g.high !== null) parts.push(s("rect", { class: `span ${kind}`, x: left, y: 16, width: Math.max(1, right - left), height: 6, rx: 3 }));
   parts.push(s("circle", { class: `point ${kind}`, cx: x(g.estimate), cy: 19, r: 4.5 }));
   if (g.target !== null) {
     parts.push(s("line", { class: "target", x1: x(g.target), x2: x(g.target), y1: 6, y2: 32 }));

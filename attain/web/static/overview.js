@@ -16,6 +16,8 @@ export function draw(state, open) {
   show("running", [state.running, state.waiting, state.doing], () => running(state, open));
   setText("running-title", state.pulse.state === "running" ? "Running now" : "Under way when it stopped");
   $("running-card").hidden = state.pulse.state === "ended";
+  $("space-card").hidden = !state.space.length;
+  show("space", state.space, (lines) => lines.map((line) => h("li", {}, line)));
   show("decisions", state.decisions, decisions);
   show("alerts", state.alerts, (found) => alerts(found, open));
   show("notices", [state.verdict, state.trouble, state.reading, state.read, state.pulse.state, state.pulse.text], () => notices(state));

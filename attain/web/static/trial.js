@@ -18,7 +18,7 @@ export async function open(id, actions) {
 function content(found) {
   const parts = [
     h("p", {}, h("span", { class: `chip ${STATUS[found.status] ?? "bad"}` }, found.status), found.best ? [" ", h("span", { class: "chip accent" }, "best")] : null,
-      ` ${found.purpose}, round ${found.round}${found.seconds ? `, ${found.seconds} of computing` : ""}, record ${found.record}`),
+      ` ${found.purpose}${found.round ? `, round ${found.round}` : ""}${found.seconds ? `, ${found.seconds} of computing` : ""}, record ${found.record}`),
     found.message ? h("p", { class: "error" }, found.message) : null,
     h("p", {}, found.reason),
   ];
