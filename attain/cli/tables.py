@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from attain.cli.masks import all_masks
 from attain.cli.output import Cell, grid, paint
 from attain.core.types import Dataset, Finding, FindingState, Severity
 from attain.report.numbers import listed, number, plural, share
@@ -64,6 +65,7 @@ def plan(view: PlanView, path: Path) -> str:
     for title, rows in sections:
         if rows:
             lines += [paint(title, "head"), grid(rows, indent=4)]
+    lines += all_masks(list(view.forecasts.values()))
     if view.blocked:
         lines += ["", paint("The run would not start:", "bad"), paint(view.blocked)]
     else:
@@ -141,6 +143,7 @@ def foretold(view: PlanView, learner: str) -> list[list[Cell]]:
         why = f" ({rung.reason})" if rung.usable and rung.reason else ""
         rows.append([f"rung {rung.name}", (f"{text}{why}", "" if rung.usable else "dim")])
     rows += [[n.replace("_", " "), _fact(n, value)] for n, value in forecast.facts.items()]
+    rows += [[f"audit {code}", cell] for code, cell in _short_findings(forecast.findings) if code]
     if view.dataset.classes and "labels" not in forecast.facts:
         labels = [f"{code} = {label}" for code, label in enumerate(view.dataset.classes)]
         rows.append(["labels", listed(labels, most=8)])

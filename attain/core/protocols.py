@@ -137,6 +137,20 @@ class Forecasting(Protocol):
 
 
 @runtime_checkable
+class Writing(Protocol):
+    """A learner whose models write texts, which can be judged beside a reference."""
+
+    def write(
+        self, model: Any, rows: Rows, most: int | None = None
+    ) -> tuple[np.ndarray, Sequence[Mapping[str, Any]]]:
+        """Predictions that count generated answers, and the answers, of so many rows or of all.
+
+        An answer has ``row``, ``prompt``, ``reference`` (None without), ``answer``, ``ended``.
+        """
+        ...
+
+
+@runtime_checkable
 class Attributing(Protocol):
     """A learner whose models can say which words moved a prediction, and by how much."""
 

@@ -97,6 +97,24 @@ class Llm:
         """
         return model.write(rows, most)
 
+    def reloaded(self, model: LlmModel, rows: Rows) -> Mapping[str, Any]:
+        """Put the saved adapter on the pre-trained model anew, and compare it with merged weights.
+
+        Args:
+            model: From `load`.
+            rows: With their answers.
+
+        Returns:
+            ``adapter_differs`` (largest difference of a row's loss, nats a token), ``answers_same``
+            and ``answers``; nothing where there is no adapter, or the pre-trained model is gone.
+
+        Raises:
+            ArtifactError: When they do not compute the same.
+        """
+        from attain.learners._llm.export import compare
+
+        return compare(model, rows)
+
     def load(self, folder: Path) -> LlmModel:
         """Load a model that `LlmModel.save` wrote.
 

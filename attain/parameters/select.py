@@ -68,6 +68,7 @@ class Family:
 PORTFOLIO: Mapping[str, Family] = MappingProxyType(
     {
         TEXT: Family("reads texts, from words counted up to a pre-trained model tuned", 3.0),
+        "llm": Family("writes texts: as it is, with examples, with adapters, tuned", 3.0),
         "lightgbm": Family("boosted trees lead on tables of this kind", 1.0),
         "linear": Family("the fast, readable foil that shows what complexity buys", 0.1),
         "extra_trees": Family("strong untuned, errs differently from boosted trees", 3.0),

@@ -18,7 +18,7 @@ from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signa
 from attain.data.seal import load_work, work_origin
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
-from attain.pipeline import calibration, folders, saved
+from attain.pipeline import calibration, folders, language, saved
 from attain.pipeline.calibration import calibrated
 from attain.pipeline.jobs import BATCH, Progress, all_folds, folder_bytes, latency, work_rows
 from attain.report.explain import explain as explain_model
@@ -83,7 +83,8 @@ def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         dataset=dataset,
         about={"trial": payload["trial"], "facts": trained.model.facts, **decides},
     )
-    probe = learner.predict(trained.model, rows.take(np.arange(min(PROBE_ROWS, len(rows)))))
+    most = language.PROBE_ROWS if dataset.task.language else PROBE_ROWS
+    probe = learner.predict(trained.model, rows.take(np.arange(min(most, len(rows)))))
     return {
         "digest": digest,
         "facts": encode(trained.model.facts),
@@ -103,7 +104,7 @@ def inspect(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
 
     Returns:
         ``differs`` (largest difference from the probe), ``latency_ms`` of single rows,
-        ``batch_ms`` of batches of ``batch`` rows.
+        ``batch_ms`` of batches of ``batch`` rows; of an adapter also ``adapter_differs``.
 
     Raises:
         ArtifactError: When the folder does not load or is not the one that was frozen.
@@ -115,12 +116,14 @@ def inspect(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     again = model.raw(frame.head(len(probe)))
     part, dataset = frame.head(2_000), model.dataset
     single = latency(model.learner, model.model, part, dataset, LATENCY_SECONDS)
-    batch = latency(model.learner, model.model, part, dataset, LATENCY_SECONDS / 2, batch=BATCH)
+    size = language.BATCH if dataset.task.language else BATCH
+    batch = latency(model.learner, model.model, part, dataset, LATENCY_SECONDS / 2, batch=size)
     return {
         "differs": float(np.abs(again - probe).max(initial=0.0)),
         "latency_ms": single.tolist(),
         "batch_ms": batch.tolist(),
-        "batch": min(BATCH, len(part)),
+        "batch": min(size, len(part)),
+        **language.reloaded(model.learner, model.model, model.read(part.head(len(probe)))),
     }
 
 
@@ -129,7 +132,7 @@ def sealed_test(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any
 
     Args:
         payload: ``folder``, ``dataset``, ``seal``, ``permit``, ``metrics``, ``confidence``,
-            ``baselines`` (mappings with ``learner``, ``config``, ``trial`` and perhaps
+            ``stated`` (metrics of the objectives), ``baselines`` (mappings with ``learner``, ``config``, ``trial`` and perhaps
             ``threshold``), ``seed``, ``threads``.
         progress: Not used.
 
@@ -147,7 +150,9 @@ def sealed_test(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any
     fitted = [(b, _fit_baseline(b, payload, dataset)) for b in payload["baselines"]]
     rows = to_rows(open_sealed(folder, decode(Seal, payload["seal"]), permit), dataset)
     ask = {"rows": rows, "metrics": payload["metrics"], "confidence": payload["confidence"]}
-    prediction = model.learner.predict(model.model, rows)
+    prediction, _ = language.predicted(
+        model.learner, model.model, rows, dataset, payload["stated"], full=True
+    )
     return {
         "scores": encode(_scores("final", prediction, threshold=model.threshold, **ask)),
         "baseline": encode(
@@ -276,7 +281,8 @@ def _fit_baseline(
         cache=folders.cache(payload["folder"]),
     )
     model = learner.fit(baseline["config"], data, lambda step, losses: Signal.CONTINUE)
-    return lambda rows: learner.predict(model, rows)
+    stated = payload["stated"]
+    return lambda rows: language.predicted(learner, model, rows, dataset, stated, full=True)[0]
 
 
 def _scores(

@@ -20,7 +20,7 @@ from attain.core.types import Score, Status, Trial, Verdict
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
-from attain.pipeline import folders, nested, reliability
+from attain.pipeline import folders, language, nested, reliability
 from attain.pipeline.confirming import apart, fresh_split, in_words
 from attain.pipeline.final_jobs import measured_scores
 from attain.pipeline.loop import drain, heed_stop, paired_noise
@@ -249,6 +249,8 @@ class Ending:
                 "beats_baseline": self._beats_baseline(choice),
             }
             found = {"hyperparameters": hyper.importance(self.study.records)}
+            if self.ready.dataset.task.language:
+                return {**found, "withheld": language.NOT_EXPLAINED}
             try:
                 return {**found, **self._run("explain", ask, self.trials.executor).value}
             except EnvironmentProblem as error:
@@ -267,7 +269,8 @@ class Ending:
             finalist = self._job_payload(choice)
             return reliability.measure(self.study, self.trials, choice, verdict, finalist, run)
 
-        self.study.once("report", "reliability", make)
+        if not self.ready.dataset.task.language:  # its measures are about classes and numbers
+            self.study.once("report", "reliability", make)
 
     def _open_seal(
         self, choice: Mapping[str, Any], refitted: Mapping[str, Any], *, look: int, reason: str
@@ -313,6 +316,7 @@ class Ending:
             "seal": encode(self.ready.seal),
             "permit": encode(permit),
             "metrics": list(dict.fromkeys([*stated, *FULL[self.ready.dataset.task]])),
+            "stated": [o.metric for o in self.ready.objectives],
             "confidence": confidence,
             "baselines": self._baselines(),
             "seed": self.study.seed,

@@ -14,13 +14,15 @@ import numpy as np
 
 from attain.core.codec import decode, encode
 from attain.core.files import write_atomic
-from attain.core.protocols import FitData, Learner, Strategy
+from attain.core.language import COLUMNS
+from attain.core.protocols import FitData, Learner, Strategy, Writing
 from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.types import CurvePoint, Dataset, Observed, Rows, Signal, Split, Status
 from attain.data.seal import load_work
 from attain.data.table import to_rows
-from attain.pipeline import folders
+from attain.pipeline import folders, language
+from attain.pipeline.language import predicted
 from attain.sealed.latency import measure
 from attain.train.trial import Trained, check_prediction, train
 from attain.validate.resample import Fold, carve_stop, folds
@@ -62,12 +64,17 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     if trained.model is None:
         return _failed(trained, began)
     clock = time.perf_counter()
-    valid = learner.predict(trained.model, rows.take(fold.valid))
+    valid, answers = predicted(
+        learner, trained.model, rows.take(fold.valid), dataset, payload.get("quality", ()),
+        bool(payload.get("full")),
+    )  # fmt: skip
     predict_seconds = time.perf_counter() - clock
-    problem = check_prediction(valid, len(fold.valid), len(dataset.classes))
+    width = len(COLUMNS) if dataset.task.language else 0
+    problem = check_prediction(valid, len(fold.valid), len(dataset.classes), width)
     if problem:
         return {"status": Status.FAILED, "message": problem, "curve": encode(trained.curve)}
-    sample = _train_sample(fold.train, payload["seed"])
+    most = language.TRAIN_SAMPLE if dataset.task.language else TRAIN_SAMPLE
+    sample = _train_sample(fold.train, payload["seed"], most)
     on_train = learner.predict(trained.model, rows.take(sample))
     _save_predictions(Path(payload["folder"]) / payload["out"], valid, on_train, sample)
     measured = _measurements(learner, trained.model, payload, dataset)
@@ -76,7 +83,7 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         "message": trained.message,
         "predictions": payload["out"],
         "curve": encode(trained.curve),
-        "facts": {**trained.model.facts, **measured, **on_point.facts},
+        "facts": {**trained.model.facts, **measured, **on_point.facts, **_told(answers, fold)},
         "fit_seconds": trained.seconds,
         "predict_seconds": predict_seconds,
     }
@@ -198,6 +205,12 @@ def fit_data(
     )
 
 
+def _told(answers: list[dict[str, Any]], fold: Fold) -> dict[str, Any]:
+    """Answers to look at, with the rows that they are about."""
+    named = [{**a, "row": int(fold.valid[a["row"]])} for a in answers]
+    return {"answers": named} if named else {}
+
+
 def _failed(trained: Trained, began: float) -> dict[str, Any]:
     return {
         "status": trained.status,
@@ -207,12 +220,12 @@ def _failed(trained: Trained, began: float) -> dict[str, Any]:
     }
 
 
-def _train_sample(index: np.ndarray, seed: int) -> np.ndarray:
+def _train_sample(index: np.ndarray, seed: int, most: int) -> np.ndarray:
     """Some training rows, enough to tell memorising from learning."""
-    if len(index) <= TRAIN_SAMPLE:
+    if len(index) <= most:
         return index
     rng = np.random.default_rng(derive(seed, "train sample"))
-    return np.sort(rng.choice(index, TRAIN_SAMPLE, replace=False))
+    return np.sort(rng.choice(index, most, replace=False))
 
 
 def _save_predictions(
@@ -236,11 +249,12 @@ def _measurements(
     metrics = set(payload["metrics"])
     if metrics & LATENCY_METRICS and payload["fold"] < LATENCY_FOLDS:
         frame = load_work(Path(payload["folder"])).head(1_000)
-        for name, batch in (("latency_ms", 1), ("batch_ms", BATCH)):
+        size = language.BATCH if dataset.task.language else BATCH
+        for name, batch in (("latency_ms", 1), ("batch_ms", size)):
             if metrics & _TIMED[name]:
                 times = latency(learner, model, frame, dataset, LATENCY_SECONDS, batch)
                 found[name] = times.tolist()
-        found["batch"] = min(BATCH, len(frame))
+        found["batch"] = min(size, len(frame))
     if "size_mb" in metrics:
         with tempfile.TemporaryDirectory() as folder:
             model.save(Path(folder))
@@ -266,7 +280,13 @@ def latency(
     """
 
     def predict(part: Any) -> np.ndarray:
-        return learner.predict(model, to_rows(part, dataset, with_target=False))
+        rows = to_rows(part, dataset, with_target=False)
+        if isinstance(learner, Writing):
+            return learner.write(model, rows)[0]
+        return learner.predict(model, rows)
+
+    if dataset.task.language:  # a user has prompts only
+        frame = frame.drop(columns=dataset.target) if dataset.features else frame
 
     return measure(predict, frame, batch=batch, seconds=seconds)
 

@@ -36,13 +36,14 @@ LIKELY = 3  # of the best trials, whose seconds say what confirming the finalist
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
 CONSTANT = ("baseline", "always predicts the same")
 SIMPLEST = ("linear", "the simplest model that learns")
+UNTUNED = ("llm", "the model as it is")
 
 
 def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
     """Fit what a model must beat before anything is searched: a constant, and the simplest model.
 
     That is a linear one with defaults; of texts alone, the lowest rung of the learner that reads
-    them.
+    them; of texts to be written, the pre-trained model as it is, and no constant.
 
     Args:
         study: Where records go.
@@ -52,7 +53,9 @@ def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
     Raises:
         Interrupted: When asked to stop.
     """
-    for number, (learner, reason) in enumerate((CONSTANT, _simplest(ready))):
+    spoken = ready.dataset.task.language
+    kinds = [UNTUNED] if spoken else [CONSTANT, _simplest(ready)]
+    for number, (learner, reason) in enumerate(kinds):
         trial = _baseline(study, ready, number, learner, reason)
         if trial.id not in trials.trials:
             trials.ask(trial)

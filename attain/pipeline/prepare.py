@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import Any
@@ -36,6 +36,7 @@ from attain.objectives import parse
 from attain.objectives.feasibility import decidable
 from attain.objectives.metrics import lookup
 from attain.parameters.select import select
+from attain.pipeline import language
 from attain.pipeline.forecasting import MakeExecutor, forecasts, spread
 from attain.pipeline.pretrained import needs_text, read_model
 from attain.pipeline.rigor import LEVELS, nested_cost, why_not_nested
@@ -108,6 +109,7 @@ def prepare(
     spaces = {} if study.last("strategy") else _spaces(spec, dataset)
     asked = _forecasting(spec, dataset, spaces)
     foretold = forecasts(study, dataset, chosen_split, asked, place)
+    _stop_for(language.mask_findings(foretold), spec.audit_ignore)
     selection = study.once(
         "parameters",
         "selection",
@@ -196,9 +198,16 @@ def check_data(study: Study, spec: StudySpec) -> None:
         BlockedByAudit: Names each blocking finding with its remedy.
     """
     record = study.once("data", "audit", lambda: _audit(study, spec))
-    findings = decode(tuple[Finding, ...], record.payload["findings"])
+    _stop_for(decode(tuple[Finding, ...], record.payload["findings"]), ())
+
+
+def _stop_for(findings: tuple[Finding, ...], ignored: Sequence[str]) -> None:
     blocking = [
-        f for f in findings if f.state is FindingState.FOUND and f.severity is Severity.BLOCKER
+        f
+        for f in findings
+        if f.state is FindingState.FOUND
+        and f.severity is Severity.BLOCKER
+        and f.code not in ignored
     ]
     if blocking:
         raise BlockedByAudit(
@@ -283,6 +292,9 @@ def _spaces(spec: StudySpec, dataset: Dataset) -> dict[str, Space | str]:
     """For each known learner its space, or why it does not apply."""
     spaces: dict[str, Space | str] = {}
     for name in dict.fromkeys([*spec.learners, *names("learner")]):
+        if dataset.task.language and name != language.LEARNER:
+            spaces[name] = language.NOT_A_WRITER
+            continue
         try:
             spaces[name] = find("learner", name)().space(dataset)
         except NotApplicable as reason:

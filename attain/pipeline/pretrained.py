@@ -45,7 +45,10 @@ def needs_text(dataset: Dataset) -> None:
     Raises:
         SpecError: When a model was named and no feature is a text.
     """
-    if dataset.pretrained is None or any(c.kind is ColumnKind.TEXT for c in dataset.features):
+    if dataset.task.language and dataset.pretrained is None:
+        rule, remedy = "a text can only be written by a language model", "add model: FOLDER"
+        raise SpecError(Problem(rule, f"task: {dataset.task}, no model", "model", remedy))
+    if dataset.pretrained is None or dataset.task.language or any(c.kind is ColumnKind.TEXT for c in dataset.features):
         return
     rule = "a model needs a column of text to read, and none was recognised as one"
     remedy = "name it, as text: COLUMN, or leave the model out"

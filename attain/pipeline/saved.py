@@ -15,9 +15,9 @@ from attain._version import __version__
 from attain.core.codec import decode, encode
 from attain.core.errors import ArtifactError
 from attain.core.files import file_digest, inside, plain_errors, sync_folder, write_atomic
-from attain.core.protocols import Model
+from attain.core.protocols import Model, Writing
 from attain.core.registry import find
-from attain.core.types import Dataset
+from attain.core.types import Dataset, Rows
 from attain.data.load import load_frame
 from attain.data.table import to_rows
 from attain.pipeline.calibration import calibrated
@@ -65,12 +65,35 @@ class SavedModel:
         Raises:
             DataError: When a column is missing or a value cannot be read.
         """
-        rows = to_rows(load_frame(data), self.dataset, with_target=False)
+        rows = self.read(load_frame(data))
         prediction: np.ndarray = self.learner.predict(self.model, rows)
         return prediction
 
+    def read(self, frame: Any) -> Rows:
+        """Rows as the learner sees them; the target is not needed."""
+        return to_rows(frame, self.dataset, with_target=False)
+
+    def write(self, data: Any) -> np.ndarray:
+        """Answers, where texts are to be written.
+
+        Args:
+            data: As for `raw`.
+
+        Returns:
+            Texts, shape (n,); None where a row has no prompt that the model can be given.
+
+        Raises:
+            DataError: When a column is missing.
+        """
+        rows = self.read(load_frame(data))
+        assert isinstance(self.learner, Writing)
+        found = np.full(len(rows), None, dtype=object)
+        for answer in self.learner.write(self.model, rows)[1]:
+            found[answer["row"]] = answer["answer"]
+        return found
+
     def predict(self, data: Any) -> np.ndarray:
-        """Class labels as text, or values.
+        """Class labels as text, values, or texts that are written.
 
         Args:
             data: As for `raw`.
@@ -81,6 +104,8 @@ class SavedModel:
         Raises:
             DataError: When a column is missing or a value cannot be read.
         """
+        if self.dataset.task.language:
+            return self.write(data)
         prediction = self.raw(data)
         if not self.dataset.task.classifies:
             return prediction
@@ -101,8 +126,10 @@ class SavedModel:
         """
         import pandas as pd
 
-        prediction = self.raw(data)
         name = self.dataset.target
+        if self.dataset.task.language:
+            return pd.DataFrame({name: self.write(data)})
+        prediction = self.raw(data)
         if not self.dataset.task.classifies:
             return pd.DataFrame({name: prediction})
         classes = np.asarray(self.dataset.classes, dtype=object)

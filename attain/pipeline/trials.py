@@ -250,6 +250,8 @@ class Trials:
             "seed": derive(trial.seed, "fold", fold),
             "threads": self.limits.threads,
             "metrics": metrics,
+            "quality": list(self.judge.quality),
+            "full": trial.purpose == "confirm",
             "seconds": self._soft_seconds(trial),
             "out": f"trials/{trial.id}-f{fold}.npz",
             "stop_seed": derive(trial.split.seed, "stop rows", fold),

@@ -90,13 +90,14 @@ def train(
     return watch.ended(model, Status.DONE, watch.message)
 
 
-def check_prediction(prediction: Any, n: int, classes: int) -> str:
+def check_prediction(prediction: Any, n: int, classes: int, columns: int = 0) -> str:
     """What is wrong with a learner's predictions.
 
     Args:
         prediction: What the learner returned.
         n: Rows it was given.
         classes: Number of classes; 0 for values.
+        columns: Counts and sums that a model of language keeps of each row; 0 for other models.
 
     Returns:
         One sentence to fail the trial with, or an empty string when they are sound: the right
@@ -104,7 +105,7 @@ def check_prediction(prediction: Any, n: int, classes: int) -> str:
     """
     import numpy as np
 
-    wanted = (n, classes) if classes else (n,)
+    wanted = (n, classes or columns) if classes or columns else (n,)
     found = np.asarray(prediction)
     if found.shape != wanted:
         return f"predictions must have shape {wanted} (got {found.shape})"

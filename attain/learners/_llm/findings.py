@@ -65,7 +65,7 @@ def _open_ends(body: Body, taught: Taught) -> Finding:
 
 
 def _padding(body: Body, taught: Taught) -> Finding:
-    """Padding that is an end token is a trap for those who mask by token; here it is by position."""
+    """Padding that is an end token is a trap for who masks by token; here it is by position."""
     title = "padding does not hide the token that ends answers"
     pad = body.tokenizer.pad_token_id
     last = last_tokens(taught.coded)

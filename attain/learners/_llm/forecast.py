@@ -57,8 +57,11 @@ def forecast(space: Space, data: FitData) -> Forecast:
     pace = _pace(body, taught)
     stop = 0.1 * float(taught.coded.lengths.sum()) * scale if data.stop is not None else 0.0
     made = [_free(name, body) for name in _known(space) if name in _UNTRAINED]
-    for name in (parameters.LORA, parameters.FULL):
-        made.append(_guarded(name, lambda n=name: _tuned(n, space, body, data, taught, scale, pace * stop)))  # type: ignore[misc]
+
+    def measured(name: str) -> RungForecast:
+        return _tuned(name, space, body, data, taught, scale, pace * stop)
+
+    made += [_guarded(name, measured) for name in (parameters.LORA, parameters.FULL)]
     return Forecast(tuple(made), (), facts, masks, found)
 
 
@@ -95,9 +98,7 @@ def _masks(
     return tuple(found)
 
 
-def _facts(
-    body: Body, data: FitData, taught: Taught, whole: Coded
-) -> dict[str, float | int | str]:
+def _facts(body: Body, data: FitData, taught: Taught, whole: Coded) -> dict[str, float | int | str]:
     facts: dict[str, float | int | str] = {
         "rows": len(data.train),
         "shape": str(layout_of(data.dataset).shape),
@@ -114,9 +115,9 @@ def _facts(
     return facts | left
 
 
-def _guarded(name: str, measure: Callable[[], RungForecast]) -> RungForecast:
+def _guarded(name: str, measure: Callable[[str], RungForecast]) -> RungForecast:
     try:
-        return measure()
+        return measure(name)
     except MemoryError as error:
         reason = f"it does not fit into memory: {error}"
         return RungForecast(name, 0, math.inf, 0, reason, usable=False)
@@ -195,9 +196,7 @@ def _few(taught: Taught) -> Taught:
 
 def _config(space: Space, rung: str) -> dict[str, Any]:
     """The defaults of a rung, also of one that is still held back."""
-    opened = [
-        p.opened(rung) if isinstance(p, Ordinal) and rung in p.reserve else p for p in space
-    ]
+    opened = [p.opened(rung) if isinstance(p, Ordinal) and rung in p.reserve else p for p in space]
     return Space(tuple(opened)).defaults({"rung": rung})
 
 

@@ -63,6 +63,7 @@ class LlmModel:
         facts: See `core.protocols.Model`.
         digest: Of the pre-trained model that it started from.
         adapter: Files of an adapter in PEFT's format that is part of the weights, by name.
+        source: Folder of the pre-trained model, as far as it is known.
     """
 
     body: Callable[[], Body]
@@ -70,6 +71,7 @@ class LlmModel:
     facts: Mapping[str, Any]
     digest: str
     adapter: Mapping[str, bytes] = field(default_factory=dict)
+    source: str = ""
 
     def read(self, rows: Rows) -> list[Example]:
         """What each row says, with the model's own examples before it."""
@@ -153,6 +155,7 @@ class LlmModel:
             "facts": self.facts,
             "digest": self.digest,
             "adapter": list(self.adapter),
+            "source": self.source,
         }
         write_json(folder, "llm.json", plain)
         with plain_errors(folder):
@@ -293,7 +296,7 @@ def load_model(folder: Path) -> LlmModel:
         adapter = {n: inside(folder / _ADAPTER, n).read_bytes() for n in plain["adapter"]}
     except OSError as error:
         raise ArtifactError(f"the adapter cannot be read ({error}) — get the model anew") from error
-    return LlmModel(lambda: body, habits, plain["facts"], plain["digest"], adapter)
+    return LlmModel(lambda: body, habits, plain["facts"], plain["digest"], adapter, plain["source"])
 
 
 def _reference(example: Example) -> str | None:

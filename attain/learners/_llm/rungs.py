@@ -72,7 +72,9 @@ def fit_tuned(config: Config, data: FitData, report: Report) -> LlmModel:
     tuned = tune(config, body, train, stop, data, report)
     own = tuned.body
     facts: dict[str, Any] = {"rung": config["rung"], **train.facts, **tuned.facts}
-    return LlmModel(lambda: own, habits, facts, body.digest, tuned.adapter)
+    assert data.dataset.pretrained is not None
+    source = data.dataset.pretrained.folder
+    return LlmModel(lambda: own, habits, facts, body.digest, tuned.adapter, source)
 
 
 RUNGS: Mapping[str, Callable[[Config, FitData, Report], LlmModel]] = {

@@ -90,7 +90,7 @@ def _greedy(
     step = {"input_ids": lines, "position_ids": positions}
     for _ in range(most):
         made = body.net(**step, attention_mask=mask, use_cache=True, **{name: cache}, **last)
-        cache = made.past_key_values
+        cache = getattr(made, name)
         chosen = made.logits[:, -1].argmax(dim=1)
         chosen = torch.where(over, torch.full_like(chosen, padding(body)), chosen)
         tokens.append(torch.where(over, -1, chosen))
