@@ -17,6 +17,7 @@ Predict = Callable[[Rows], np.ndarray]
 BINS = 10
 MOST_LEVELS = 8
 MOST_ROWS = 1_000
+NORMAL = 1.959963984540054  # 97.5 % quantile
 
 
 def effect(
@@ -38,8 +39,9 @@ def effect(
 
     Returns:
         ``column``, ``kind`` (``numeric``, ``datetime`` or ``category``), ``of`` (the class whose
-        probability is shown; empty for values), ``at`` (numbers, ISO dates or labels), ``mean``
-        and ``n``. None when the column is text or takes a single value.
+        probability is shown; empty for values), ``at`` (numbers, ISO dates or labels), ``mean``,
+        ``low`` and ``high`` (95 %, of having drawn these rows and not others) and ``n``. None when
+        the column is text or takes a single value.
     """
     kind = next(c.kind for c in dataset.columns if c.name == column)
     if kind is ColumnKind.TEXT:
@@ -78,8 +80,26 @@ def _accumulated(
     middle = np.average((path[1:] + path[:-1]) / 2, axis=0, weights=weights)
     path += _as_table(predict(present)).mean(axis=0) - middle
     shown, of = _outcome(path, dataset)
+    half = NORMAL * _path_error(step[:, shown], place, weights)
     at = edges.tolist() if kind is ColumnKind.NUMERIC else [str(d)[:10] for d in _at(edges, values)]
-    return _entry(column, kind.value, of, at, path[:, shown], len(x))
+    return _entry(column, kind.value, of, at, path[:, shown], half, len(x))
+
+
+def _path_error(step: np.ndarray, place: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Standard error of an accumulated effect at each edge.
+
+    The path is a sum of the bins' means, its weighted mean taken out: a linear function of means of
+    different rows, so that their variances add up with squared coefficients.
+    """
+    bins = len(weights)
+    left = step - np.bincount(place, step, bins)[place] / weights[place]
+    sums = np.bincount(place, left**2, bins)
+    pooled = sums.sum() / max(len(step) - bins, 1)
+    variance = np.where(weights > 1, sums / np.maximum(weights - 1, 1), pooled) / weights
+    before = np.tri(bins + 1, bins, -1)  # which bins lie below an edge
+    taken_out = np.average((before[1:] + before[:-1]) / 2, axis=0, weights=weights)
+    error: np.ndarray = np.sqrt(((before - taken_out) ** 2) @ variance)
+    return error
 
 
 def _by_level(predict: Predict, rows: Rows, column: str, dataset: Dataset) -> dict[str, Any] | None:
@@ -88,23 +108,33 @@ def _by_level(predict: Predict, rows: Rows, column: str, dataset: Dataset) -> di
     if len(levels) < 2:
         return None
     some = rows.take(np.arange(min(len(rows), MOST_ROWS // 2)))
-    means = []
+    told = []
     for level in levels:
         filled = some.X[column].copy()
         filled[:] = level
-        means.append(_as_table(predict(_with(some, column, filled))).mean(axis=0))
-    path = np.array(means)
+        told.append(_as_table(predict(_with(some, column, filled))))
+    each = np.array(told)  # levels x rows x outcomes
+    path = each.mean(axis=1)
     weights = counts.iloc[: len(levels)].to_numpy(dtype=float)
     path += _as_table(predict(some)).mean(axis=0) - np.average(path, axis=0, weights=weights)
     shown, of = _outcome(path, dataset)
-    return _entry(column, "category", of, [_label(v) for v in levels], path[:, shown], len(some))
+    apart = each[:, :, shown] - np.average(each[:, :, shown], axis=0, weights=weights)
+    half = NORMAL * apart.std(axis=1, ddof=min(1, len(some) - 1)) / np.sqrt(len(some))
+    at = [_label(v) for v in levels]
+    return _entry(column, "category", of, at, path[:, shown], half, len(some))
 
 
 def _entry(
-    column: str, kind: str, of: str, at: Sequence[Any], mean: np.ndarray, n: int
+    column: str,
+    kind: str,
+    of: str,
+    at: Sequence[Any],
+    mean: np.ndarray,
+    half: np.ndarray,
+    n: int,
 ) -> dict[str, Any]:
-    values = mean.tolist()
-    return {"column": column, "kind": kind, "of": of, "at": list(at), "mean": values, "n": n}
+    told = {"mean": mean.tolist(), "low": (mean - half).tolist(), "high": (mean + half).tolist()}
+    return {"column": column, "kind": kind, "of": of, "at": list(at), **told, "n": n}
 
 
 def _outcome(path: np.ndarray, dataset: Dataset) -> tuple[int, str]:

@@ -157,7 +157,7 @@ def _findings(book: Book) -> list[dict[str, Any]]:
 
 _MODEL_PARTS = (
     "metric", "rows", "notes", "withheld", "failed", "importance", "partial_dependence", "errors",
-    "words", "confusion", "per_class", "calibration", "curves", "residuals",
+    "words", "confusion", "per_class", "calibration", "curves", "residuals", "cases", "surrogate",
 )  # fmt: skip
 
 
@@ -174,6 +174,7 @@ def _model(book: Book) -> dict[str, Any] | None:
         "importance": [],
         "partial_dependence": [],
         "errors": [],
+        "cases": [],
     }
     known = {k: v for k, v in record.payload.items() if k in _MODEL_PARTS and v is not None}
     return {**empty, **plain(known), "record": record.id}
@@ -190,6 +191,7 @@ _CUTS: tuple[tuple[tuple[str, ...], str, int], ...] = (
     (("decisions",), "decisions", 200),
     (("model", "importance"), "importances", 100),
     (("model", "words", "texts"), "texts", 6),
+    (("model", "cases"), "mistakes seen closely", 2),
     (("model", "per_class"), "classes", 60),
     (("data", "classes"), "class counts", 60),
 )

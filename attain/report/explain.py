@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from attain.core.types import Dataset, Rows
-from attain.report import effects, mistakes
+from attain.report import effects, local, mistakes
 from attain.report.importance import Loss, Predict, permutation_importance
+from attain.report.surrogate import surrogate
 from attain.report.words import Attribute, Question, what_words_say
 
 __all__ = ["explain", "permutation_importance"]
@@ -68,7 +70,8 @@ def explain(
     Returns:
         JSON values: ``metric``, ``rows``, ``seconds``, ``notes`` (sentences: what was sampled or
         left out), ``withheld`` (a reason, or empty), ``importance``, ``partial_dependence``,
-        ``errors``, ``words`` (`words.what_words_say`), ``confusion``, ``per_class``,
+        ``errors``, ``cases`` (some of them seen closely), ``surrogate``, ``words``
+        (`words.what_words_say`), ``confusion``, ``per_class``,
         ``calibration``, ``curves`` and ``residuals`` (None where they do not apply); the functions
         that make them say what is inside. How much hyperparameters mattered rests on trials, not on
         the model: see `hyper.importance`.
@@ -82,6 +85,7 @@ def explain(
     )
     payload, notes = _from_predictions(rows, dataset, prediction, threshold, seed)
     payload |= {"importance": [], "partial_dependence": [], "withheld": "", "words": None}
+    payload |= {"cases": [], "surrogate": None}
     if beats_baseline:
         payload |= _from_model(asked, payload["errors"], repeats, began + seconds, notes)
     else:
@@ -121,6 +125,12 @@ class _Asked:
     prediction: np.ndarray
     threshold: float | None
     attribute: Attribute | None
+
+    def said(self, row: int) -> Any:
+        """The target of a row, as people know it."""
+        assert self.rows.y is not None
+        value = self.rows.y[row]
+        return self.dataset.classes[int(value)] if self.dataset.task.classifies else float(value)
 
     def words(self, deadline: float, notes: list[str]) -> dict[str, Any] | None:
         """What words say, until time is up; None where the model cannot tell."""
@@ -192,10 +202,75 @@ def _from_model(
     notes += _coverage(importance, unseen, repeats)
     shown, late = _effects(asked, unseen, importance, deadline)
     notes += [f"Time was up before the effect of {late} columns could be drawn."] if late else []
+    told = {"importance": importance, "partial_dependence": shown, "words": words}
+    told |= {"cases": [], "surrogate": None}
     if time.perf_counter() < deadline:
         errors = _with_drivers(asked, errors, importance)
-    told = {"importance": importance, "partial_dependence": shown, "errors": errors}
-    return {**told, "words": words}
+    if time.perf_counter() < deadline and importance:
+        told["surrogate"] = _surrogate(asked, unseen)
+    if time.perf_counter() < deadline:
+        told["cases"] = _cases(asked, errors, importance)
+    else:
+        notes.append("Time was up before single mistakes could be seen closely.")
+    return {**told, "errors": errors}
+
+
+def _surrogate(asked: _Asked, unseen: Rows) -> dict[str, Any] | None:
+    return surrogate(unseen, asked.predict(unseen), asked.dataset, seed=asked.seed)
+
+
+def _cases(
+    asked: _Asked, errors: list[dict[str, Any]], importance: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The worst mistakes among rows the model has not seen, each seen closely."""
+    rows, data = asked.rows, asked.dataset
+    assert rows.y is not None
+    unseen = set(asked.held_out.tolist())
+    worst = [e["row"] for e in errors if e["row"] in unseen][: local.MOST_CASES]
+    weights = {c: e["mean"] for e in importance if e["mean"] > 0 for c in e["columns"]}
+    if not worst or not weights:
+        return []
+    training = np.setdiff1d(np.arange(len(rows)), asked.held_out)
+    training = training if len(training) else asked.held_out
+    told = asked.predict(rows.take(np.array(worst)))
+    changes: list[dict[str, Any] | None] = [None] * len(worst)
+    if data.task.classifies:
+        wanted = rows.y[worst].astype(np.int64)
+        guess = partial(mistakes.guesses, threshold=asked.threshold)
+        found = local.one_change(
+            asked.predict, rows.X, training, worst, list(weights), data, guess, wanted
+        )
+        changes = [None if r else f for f, r in zip(found, guess(told) == wanted, strict=True)]
+    return [
+        _case(asked, row, told[i], changes[i], training, weights) for i, row in enumerate(worst)
+    ]
+
+
+def _case(
+    asked: _Asked,
+    row: int,
+    told: np.ndarray,
+    change: dict[str, Any] | None,
+    training: np.ndarray,
+    weights: dict[str, float],
+) -> dict[str, Any]:
+    rows, names = asked.rows, asked.names
+    alike = local.closest(rows.X, training[training != row], row, weights, asked.dataset)
+    predicted: Any = float(told) if told.ndim == 0 else None
+    if predicted is None:
+        predicted = asked.dataset.classes[int(mistakes.guesses(told[None], asked.threshold)[0])]
+    shown = [c for c in weights if c in rows.X][: local.MOST_CELLS]
+    return {
+        "row": int(names[row]),
+        "actual": asked.said(row),
+        "predicted": predicted,
+        "cells": [[c, local.shown(rows.X[c].iloc[row])] for c in shown],
+        "alike": [
+            {"row": int(names[other]), "actual": asked.said(other), "alike": near}
+            for other, near in alike
+        ],
+        "change": change,
+    }
 
 
 def _coverage(importance: list[dict[str, Any]], rows: Rows, repeats: int) -> list[str]:

@@ -239,7 +239,13 @@ def effects(found: Sequence[Item], target: str) -> list[Markup]:
     """
     if not found:
         return []
-    every = [v for entry in found for v in entry["mean"] if finite(v) is not None]
+    every = [
+        v
+        for entry in found
+        for key in ("mean", "low", "high")
+        for v in entry.get(key) or ()
+        if finite(v) is not None
+    ]
     y = linear(every, 118, 26, count=3)
     return [_effect(entry, y, target, f"effect-{i}") for i, entry in enumerate(found)]
 
@@ -267,13 +273,20 @@ def _effect(entry: Item, y: Scale, target: str, name: str) -> Markup:
         most = max(3, int(step * every / 6.2))
         for (at, _), label in list(zip(points, entry["at"], strict=True))[::every]:
             canvas.text(at, 133, str(label), "tick", "middle", most)
+    ends = list(
+        zip(entry.get("low") or entry["mean"], entry.get("high") or entry["mean"], strict=True)
+    )
     if entry["kind"] == "category":
-        middle = y(min(max(0.0, y.low), y.high))
-        for at, height in points:
-            canvas.line(at, middle, at, height, "whisker")
+        for (at, _), (low, high) in zip(points, ends, strict=True):
+            canvas.line(at, y(low), at, y(high), "whisker thick")
     else:
+        upper = [(at, y(high)) for (at, _), (_, high) in zip(points, ends, strict=True)]
+        lower = [(at, y(low)) for (at, _), (low, _) in zip(points, ends, strict=True)]
+        canvas.path([*upper, *lower[::-1]], "band")
         canvas.path(points, "curve s0")
-    for (at, height), a, m in zip(points, entry["at"], entry["mean"], strict=True):
-        tip = f"{entry['column']} {numbers.setting(a)}: {numbers.number(m)}"
-        canvas.dot(at, height, 3, "mark c0", tip)
+    for (at, height), a, m, (low, high) in zip(
+        points, entry["at"], entry["mean"], ends, strict=True
+    ):
+        told = numbers.with_interval({"estimate": m, "low": low, "high": high})
+        canvas.dot(at, height, 3, "mark c0", f"{entry['column']} {numbers.setting(a)}: {told}")
     return canvas.render()

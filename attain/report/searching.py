@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from attain.core.types import Objective, Record, Role, Status, Trial
 from attain.report import hyper
 from attain.report.book import Book, listing, newest, plain, scores
 from attain.report.foretold import foretold
+from attain.report.interplay import interplay
 from attain.report.numbers import finite
 
 CURVE_POINTS = 120
@@ -80,11 +83,12 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns:
         ``metric``, ``direction``, ``target``, ``unit`` (of the lead objective), ``strategy``,
         ``selection``, ``forecast``, ``split``, ``racing``, ``incumbent``, ``learners``,
-        ``rounds``, ``failures``, ``hyperparameters``, ``finalists``, ``choice``, ``curve`` and
-        ``trials``.
+        ``rounds``, ``failures``, ``hyperparameters``, ``interplay`` (pairs of parameters of the
+        learner that did best), ``finalists``, ``choice``, ``curve`` and ``trials``.
     """
     objective = lead(book)
     searched = [t for t in tried if t["purpose"] == "search"]
+    mattered, known = _hyperparameters(book), learners(book, searched, objective)
     return {
         "metric": objective.metric if objective else None,
         "direction": objective.direction.value if objective else None,
@@ -96,10 +100,11 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "split": _split(book),
         "racing": racing(book),
         "incumbent": incumbent(searched, objective),
-        "learners": learners(book, searched, objective),
+        "learners": known,
         "rounds": rounds(book, searched, objective),
         "failures": failures(tried),
-        "hyperparameters": _hyperparameters(book),
+        "hyperparameters": mattered,
+        "interplay": _interplay(searched, known, mattered),
         "finalists": _payload(book, "finalists"),
         "choice": choice(book, tried),
         "curve": _curve(book),
@@ -326,6 +331,20 @@ def _hyperparameters(book: Book) -> list[dict[str, Any]]:
         record = book.last("scored")
         shares = hyper.importance(book.records)
     return [{**plain(entry), "record": record.id} for entry in shares] if record else []
+
+
+def _interplay(
+    searched: Sequence[dict[str, Any]],
+    known: Sequence[dict[str, Any]],
+    mattered: Sequence[dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Pairs of parameters of the learner that did best which act together."""
+    leader = next((e["learner"] for e in known if e["score"]), None)
+    done = [t for t in searched if t["learner"] == leader and t["loss"] is not None]
+    names = [e["parameter"] for e in mattered if e["learner"] == leader]
+    losses = np.array([t["loss"] for t in done], dtype=float)
+    found = interplay([t["config"] for t in done], losses, names)
+    return [{**pair, "trials": len(done), "record": done[-1]["record"]} for pair in found]
 
 
 def choice(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
