@@ -7,7 +7,7 @@ changed; elsewhere every run looks at new ones, and what it finds becomes a test
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from attain.core.types import Signal, Task
 from attain.learners._table import complete
 from attain.pipeline import saved
 from attain.testing.learner_suite import synthetic
+from attain.testing.postgres import PostgresServer, find_server
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -56,3 +57,12 @@ def model_folder(
         return folder, rows.X
 
     return make
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server; every test names studies of its own."""
+    if find_server() is None:
+        pytest.skip("no PostgreSQL server is installed (apt-get install postgresql)")
+    with PostgresServer() as made:
+        yield made

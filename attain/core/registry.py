@@ -46,7 +46,10 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "text": "attain.learners.text:Text",
         "llm": "attain.learners.llm:Llm",
     },
-    "executor": {"local": "attain.runtime.local:LocalExecutor"},
+    "executor": {
+        "local": "attain.runtime.local:LocalExecutor",
+        "ray": "attain.runtime.ray_:RayExecutor",
+    },
     "check": {},
 }
 

@@ -33,6 +33,7 @@ from attain.pipeline.spec import StudySpec, load_spec, make_spec
 from attain.pipeline.study import Study
 from attain.pipeline.template import init
 from attain.report import evidence
+from attain.runtime.address import FILE, has_ledger, open_place
 from attain.runtime.ledger import SqliteLedger
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def plan(
 
 
 def _trial_study(folder: Path, spec: StudySpec, listen: Listener | None = None) -> Study:
-    ledger = SqliteLedger(folder / running.LEDGER)
+    ledger = SqliteLedger(folder / FILE)
     return Study(folder, ledger, seed=spec.seed, budget=spec.budget, listen=listen)
 
 
@@ -359,10 +360,10 @@ def study_folder(path: Path | None = None) -> Path:
         SpecError: When there is no study.
     """
     path = Path(STUDY_FILE) if path is None else path
-    if path.is_dir() and not (path / running.LEDGER).exists() and (path / STUDY_FILE).exists():
+    if path.is_dir() and not has_ledger(path) and (path / STUDY_FILE).exists():
         path = path / STUDY_FILE
     folder = load_spec(path).folder if path.is_file() else path
-    if (folder / running.LEDGER).exists():
+    if has_ledger(folder):
         return folder
     remedy = "give a study file or folder, or start one with: attain run"
     raise SpecError(Problem("there must be a study", str(folder), "", remedy))
@@ -412,10 +413,10 @@ def tune(
 
 
 def _read_only(folder: Path) -> Study:
-    if not (folder / running.LEDGER).exists():
+    if not has_ledger(folder):
         remedy = "give a study file or folder, or start one with: attain run"
         raise SpecError(Problem("there must be a study", str(folder), "", remedy))
-    return Study(folder, SqliteLedger(folder / running.LEDGER, read_only=True))
+    return Study(folder, open_place(folder, read_only=True))
 
 
 def _recorded_spec(folder: Path) -> StudySpec:

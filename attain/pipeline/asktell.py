@@ -45,7 +45,8 @@ class Optimizer:
         strategy: ``auto``, a registered name, ``package.module:Class``, or a `Strategy`.
         seed: Of all random choices.
         trials: How many you expect to ask for; helps ``auto`` to choose.
-        ledger: Path of an SQLite file, or a `Ledger`; None keeps everything in memory.
+        ledger: Path of an SQLite file, ``postgresql://user@host/database#study``, or a `Ledger`;
+            None keeps everything in memory.
         start: Configurations to ask for first; a repeated one is asked for once.
         from_study: An earlier study to learn from: its folder or ledger, its optimizer or result,
             or a sequence of its trials. It is dropped when it misleads.

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from attain.core.errors import ArtifactError
+from attain.core.errors import ArtifactError, AttainError, EnvironmentProblem
 from attain.core.registry import find, names
 from attain.pipeline import folders, saved
 from attain.pipeline.jobs import folder_bytes
-from attain.runtime.ledger import state
+from attain.runtime.address import FILE, examine, open_place
 
 LEAST_FREE_BYTES = 500e6
 LEAST_MEMORY_BYTES = 1e9
+CLOCK_SECONDS = 60.0
 _PLURALS = {"learner": "learners", "strategy": "strategies", "executor": "executors"}
 
 
@@ -79,6 +82,8 @@ def _machine(place: Path) -> Iterator[Diagnostic]:
 def _loads(kind: str, name: str) -> bool:
     try:
         return find(kind, name) is not None
+    except EnvironmentProblem:  # needs an optional package, and says so where it is asked for
+        return True
     except Exception:  # noqa: BLE001 - a plugin may fail in any way; the doctor reports it
         return False
 
@@ -105,12 +110,56 @@ def _kept(folder: Path) -> Iterator[Diagnostic]:
     yield Diagnostic("checkpoints", not ended, text, remedy)
 
 
+def _writable(folder: Path) -> Iterator[Diagnostic]:
+    """Whether a run could go on: a disk that was mounted to be read only looks sound otherwise."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        text = f"{folder} cannot be written: {error.strerror or error}"
+        remedy = "make the disk writable (mount -o remount,rw), or copy the folder to another one"
+        yield Diagnostic("writable", False, text, remedy)
+
+
+def _clock(folder: Path, newest: float) -> Iterator[Diagnostic]:
+    """A clock that was set back costs no record, but makes durations wrong."""
+    ahead = newest - time.time()
+    if ahead > CLOCK_SECONDS:
+        text = f"the newest record is {ahead / 60:.0f} minutes ahead of this machine's clock"
+        yield Diagnostic("clock", False, text, "set the clock; records keep their order anyway")
+
+
+def _trials(folder: Path) -> Iterator[Diagnostic]:
+    """Files of predictions that outcomes name, and that a resumed run would need."""
+    try:
+        ledger = open_place(folder, read_only=True)
+    except AttainError:  # said above
+        return
+    try:
+        outcomes = [r.payload["outcome"] for r in ledger.read() if r.kind == "outcome"]
+    except AttainError:
+        return
+    finally:
+        ledger.close()
+    named = [o["predictions"] for o in outcomes if o.get("predictions")]
+    gone = [name for name in named if not (folder / name).exists()]
+    if gone and not (folder / "model").exists():
+        text = f"{len(gone)} of {len(named)} files of predictions are missing: {gone[0]}"
+        remedy = "restore the folder trials/ from a copy, or begin the study anew"
+        yield Diagnostic("trials", False, text, remedy)
+
+
 def _study(folder: Path) -> Iterator[Diagnostic]:
-    found = state(folder / "ledger.db")
+    found = examine(folder)
     holder = f", {found.holder}" if found.holder else ""
-    sound = f"{found.records} records, schema {found.schema}{holder}"
+    place = "" if found.path == folder / FILE else f", in {found.path}"
+    sound = f"{found.records} records, schema {found.schema}{holder}{place}"
     text = "; ".join(found.problems) or sound
-    yield Diagnostic("ledger", not found.problems, text, "see docs/cli.md, exit code 8")
+    yield Diagnostic("ledger", not found.problems, text, "see docs/recovery.md")
+    yield from _writable(folder)
+    yield from _clock(folder, found.newest)
+    yield from _trials(folder)
     size = folder_bytes(folder)
     yield Diagnostic("study folder", True, f"{size / 1e6:.1f} MB")
     yield from _kept(folder)

@@ -318,7 +318,7 @@ def _judged(trials: Iterable[FunctionTrial | Observed], goals: Goals) -> Iterabl
 
 def _trials(source: Any) -> Iterable[FunctionTrial | Observed]:
     if isinstance(source, str | Path):
-        return _recorded(Path(source))
+        return _recorded(source)
     found = getattr(source, "trials", source)
     if not isinstance(found, Sequence) or not all(
         isinstance(t, FunctionTrial | Observed) for t in found
@@ -328,10 +328,10 @@ def _trials(source: Any) -> Iterable[FunctionTrial | Observed]:
     return found
 
 
-def _recorded(path: Path) -> Iterable[FunctionTrial | Observed]:
-    from attain.runtime.ledger import SqliteLedger
+def _recorded(path: Path | str) -> Iterable[FunctionTrial | Observed]:
+    from attain.runtime.address import open_place
 
-    ledger = SqliteLedger(path / FILE if path.is_dir() else path, read_only=True)
+    ledger = open_place(path, read_only=True)
     try:
         records = ledger.read()
     finally:

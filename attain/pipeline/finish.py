@@ -322,7 +322,7 @@ class Ending:
             "seed": self.study.seed,
             "threads": self.trials.limits.threads,
         }
-        tested = self._run("sealed_test", ask, self.trials.executor).value
+        tested = self._at_home("sealed_test", ask)
         efficiency = decode(tuple[Score, ...], refitted["efficiency"])
         scores = (*decode(tuple[Score, ...], tested["scores"]), *efficiency)
         baseline = decode(tuple[Score, ...], tested["baseline"])
@@ -400,6 +400,12 @@ class Ending:
         confirmed = decode(tuple[Score, ...], choice["confirmed"])
         gain = next(s.estimate for s in confirmed if s.metric == metric) - base.estimate
         return (gain if self._direction(metric) == "maximize" else -gain) > 0
+
+    def _at_home(self, name: str, payload: Mapping[str, Any]) -> Any:
+        """Run a job on this machine, which alone has the sealed rows."""
+        if getattr(self.trials.executor, "remote", False):
+            return self._in_fresh_process(name, payload)
+        return self._run(name, payload, self.trials.executor).value
 
     def _in_fresh_process(self, name: str, payload: Mapping[str, Any]) -> Any:
         executor = self.fresh()

@@ -199,7 +199,7 @@ def open_ledger(ledger: Any) -> Ledger | None:
     """The ledger that an argument stands for.
 
     Args:
-        ledger: A path, a `Ledger`, or None.
+        ledger: A path, the URL of a database with a study, a `Ledger`, or None.
 
     Returns:
         The ledger, to be closed by whoever uses it.
@@ -208,9 +208,9 @@ def open_ledger(ledger: Any) -> Ledger | None:
         LedgerError: When another process writes, or the file is damaged.
     """
     if isinstance(ledger, str | Path):
-        from attain.runtime.ledger import SqliteLedger
+        from attain.runtime.address import is_url, open_place
 
-        return SqliteLedger(ledger)
+        return open_place(ledger if is_url(ledger) else Path(ledger))
     if ledger is not None and not (hasattr(ledger, "append") and hasattr(ledger, "read")):
         rule, remedy = "a ledger must be a path or have append and read", "give a path"
         raise SpecError(Problem(rule, repr(ledger), "ledger", remedy))

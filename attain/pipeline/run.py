@@ -20,22 +20,26 @@ from attain.pipeline import folders
 from attain.pipeline.finish import Ending, write_reports
 from attain.pipeline.loop import Search, baselines
 from attain.pipeline.notice import Listener
+from attain.pipeline.places import (
+    Executors,
+    executors_of,
+    forget_ledger,
+    local_executor,
+    open_ledger,
+    resources,
+)
 from attain.pipeline.prepare import Prepared, check_same, environment, prepare
 from attain.pipeline.pretrained import read_model
 from attain.pipeline.result import Result
 from attain.pipeline.scoring import Judge
-from attain.pipeline.spec import AUTO, StudySpec
+from attain.pipeline.spec import StudySpec
 from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials
 from attain.pipeline.watching import watched
-from attain.runtime.ledger import SqliteLedger
-from attain.runtime.local import LocalExecutor
+from attain.runtime.address import has_ledger
 from attain.runtime.requests import RequestBox
 
-LEDGER = "ledger.db"
-MOST_WORKERS = 8
 HANG_SECONDS = 3_600.0
-Executors = Callable[[int, int, Path], Executor]
 
 
 def run(
@@ -55,10 +59,10 @@ def run(
         AttainError: See `core.errors`; everything finished is kept.
     """
     with watched(spec.folder, listen) as listener:
-        return _run(open_study(spec, listener), spec, executors or local_executor)
+        return _run(open_study(spec, listener), spec, executors)
 
 
-def _run(study: Study, spec: StudySpec, executors: Executors) -> Result:
+def _run(study: Study, spec: StudySpec, executors: Executors | None) -> Result:
     try:
         ended = study.last("ended")
         if ended is None:
@@ -72,7 +76,8 @@ def _run(study: Study, spec: StudySpec, executors: Executors) -> Result:
         study.close()
 
 
-def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
+def _seven_steps(study: Study, spec: StudySpec, made: Executors | None) -> None:
+    executors = made or executors_of(spec)
     with stop_on_signal(study):
         workers, threads = resources(spec)
         limits = limits_of(spec, workers, threads)
@@ -92,7 +97,9 @@ def _seven_steps(study: Study, spec: StudySpec, executors: Executors) -> None:
             )
             baselines(study, ready, trials)
             decision = Search.resume(study, ready, trials).run()
-            _ending(study, spec, ready, trials, executors).finish(decision.stop)
+            # what is measured and sealed stays on this machine
+            home = made or local_executor
+            _ending(study, spec, ready, trials, home).finish(decision.stop)
         finally:
             executor.close()
 
@@ -117,7 +124,7 @@ def look_again(
     Raises:
         SealError: When the study has not been tested yet, or there is no reason.
     """
-    if not (spec.folder / LEDGER).exists():
+    if not has_ledger(spec.folder):
         raise SealError(f"{spec.folder} holds no study — run it first with: attain run")
     study = open_study(spec, listen, fitting=False)
     try:
@@ -170,7 +177,7 @@ def open_study(spec: StudySpec, listen: Listener | None, *, fitting: bool = True
     if began is not None and study.last("trial") is None and began.payload["spec"] != stated:
         # Nothing has been spent and nothing tested: a changed statement simply begins anew.
         study.close()
-        _remove_ledger(spec.folder)
+        forget_ledger(spec.folder)
         study, began = _attach(spec, listen), None
     try:
         if began is None:
@@ -184,7 +191,7 @@ def open_study(spec: StudySpec, listen: Listener | None, *, fitting: bool = True
 
 
 def _attach(spec: StudySpec, listen: Listener | None) -> Study:
-    ledger = SqliteLedger(spec.folder / LEDGER)
+    ledger: Any = open_ledger(spec)
     return Study(
         spec.folder,
         ledger,
@@ -206,39 +213,12 @@ def _take_up(
         study.write("study", "resumed", {"reason": "the same command was run again"})
 
 
-def _remove_ledger(folder: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        (folder / f"{LEDGER}{suffix}").unlink(missing_ok=True)
-
-
 def _data_digest(spec: StudySpec) -> str:
     """Hash of the data file; empty for frames, whose rows are hashed when they are sealed."""
     source = spec.source
     if isinstance(source, Path) and source.is_file():
         return file_digest(source)
     return ""
-
-
-def resources(spec: StudySpec) -> tuple[int, int]:
-    """Workers and threads for each, so that no core is asked twice.
-
-    Args:
-        spec: May name the workers.
-
-    Returns:
-        ``(workers, threads)``. By default one single-threaded worker per core, up to eight: trials
-        are independent, so processes scale where threads inside a fit do not.
-    """
-    cores = _cores()
-    workers = min(cores, MOST_WORKERS) if spec.workers == AUTO else int(spec.workers)
-    return workers, max(1, cores // workers)
-
-
-def _cores() -> int:
-    try:
-        return len(psutil.Process().cpu_affinity()) or 1
-    except AttributeError:  # macOS cannot say
-        return psutil.cpu_count() or 1
 
 
 def place(
@@ -255,7 +235,7 @@ def place(
         What makes the executor, and the limits of a fit.
     """
     workers, threads = resources(spec)
-    make = executors or local_executor
+    make = executors or executors_of(spec)
     return partial(make, 1, threads, folder / "logs"), limits_of(spec, workers, threads)
 
 
@@ -279,22 +259,6 @@ def limits_of(spec: StudySpec, workers: int, threads: int) -> Limits:
     if spec.trial_memory_gb is not None:
         memory = int(spec.trial_memory_gb * 2**30)
     return Limits(seconds=seconds, bytes=memory, threads=threads)
-
-
-def local_executor(workers: int, threads: int, logs: Path) -> Executor:
-    """Worker processes on this machine that import early what trials need.
-
-    Args:
-        workers: How many.
-        threads: CPU threads of each.
-        logs: Folder for what jobs print.
-
-    Returns:
-        An executor, to be closed by the caller.
-    """
-    executor = LocalExecutor(workers=workers, threads=threads, logs=logs)
-    executor.warm("attain.pipeline.jobs")
-    return executor
 
 
 def _ending(

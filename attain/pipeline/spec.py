@@ -12,34 +12,16 @@ from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.registry import aliases, canonical, find, names
 from attain.core.types import Task
 from attain.objectives import parse
+from attain.pipeline.limits import Broken as _Broken
+from attain.pipeline.limits import Budget
+from attain.pipeline.limits import positive as _positive
+from attain.pipeline.limits import read_budget as _budget
+from attain.pipeline.places import LOCAL, read_executor, read_gpus, read_ledger
 from attain.pipeline.rigor import LEVELS, STANDARD
 
 AUTO = "auto"
 DEEP = "deep"
-DEFAULT_MINUTES = 10.0
-DEFAULT_TRIALS = 60
 DEFAULT_TEST = 0.2
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a study may spend on the search; it ends at whichever limit comes first.
-
-    Attributes:
-        trials: Configurations to try, at least 1; None for no such limit.
-        minutes: Wall time of searching and confirming, above 0; None for no such limit.
-    """
-
-    trials: int | None = DEFAULT_TRIALS
-    minutes: float | None = DEFAULT_MINUTES
-
-    def __str__(self) -> str:
-        parts = []
-        if self.trials is not None:
-            parts.append(f"{self.trials} trials")
-        if self.minutes is not None:
-            parts.append(f"{self.minutes:g} minutes")
-        return " or ".join(parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +56,10 @@ class StudySpec:
         workers: Processes that fit at the same time, or ``auto``.
         trial_minutes: Limit of a single fit, or None.
         trial_memory_gb: Memory limit of a single fit, or None.
+        trial_cpus: CPUs, and so threads, of a single fit.
+        trial_gpus: GPUs that a cluster reserves for a single fit; a share such as 0.5 is possible.
+        executor: Where fits run: ``local``, ``ray``, or ``ray:ADDRESS`` of a cluster.
+        ledger: URL of the database that keeps the records; None for a file in the study folder.
         seed: Of everything random.
         audit: ``standard``, or ``deep`` for checks and effects on ten times the rows.
         audit_ignore: Codes of data checks to skip.
@@ -106,6 +92,10 @@ class StudySpec:
     workers: int | Literal["auto"] = "auto"
     trial_minutes: float | None = None
     trial_memory_gb: float | None = None
+    trial_cpus: int = 1
+    trial_gpus: float = 0.0
+    executor: str = LOCAL
+    ledger: str | None = None
     seed: int = 0
     audit: str = STANDARD
     audit_ignore: tuple[str, ...] = ()
@@ -124,8 +114,8 @@ class StudySpec:
         return self.base / self.data if isinstance(self.data, str) else self.data
 
     def public(self) -> dict[str, Any]:
-        """The study as plain JSON values, without the rows."""
-        skip = {"base", "data"}
+        """The study as plain JSON values, without the rows, and without where it runs."""
+        skip = {"base", "data", "trial_cpus", "trial_gpus", "executor", "ledger"}
         stated = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         data = self.data if isinstance(self.data, str) else "(in memory)"
         budget = {"trials": self.budget.trials, "minutes": self.budget.minutes}
@@ -197,6 +187,10 @@ def make_spec(
                 problems.append(Problem(broken.rule, repr(value), where(key), broken.remedy))
     problems += _objective_problems(values, where)
     problems += _reshuffle_problems(values, where)
+    if values.get("trial_gpus") and values.get("executor", LOCAL) == LOCAL:
+        rule, remedy = "GPUs are reserved by a cluster only", "add `executor: ray`, or leave it out"
+        value = repr(values["trial_gpus"])
+        problems.append(Problem(rule, value, where("trial_gpus"), remedy))
     if problems:
         raise SpecError(problems)
     return StudySpec(**values)
@@ -236,20 +230,6 @@ def _objective_problems(values: Mapping[str, Any], where: _Where) -> list[Proble
     except SpecError as error:
         return [replace(p, place=f"{where('objectives')}: {p.place}") for p in error.problems]
     return []
-
-
-class _Broken(Exception):
-    """A value that breaks its key's rule.
-
-    Args:
-        rule: What must hold.
-        remedy: What to write instead.
-    """
-
-    def __init__(self, rule: str, remedy: str = "") -> None:
-        super().__init__(rule)
-        self.rule = rule
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -393,12 +373,6 @@ def _yes_or_no(value: Any) -> bool:
     raise _Broken("must be true or false")
 
 
-def _positive(value: Any) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
-        return float(value)
-    raise _Broken("must be a number above 0")
-
-
 def _named(kind: str) -> Any:
     def read(value: Any) -> tuple[str, ...]:
         known = [*names(kind), *aliases(kind)]
@@ -413,44 +387,6 @@ def _named(kind: str) -> Any:
 def _strategy(value: Any) -> str:
     found = _named("strategy")(value)
     return found[0] if found else AUTO
-
-
-_UNITS = {"s": 1 / 60, "sec": 1 / 60, "second": 1 / 60, "m": 1, "min": 1, "minute": 1}
-_UNITS |= {"h": 60, "hour": 60, "trial": 0}
-_PART = re.compile(r"(?P<number>[\d.]+)\s*(?P<unit>[a-z]+?)s?")
-
-
-def _budget(value: Any) -> Budget:
-    if isinstance(value, Budget):
-        return value
-    if isinstance(value, Mapping):
-        return _budget_of(value)
-    if not isinstance(value, str):
-        raise _Broken("must state trials or time", "write 40 trials, or 3 min, or both")
-    found: dict[str, float] = {}
-    for part in re.split(r",|\bor\b|\band\b|\+", value):
-        match = _PART.fullmatch(part.strip().lower())
-        if not match or match["unit"] not in _UNITS:
-            raise _Broken(f"cannot read {part.strip()!r}", "write 40 trials, or 3 min, or both")
-        factor = _UNITS[match["unit"]]
-        key = "minutes" if factor else "trials"
-        found[key] = float(match["number"]) * (factor or 1)
-    return _budget_of(found)
-
-
-def _budget_of(value: Mapping[str, Any]) -> Budget:
-    unknown = [k for k in value if k not in ("trials", "minutes")]
-    if unknown:
-        remedy = did_you_mean(str(unknown[0]), ["trials", "minutes"])
-        raise _Broken(f"a budget has no {unknown[0]!r}", remedy)
-    trials, minutes = value.get("trials"), value.get("minutes")
-    if trials is None and minutes is None:
-        raise _Broken("must state trials or minutes", "write {trials: 40, minutes: 3}")
-    if trials is not None and (isinstance(trials, bool) or trials != int(trials) or trials < 1):
-        raise _Broken("trials must be a whole number of at least 1")
-    return Budget(
-        None if trials is None else int(trials), None if minutes is None else _positive(minutes)
-    )
 
 
 def _codes(value: Any) -> tuple[str, ...]:
@@ -485,6 +421,10 @@ _READERS: Mapping[str, Any] = {
     "workers": _whole(1, auto=True),
     "trial_minutes": _positive,
     "trial_memory_gb": _positive,
+    "trial_cpus": _whole(1, auto=False),
+    "trial_gpus": read_gpus,
+    "executor": read_executor,
+    "ledger": read_ledger,
     "seed": _whole(0, auto=False),
     "audit": _audit,
     "audit_ignore": _codes,

@@ -17,7 +17,7 @@ from attain.data.audit import suspects
 from attain.data.load import load_frame
 from attain.objectives import parse
 from attain.pipeline.pretrained import describe_model, needs_text
-from attain.pipeline.spec import DEFAULT_MINUTES, DEFAULT_TRIALS
+from attain.pipeline.limits import DEFAULT_MINUTES, DEFAULT_TRIALS
 
 _FILE = """\
 # An attain study. Check it with `attain plan`, start it with `attain run`.

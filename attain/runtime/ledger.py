@@ -175,6 +175,7 @@ class LedgerState:
         size_bytes: Of the file, without what is still in SQLite's own log.
         holder: Who is writing, in words; empty when nobody is.
         problems: What is wrong, each with its remedy; empty for a sound ledger.
+        newest: Time of the newest record in seconds since the epoch; 0 without any.
     """
 
     path: Path | str
@@ -183,6 +184,7 @@ class LedgerState:
     size_bytes: int = 0
     holder: str = ""
     problems: tuple[str, ...] = ()
+    newest: float = 0.0
 
 
 def state(path: Path | str, *, clock: Clock | None = None) -> LedgerState:
@@ -218,11 +220,11 @@ def _examine(db: sqlite3.Connection, path: Path, size: int, now: float) -> Ledge
     damage = [row[0] for row in db.execute("PRAGMA integrity_check(20)")]
     remedy = "restore it from a copy"
     problems = tuple(f"{path}: {text} — {remedy}" for text in damage if text != "ok")
-    records = db.execute("SELECT count(*) FROM records").fetchone()[0]
+    records, newest = db.execute("SELECT count(*), coalesce(max(at), 0) FROM records").fetchone()
     held = lease.read_holder(db)
     gone = held.local and not held.alive
     who = f"{held.owner}: {held.describe(now)}{', which has died' if gone else ''}"
-    return LedgerState(path, version, records, size, who if held.owner else "", problems)
+    return LedgerState(path, version, records, size, who if held.owner else "", problems, newest)
 
 
 def _open_writer(path: Path) -> sqlite3.Connection:

@@ -309,9 +309,9 @@ def _examine(db: Database, name: str, place: str) -> LedgerState:
     gone = held.local and not held.alive
     who = f"{held.owner}: {held.describe(schema.now(db))}{', which has died' if gone else ''}"
     size = sum(len(row[3]) + len(row[4]) for row in rows)
-    return LedgerState(
-        place, schema.version(db), len(rows), size, who if held.owner else "", tuple(problems)
-    )
+    shown, newest = who if held.owner else "", rows[-1][5] if rows else 0.0
+    version = schema.version(db)
+    return LedgerState(place, version, len(rows), size, shown, tuple(problems), newest)
 
 
 def studies(url: str) -> list[str]:

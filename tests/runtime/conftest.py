@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from attain.runtime.local import LocalExecutor
-from attain.testing.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -25,10 +24,3 @@ def here(request, monkeypatch):
     """Make the functions of the test's own file callable as jobs."""
     monkeypatch.syspath_prepend(request.path.parent)
     return f"{request.path.stem}:"
-
-
-@pytest.fixture(scope="module")
-def server():
-    """A PostgreSQL server; its database is empty at first."""
-    with PostgresServer() as made:
-        yield made

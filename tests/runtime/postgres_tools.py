@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import psycopg
-import pytest
-
-from attain.testing.postgres import find_server
-
-needs_server = pytest.mark.skipif(
-    find_server() is None, reason="no PostgreSQL server is installed (apt-get install postgresql)"
-)
 
 
 def sql(server, statement, *values):

@@ -9,7 +9,7 @@ import time
 
 import psycopg
 import pytest
-from postgres_tools import elsewhere, needs_server, sql
+from postgres_tools import elsewhere, sql
 from runtime_tools import child, draft, wait_for
 
 from attain.core.errors import LedgerError
@@ -17,8 +17,6 @@ from attain.runtime import postgres, postgres_schema
 from attain.runtime.postgres import PostgresLedger, state, studies
 from attain.testing.fakes import SimulatedClock
 from attain.testing.ledger_suite import check_ledger
-
-pytestmark = needs_server
 
 CUT = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

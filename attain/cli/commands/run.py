@@ -20,6 +20,8 @@ from attain.core.errors import Exit
     help="Search for this long. Either limit replaces the study file's whole budget.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that fit at the same time.")
+@click.option("--executor", help="Where fits run: local, ray, or ray:ADDRESS of a cluster.")
+@click.option("--ledger", help="Keep the records in a database: postgresql://user@host/database.")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.")
 @shared
 def command(
@@ -28,6 +30,8 @@ def command(
     trials: int | None,
     minutes: float | None,
     workers: int | None,
+    executor: str | None,
+    ledger: str | None,
     seed: int | None,
 ) -> Exit:
     """Run a study, or go on with one that was stopped.
@@ -40,7 +44,8 @@ def command(
     from attain.cli.progress import progress
     from attain.pipeline import api
 
-    overrides = {"trials": trials, "minutes": minutes, "workers": workers, "seed": seed}
+    overrides: dict[str, object] = {"trials": trials, "minutes": minutes, "workers": workers}
+    overrides |= {"seed": seed, "executor": executor, "ledger": ledger}
     spec = api.load_spec(file_of(study_file), overrides)
     call.folder = spec.folder
     began = time.time()
