@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from operator import is_not
 
 import numpy as np
 
@@ -43,6 +44,7 @@ class Encoded:
         rows: Points of the cube, shape (n, d), NaN where inactive or not `known`.
         known: Whether a trial says anything about this space, shape (n,).
         keys: Of each trial, None where its configuration is not in the space.
+        asked: All keys but None.
         states: A `State` each, shape (n,).
         losses: Shape (n,), NaN where the state is not DONE.
         errors: Standard errors of the losses, shape (n,), 0 where unknown.
@@ -55,6 +57,7 @@ class Encoded:
     rows: np.ndarray
     known: np.ndarray
     keys: tuple[Key | None, ...]
+    asked: frozenset[Key]
     states: np.ndarray
     losses: np.ndarray
     errors: np.ndarray
@@ -109,13 +112,13 @@ def _empty(space: Space) -> Encoded:
     cube, none = Cube(space), np.empty(0)
     rows, states = np.empty((0, len(cube))), np.empty(0, dtype=np.int8)
     no = none.astype(bool)
-    return Encoded(cube, (), rows, no, (), states, none, none, none, no)
+    return Encoded(cube, (), rows, no, (), frozenset(), states, none, none, none, no)
 
 
 def _brought_up_to_date(old: Encoded, history: tuple[Observed, ...]) -> Encoded:
     """The same with another history; places with the same objects are copied."""
     shared = min(len(old.history), len(history))
-    changed = [i for i in range(shared) if old.history[i] is not history[i]]
+    changed = np.flatnonzero(list(map(is_not, old.history, history))).tolist()
     moved = [i for i in changed if old.history[i].config is not history[i].config]
     added = range(shared, len(history))
     if not changed and not added and shared == len(old.history):
@@ -127,12 +130,15 @@ def _brought_up_to_date(old: Encoded, history: tuple[Observed, ...]) -> Encoded:
         known[i] = row is not None
         rows[i] = np.nan if row is None else row
         keys[i] = old.cube.key(history[i].config)
+    new = [keys[i] for i in added] if shared == len(old.history) and not moved else keys
+    asked = frozenset(key for key in new if key is not None)
+    asked = asked if new is keys else old.asked | asked
     facts = [old.states, old.losses, old.errors, old.seconds, old.more]
     columns = [_grown(column, len(history)) for column in facts]
     for i in (*changed, *added):
         for column, fact in zip(columns, _facts(history[i]), strict=True):
             column[i] = fact
-    return Encoded(old.cube, history, rows, known, tuple(keys), *columns)
+    return Encoded(old.cube, history, rows, known, tuple(keys), asked, *columns)
 
 
 def _grown(old: np.ndarray, n: int) -> np.ndarray:

@@ -54,19 +54,18 @@ class Features:
             Shape (m, f).
         """
         features = np.zeros((len(rows), len(self.groups)))
-        start = 0
-        for i, width in enumerate(self.widths):
-            position = rows[:, i]
-            target = features[:, start : start + width]
-            start += width
-            if self._is_choice(i):
-                target[np.arange(len(rows)), self._corner(i, position)] = _CORNER
-            elif width == 1:
-                target[:, 0] = position
-            else:
-                active = ~np.isnan(position)
-                target[active, 0] = np.sin(position[active])
-                target[active, 1] = np.cos(position[active])
+        lines, arcs = self._lines, self._arcs
+        features[:, self._starts[lines]] = rows[:, lines]
+        if len(arcs):
+            positions = rows[:, arcs]
+            active = ~np.isnan(positions)
+            features[:, self._starts[arcs]] = np.sin(positions, where=active, out=_zeros(active))
+            features[:, self._starts[arcs] + 1] = np.cos(
+                positions, where=active, out=_zeros(active)
+            )
+        each = np.arange(len(rows))
+        for i in self._choices:
+            features[each, self._starts[i] + self._corner(i, rows[:, i])] = _CORNER
         return features
 
     def pull_back(self, rows: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -80,16 +79,12 @@ class Features:
             Shape (m, d); 0 for choices and inactive parameters.
         """
         pulled = np.zeros_like(rows)
-        start = 0
-        for i, width in enumerate(self.widths):
-            part = gradients[:, start : start + width]
-            start += width
-            if self._is_choice(i):
-                continue
-            if width == 1:
-                pulled[:, i] = part[:, 0]
-            else:
-                pulled[:, i] = np.cos(rows[:, i]) * part[:, 0] - np.sin(rows[:, i]) * part[:, 1]
+        lines, arcs = self._lines, self._arcs
+        pulled[:, lines] = gradients[:, self._starts[lines]]
+        if len(arcs):
+            positions, first = rows[:, arcs], self._starts[arcs]
+            pulled[:, arcs] = np.cos(positions) * gradients[:, first]
+            pulled[:, arcs] -= np.sin(positions) * gradients[:, first + 1]
         return np.where(np.isnan(rows), 0.0, pulled)
 
     def blocks(self, rows: np.ndarray) -> np.ndarray:
@@ -99,6 +94,27 @@ class Features:
             return np.zeros(len(rows), dtype=int)
         column = self.cube.column[root.name]
         return self._corner(column, rows[:, column])
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """First feature of each parameter, shape (d,)."""
+        return np.concatenate([[0], np.cumsum(self.widths)[:-1]]).astype(int)
+
+    @cached_property
+    def _choices(self) -> tuple[int, ...]:
+        """Parameters that are choices."""
+        return tuple(i for i in range(len(self.cube)) if self._is_choice(i))
+
+    @cached_property
+    def _lines(self) -> np.ndarray:
+        """Numbers that are always active."""
+        return np.array([i for i, w in enumerate(self.widths) if w == 1], dtype=int)
+
+    @cached_property
+    def _arcs(self) -> np.ndarray:
+        """Numbers that are not always active."""
+        numbers = (i for i, w in enumerate(self.widths) if w == 2 and i not in self._choices)
+        return np.array(list(numbers), dtype=int)
 
     def _is_choice(self, i: int) -> bool:
         return isinstance(self.cube.axes[i].parameter, Categorical)
@@ -114,3 +130,7 @@ class Features:
         level = np.floor(np.where(inactive, 0.0, position) * levels).astype(int)
         level = np.where(level < 0, levels, level)  # no longer offered
         return np.where(inactive, levels + 1, level)
+
+
+def _zeros(like: np.ndarray) -> np.ndarray:
+    return np.zeros(like.shape)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -67,24 +67,21 @@ def _rungs(space: Space, start: Proposal) -> Iterator[Proposal]:
 
 
 def pending_defaults(
-    cube: Cube, history: Sequence[Observed], keys: Iterable[Key | None] | None = None
+    cube: Cube, history: Sequence[Observed], asked: frozenset[Key] | None = None
 ) -> tuple[Proposal, ...]:
     """Those known-good starts that have not been asked for.
 
     Args:
         cube: The space.
         history: All trials so far.
-        keys: Their keys, where they are known already.
+        asked: Their keys, where they are known already.
 
     Returns:
         Proposals, in order.
     """
-    configs = [observed.config for observed in history]
-    waiting = [p for p in defaults(cube.space) if p.config not in configs]
-    if waiting and configs:  # perhaps asked for under an earlier version of the space
-        seen = cube.keys(configs) if keys is None else set(keys)
-        waiting = [p for p in waiting if cube.key(p.config) not in seen]
-    return tuple(waiting)
+    if asked is None:
+        asked = frozenset(cube.keys(observed.config for observed in history))
+    return tuple(p for p in defaults(cube.space) if cube.key(p.config) not in asked)
 
 
 @dataclass(frozen=True)
@@ -93,16 +90,18 @@ class Fresh:
 
     Attributes:
         cube: The space.
-        seen: Keys of what was asked before; grows with what is taken.
+        asked: Keys of what was asked before.
+        taken: Keys of what was taken since.
     """
 
     cube: Cube
-    seen: set[Key]
+    asked: frozenset[Key]
+    taken: set[Key] = field(default_factory=set)
 
     @classmethod
-    def after(cls, cube: Cube, keys: Iterable[Key | None]) -> Fresh:
+    def after(cls, cube: Cube, asked: frozenset[Key]) -> Fresh:
         """Knows the trials of a history, running ones too; none where draws never repeat."""
-        return cls(cube, {k for k in keys if k is not None} if cube.repeats else set())
+        return cls(cube, asked if cube.repeats else frozenset())
 
     def accept(self, config: dict[str, Scalar]) -> bool:
         """Whether a configuration is new and keeps all clauses; it is not new the next time."""
@@ -111,9 +110,9 @@ class Fresh:
         if not self.cube.space.allows(config):
             return False
         key = self.cube.key(config)
-        if key is None or key in self.seen:
+        if key is None or key in self.asked or key in self.taken:
             return False
-        self.seen.add(key)
+        self.taken.add(key)
         return True
 
     def take(self, draws: Iterable[Proposal], n: int, seed: int) -> tuple[Proposal, ...]:
@@ -149,14 +148,15 @@ class Fresh:
             None when a finite space has been exhausted. Of one that is not finite, random points
             that its clauses permit; without clauses none, for other draws are as good.
         """
-        place, cube = derive(seed, "rest", len(self.seen)), self.cube
+        place, cube = derive(seed, "rest", len(self.asked) + len(self.taken)), self.cube
         if not is_finite(cube.space):
             return self._drawn(n, place) if cube.space.clauses else ()
-        new = (c for c in Tree(cube.space) if cube.key(c) not in self.seen)
+        seen = self.asked | self.taken
+        new = (c for c in Tree(cube.space) if cube.key(c) not in seen)
         listed = list(itertools.islice(new, max(n, _LISTED)))
         order = np.random.default_rng(place).permutation(len(listed))
         chosen = [listed[i] for i in order[:n]]
-        self.seen.update(cube.keys(chosen))
+        self.taken.update(cube.keys(chosen))
         return tuple(Proposal(c, "one of the last points not tried yet") for c in chosen)
 
     def _drawn(self, n: int, seed: int) -> tuple[Proposal, ...]:

@@ -41,8 +41,8 @@ class Opening:
     @classmethod
     def of(cls, past: Encoded, n: int, seed: int) -> Opening:
         """Begin with the known-good defaults that have not been asked for."""
-        fresh = Fresh.after(past.cube, past.keys)
-        waiting = pending_defaults(past.cube, past.history, past.keys)
+        fresh = Fresh.after(past.cube, past.asked)
+        waiting = pending_defaults(past.cube, past.history, past.asked)
         found = [p for p in waiting if fresh.accept(dict(p.config))][:n]
         return cls(past, n, seed, fresh, found)
 

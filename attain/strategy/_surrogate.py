@@ -248,10 +248,12 @@ class Surrogate:
 
     def is_new(self, row: np.ndarray) -> bool:
         """Whether a point differs from all that were asked for."""
-        gap = np.abs(self.taken - row)
-        both = np.isnan(self.taken) & np.isnan(row)
-        gap = np.where(both, 0.0, np.where(np.isnan(gap), 1.0, gap))
-        return bool((gap.max(axis=1) > _APART).all())
+        near = self.taken
+        for i, position in enumerate(row):  # few are left after the first parameter
+            column = near[:, i]
+            apart = np.isnan(column) if np.isnan(position) else np.abs(column - position) <= _APART
+            near = near[apart]
+        return not len(near)
 
     def proposal(self, config: dict[str, Scalar], row: np.ndarray) -> Proposal:
         """A proposal with its prediction and the reason in words."""

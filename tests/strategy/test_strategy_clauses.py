@@ -212,10 +212,10 @@ def test_a_grid_of_any_size_is_lazy_with_clauses_too():
 def test_what_remains_of_a_continuum_is_drawn():
     """Where a model finds nothing new, clauses leave random points; without them none are due."""
     space = SPACES["constraints on numbers"]
-    got = Fresh.after(Cube(space), ()).rest(5, 0)
+    got = Fresh.after(Cube(space), frozenset()).rest(5, 0)
     assert len(got) == 5
     assert all(space.contains(p.config) for p in got)
-    assert Fresh.after(Cube(SPACES["continuous numbers"]), ()).rest(5, 0) == ()
+    assert Fresh.after(Cube(SPACES["continuous numbers"]), frozenset()).rest(5, 0) == ()
 
 
 def test_defaults_that_a_clause_forbids_are_left_out():
