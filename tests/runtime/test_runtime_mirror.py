@@ -10,7 +10,6 @@ import pytest
 from attain.core.errors import ArtifactError
 from attain.runtime.mirror import Mirror, bring_back, needs
 
-
 NAMES = (
     *("data/work.arrow", "data/sealed.arrow", "trials/a.npz", "trials/b.npz", "ledger.db"),
     *("model/manifest.json", "checkpoints/mine/s1", "checkpoints/other/s1"),
