@@ -35,7 +35,7 @@ from attain.refine.confirm import choose, finalists
 from attain.report import card, evidence, html, hyper, text
 from attain.sealed.verdict import confidence_for, judge
 
-HINTS = ("rounds",)
+HINTS = ("rounds", "winner")
 FINAL_JOBS = "attain.pipeline.final_jobs"
 RELIABILITY_JOBS = "attain.pipeline.reliability_jobs"
 

@@ -44,6 +44,18 @@ class Batch:
             self.places.to(device), self.targets.to(device), self.owners.to(device), self.examples,
         )  # fmt: skip
 
+    def tiled(self, times: int) -> Batch:
+        """The same examples several times, one after the other."""
+        if times == 1:
+            return self
+        again = lambda t, span: torch.cat([t + k * span for k in range(times)])  # noqa: E731
+        wide = (times, *([1] * (self.mask.ndim - 1)))
+        return Batch(
+            self.ids.repeat(times, 1), self.mask.repeat(wide), self.positions.repeat(times, 1),
+            again(self.places, self.ids.numel()), self.targets.repeat(times),
+            again(self.owners, self.examples), self.examples * times,
+        )  # fmt: skip
+
     @property
     def inputs(self) -> dict[str, torch.Tensor]:
         """What a network of transformers takes."""

@@ -134,6 +134,10 @@ def tune(
     Returns:
         A body of its own.
     """
+    if int(config.get("candidates", 1)) > 1 and train.rejected is None:
+        if data.hints.get("winner") is None and stop is not None:
+            return _race(config, body, train, stop, data, report)
+        config = chosen(config, data)
     adapter = adapt(config, body, data.seed)
     speaker, told = Speaker(body.net), recipe(config)
     work = make_work(config, body, speaker, train, stop)
@@ -148,6 +152,7 @@ def tune(
         )  # fmt: skip
     facts = {
         "rounds": max(1, round(finished.best_step / every)),
+        "learning_rate": told.learning_rate,
         "ending": finished.ending.value,
         "steps": finished.steps,
         "epochs": finished.epochs,
@@ -157,6 +162,76 @@ def tune(
         **finished.facts,
     }
     files = {} if adapter is None else adapter_files(adapter)
+    return Tuned(own(body, adapter), files, facts)
+
+
+def around(config: Config) -> tuple[dict[str, Any], ...]:
+    """Configurations around one, by rising rate: every second one has twice the rank.
+
+    Args:
+        config: Of the rung ``lora``, with the number of ``candidates``.
+
+    Returns:
+        Rates from a third of the configuration's to ten thirds, evenly on a log scale.
+    """
+    count, rate = int(config["candidates"]), float(config["lora_learning_rate"])
+    spread = [10 ** (i / (count - 1)) / 3 for i in range(count)]
+    return tuple(
+        {**config, "candidates": 1, "dropout": 0.0, "decomposed": False,
+         "lora_learning_rate": rate * by, "rank": int(config["rank"]) * (1 + i % 2)}
+        for i, by in enumerate(spread)
+    )  # fmt: skip
+
+
+def chosen(config: Config, data: FitData) -> dict[str, Any]:
+    """The candidate that earlier fits chose, or the one in the middle."""
+    known = around(config)
+    place = data.hints.get("winner", len(known) // 2)
+    return known[min(len(known) - 1, max(0, round(float(place))))]
+
+
+def _race(
+    config: Config, body: Body, train: Taught, stop: Taught, data: FitData, report: Report
+) -> Tuned:
+    """All candidates over one base; the winner's adapter is kept."""
+    from attain.core.types import Signal
+    from attain.learners._llm.many import Candidate, Plan, Race
+    from attain.learners._pretrained.adapters import set_state
+    from attain.learners._torch import device as devices
+
+    known, told, speaker = around(config), recipe(config), Speaker(body.net)
+    work = Speech(body, train.coded, stop.coded, speaker.packs)
+    plan = Plan(
+        told.epochs, told.batch, data.seed, told.weight_decay, told.warmup, told.schedule,
+        told.clip, told.bucket, told.precision,
+    )  # fmt: skip
+    candidates = [
+        Candidate(shape(c), float(c["lora_learning_rate"]), data.seed + i)
+        for i, c in enumerate(known)
+    ]
+    race = Race(speaker, work, candidates, plan)
+    try:
+        with devices.threads(data.threads):
+            winner = race.run(lambda step, losses: report(step, losses) is Signal.CONTINUE)
+        state, course = race.stack.state(winner), race.courses[winner]
+    finally:
+        race.stack.take_off()
+    adapter = put_on(body.net, candidates[winner].shape, seed=data.seed)
+    set_state(adapter, state)
+    every = max(1, round(EVALUATE * steps_per_epoch(len(work.lengths), told.batch)))
+    facts = {
+        "rounds": max(1, round(course.step / every)),
+        "winner": winner,
+        "candidates": len(candidates),
+        "learning_rate": candidates[winner].learning_rate,
+        "rank": candidates[winner].shape.rank,
+        "steps": course.step,
+        "steps_of_all": sum(c.step for c in race.courses),
+        "together": race.together,
+        "trained": sum(p.numel() for p in adapter.parameters()),
+        "packed": speaker.packs,
+    }
+    files = adapter_files(adapter)
     return Tuned(own(body, adapter), files, facts)
 
 

@@ -1,0 +1,282 @@
+"""Many adapters over one resident base: batched or in turn, and stopped early when they lose.
+
+Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1) on the same rows to
+stop on for all. A loser is paused, not lost: its weights and moments are kept, and it can go on from
+there as if it had never been interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from attain.learners._llm.batch import Batch
+from attain.learners._llm.speak import Speaker, batches, padding
+from attain.learners._llm.stack import Stack, StackedAdam
+from attain.learners._llm.work import Speech
+from attain.learners._pretrained.adapters import LoraConfig
+from attain.learners._torch import device as devices
+from attain.learners._torch.batches import Order, total_steps
+from attain.learners._torch.schedule import factor, warmup_steps
+from attain.learners._torch.step import is_out_of_memory
+
+_ETA = 2
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration.
+
+    Attributes:
+        shape: Of the adapter.
+        learning_rate: The largest one.
+        seed: Of the adapter's start.
+    """
+
+    shape: LoraConfig
+    learning_rate: float
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all candidates share.
+
+    Attributes:
+        epochs: Passes over the rows; the schedule spans all of them.
+        batch: Examples a step.
+        seed: Of the order, which is the same for all.
+        weight_decay: See `_torch.recipe.Recipe`.
+        warmup: Share of all steps in which the rate rises.
+        schedule: Shape of the rate.
+        clip: Largest norm of the gradient of one adapter.
+        bucket: Batches whose rows are sorted by length together.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        together: Adapters in one pass; 0 to measure what pays.
+        halving: Whether the worse half stops at an eighth, a quarter and half of the steps (for
+            eight candidates); else all run to the end.
+    """
+
+    epochs: float
+    batch: int
+    seed: int = 0
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    schedule: str = "cosine"
+    clip: float = 1.0
+    bucket: int = 50
+    precision: str = "auto"
+    together: int = 0
+    halving: bool = True
+
+
+@dataclass
+class Course:
+    """How far one candidate has come.
+
+    Attributes:
+        step: Steps done.
+        losses: Mean loss of a supervised token on the rows to stop on, by step.
+        paused: Whether it was stopped by its rivals.
+    """
+
+    step: int = 0
+    losses: dict[int, float] = field(default_factory=dict)
+    paused: bool = False
+
+
+Told = Callable[[int, Mapping[str, float]], bool]
+"""Told the step and the losses after each look; False ends the race."""
+
+
+class Race:
+    """Candidates over one base.
+
+    Args:
+        speaker: The base, without adapters; it stays loaded and frozen.
+        work: Rows, the same for all.
+        candidates: What is compared.
+        plan: How.
+    """
+
+    def __init__(
+        self, speaker: Speaker, work: Speech, candidates: Sequence[Candidate], plan: Plan
+    ) -> None:
+        self.candidates, self.plan = tuple(candidates), plan
+        self._speaker, self._work = speaker, work
+        self.stack = Stack(speaker.net, [c.shape for c in candidates], [c.seed for c in candidates])
+        self._adam = StackedAdam(self.stack.parameters, plan.weight_decay, plan.clip)
+        self._device = self.stack.a[0].device
+        self.steps = total_steps(len(work.lengths), plan.batch, plan.epochs)
+        self._order = Order(work.lengths, plan.batch, plan.bucket, plan.seed)
+        self._warmup = warmup_steps(self.steps, plan.warmup)
+        self._precision = devices.precision(plan.precision, self._device, speaker)
+        self.courses = [Course() for _ in candidates]
+        self.together = plan.together or len(candidates)
+        self.measured: dict[str, float] = {}
+
+    def run(self, told: Told | None = None) -> int:
+        """Train until one candidate is left that has done all steps.
+
+        Args:
+            told: Told of each look at all that are still running.
+
+        Returns:
+            Position of the one with the lowest loss.
+        """
+        if not self.plan.together and len(self.candidates) > 1:
+            self._measure()
+        for until, kept in self._rounds():
+            running = [k for k, c in enumerate(self.courses) if not c.paused]
+            self.advance(running, until)
+            losses = self.look(running)
+            best = {"stop": min(losses.values())}
+            if told is not None and not told(until, best):
+                break
+            order = sorted(running, key=lambda k: losses[k])
+            for k in order[kept:]:
+                self.courses[k].paused = True
+        return self.best
+
+    @property
+    def best(self) -> int:
+        """The candidate with the lowest loss that was seen."""
+        found = {k: min(c.losses.values()) for k, c in enumerate(self.courses) if c.losses}
+        return min(found, key=lambda k: found[k])
+
+    def advance(self, which: Sequence[int], until: int) -> None:
+        """Let some candidates do their steps up to one; those that are further wait.
+
+        Args:
+            which: Positions.
+            until: Steps done afterwards, at most all.
+        """
+        self._speaker.train()
+        for step in range(min(until, self.steps)):
+            now = [k for k in which if self.courses[k].step == step]
+            if not now:
+                continue
+            at = 0
+            while at < len(now):
+                part = now[at : at + self.together]
+                try:
+                    self._step(part, step)
+                except (RuntimeError, MemoryError) as error:
+                    if not is_out_of_memory(error) or self.together == 1:
+                        raise
+                    self.together = max(1, self.together // 2)
+                    continue
+                at += len(part)
+            for k in now:
+                self.courses[k].step = step + 1
+        self._speaker.eval()
+
+    def look(self, which: Sequence[int]) -> dict[int, float]:
+        """Loss of some candidates on the rows to stop on, the same for all.
+
+        Args:
+            which: Positions.
+
+        Returns:
+            Mean loss of a supervised token of each; also noted in its course.
+        """
+        stop = self._work.stop
+        if stop is None:
+            raise ValueError("candidates can only be compared on rows to stop on (got none)")
+        total = dict.fromkeys(which, 0.0)
+        self._speaker.eval()
+        with torch.no_grad():
+            for index in batches(stop.lengths):
+                batch = self._collate(stop, index)
+                for k in which:
+                    with self.stack.active([k]):
+                        total[k] += float(self._losses(batch).double().sum())
+        tokens = max(1, int(stop.supervised.sum()))
+        found = {k: value / tokens for k, value in total.items()}
+        for k, loss in found.items():
+            self.courses[k].losses[self.courses[k].step] = loss
+        return found
+
+    def state(self, k: int) -> dict[str, torch.Tensor]:
+        """Everything that the next step of a candidate depends on, but for its number."""
+        return {**self.stack.state(k), **self._adam.state(k)}
+
+    def restore(self, k: int, state: Mapping[str, torch.Tensor], step: int) -> None:
+        """Put a candidate where it was.
+
+        Args:
+            k: Position.
+            state: What `state` returned.
+            step: Steps that it had done.
+        """
+        rank = self.candidates[k].shape.rank
+        with torch.no_grad():
+            for name, a, b in zip(self.stack.names, self.stack.a, self.stack.b, strict=True):
+                a[k, :rank] = state[f"{name}.lora_A.weight"].to(a.device)
+                b[k, :, :rank] = state[f"{name}.lora_B.weight"].to(b.device)
+        self._adam.restore(k, state)
+        self.courses[k].step, self.courses[k].paused = step, False
+
+    def _rounds(self) -> list[tuple[int, int]]:
+        """Steps at which there is a look, and how many candidates go on."""
+        count = len(self.candidates)
+        if not self.plan.halving:
+            marks = [self.steps * i // 4 for i in (1, 2, 3, 4)]
+            return [(mark, count) for mark in dict.fromkeys(marks) if mark]
+        found, left = [], count
+        while left > 1:
+            found.append((max(1, self.steps // left), max(1, left // _ETA)))
+            left //= _ETA
+        return [*found, (self.steps, 1)]
+
+    def _step(self, which: Sequence[int], step: int) -> None:
+        rows = self._order.rows(step)
+        devices.seed_step(self._device, self.plan.seed, step)
+        batch = self._collate(self._work.train, rows).tiled(len(which))
+        for parameter in self.stack.parameters:
+            parameter.grad = None
+        with self.stack.active(which):
+            losses = self._losses(batch)
+            (losses.sum() * len(which) / len(losses)).backward()
+        rate = factor(step, self.steps, self._warmup, self.plan.schedule)
+        rates = [self.candidates[k].learning_rate * rate for k in which]
+        self._adam.step(which, rates, [step] * len(which))
+
+    def _losses(self, batch: Batch) -> torch.Tensor:
+        with devices.autocast(self._device, self._precision):
+            losses: torch.Tensor = self._speaker(batch)[0]
+        return losses
+
+    def _collate(self, coded: Any, rows: np.ndarray) -> Batch:
+        from attain.learners._llm.batch import collate
+
+        made = collate(coded, rows, pad=padding(self._work.body), packed=self._work.packed)
+        return made.to(self._device)
+
+    def _measure(self) -> None:
+        """Whether a step of all at once is cheaper than one of each in turn; taken back."""
+        which = list(range(len(self.candidates)))
+        states = [self.state(k) for k in which]
+        self._speaker.train()
+        for name, parts in (("together", [which]), ("in_turn", [[k] for k in which])):
+            try:
+                self._step(parts[0], 0)  # the first of a shape is slow
+                began = time.perf_counter()
+                for part in parts:
+                    self._step(part, 0)
+                if self._device.type == "cuda":
+                    torch.cuda.synchronize(self._device)
+                self.measured[name] = time.perf_counter() - began
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.measured[name] = float("inf")
+        for k, state in enumerate(states):
+            self.restore(k, state, 0)
+        pays = self.measured["together"] <= self.measured["in_turn"]
+        self.together = len(which) if pays else 1

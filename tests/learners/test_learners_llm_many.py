@@ -1,0 +1,185 @@
+"""Adapters that are trained together learn what each would have learnt alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from llm_toys import SUMS, described, tiny_llm
+
+from attain.core.protocols import FitData
+from attain.core.types import Signal
+from attain.learners._llm.lesson import teach
+from attain.learners._llm.many import Candidate, Plan, Race
+from attain.learners._llm.speak import Speaker
+from attain.learners._llm.tuning import make_work
+from attain.learners._llm.work import Speech
+from attain.learners._pretrained.adapters import LoraConfig, put_on
+from attain.learners._pretrained.load import resident
+from attain.learners._torch.loop import fit
+from attain.learners._torch.optimizer import one_group
+from attain.learners._torch.recipe import Recipe
+
+SHAPES = (LoraConfig(rank=4), LoraConfig(rank=8), LoraConfig(rank=2, rank_stabilised=True))
+RATES = (1e-3, 3e-3, 3e-4)
+
+
+def lesson():
+    """A body as it was loaded, rows to learn from and rows to stop on."""
+    dataset, rows = described(SUMS, "answer")
+    body = resident(tiny_llm(), writes=True)
+    train = teach(body, dataset, rows.take(np.arange(48)))
+    stop = teach(body, dataset, rows.take(np.arange(48, 64)))
+    return body, train.coded, stop.coded
+
+
+def race(together=3, halving=False, shapes=SHAPES, rates=RATES):
+    body, train, stop = lesson()
+    speaker = Speaker(body.net)
+    work = Speech(body, train, stop, speaker.packs)
+    candidates = [Candidate(s, r, seed=k) for k, (s, r) in enumerate(zip(shapes, rates,
+                                                                       strict=True))]  # fmt: skip
+    plan = Plan(epochs=4, batch=8, seed=5, precision="fp32", together=together, halving=halving)
+    return Race(speaker, work, candidates, plan), body
+
+
+def states(made):
+    found = [made.stack.state(k) for k in range(len(made.candidates))]
+    made.stack.take_off()
+    return found
+
+
+def same(a, b, tolerance=2e-4):
+    for name, tensor in a.items():
+        torch.testing.assert_close(tensor, b[name], rtol=tolerance, atol=tolerance)
+
+
+def test_trained_together_equals_trained_alone_by_the_usual_loop():
+    """Ranks, rates, seeds and scalings differ; each adapter ends where its own fit ends."""
+    made, _ = race()
+    made.run()
+    together = states(made)
+    for k, (shape, rate) in enumerate(zip(SHAPES, RATES, strict=True)):
+        body, train, _ = lesson()
+        adapter = put_on(body.net, shape, seed=k)
+        speaker = Speaker(body.net)
+        told = Recipe(epochs=4, batch=8, learning_rate=rate, schedule="cosine", precision="fp32",
+                      compile=False)  # fmt: skip
+        fit(speaker, Speech(body, train, None, speaker.packs), told, one_group(speaker),
+            report=lambda step, values: Signal.CONTINUE, seed=5, threads=1)  # fmt: skip
+        same(together[k], adapter.state())
+        moved = max(float(t.abs().max()) for n, t in together[k].items() if "lora_B" in n)
+        assert moved > 1e-3
+
+
+def test_in_turn_equals_together():
+    """How many share a pass changes rounding only."""
+    one, two = race(together=1)[0], None
+    one.run()
+    first = states(one)
+    two = race(together=3)[0]
+    two.run()
+    for a, b in zip(first, states(two), strict=True):
+        same(a, b)
+
+
+def test_halving_stops_losers_early_and_keeps_the_best():
+    """Of four, two stop at a quarter, one at half; the work is less than half of all."""
+    rates = (1e-6, 3e-3, 1e-6, 1e-3)
+    made, body = race(halving=True, shapes=(LoraConfig(rank=4),) * 4, rates=rates)
+    seen = []
+    winner = made.run(lambda step, losses: seen.append((step, losses["stop"])) or True)
+    steps = [c.step for c in made.courses]
+    assert winner == 1
+    assert steps == [6, 24, 6, 12]
+    assert [step for step, _ in seen] == [6, 12, 24]
+    assert [c.paused for c in made.courses] == [True, False, True, True]
+    made.stack.take_off()
+    assert body.untouched()
+
+
+def test_a_paused_candidate_goes_on_to_the_last_bit():
+    """Taken off, put into another race and advanced, it ends as if it had never been paused."""
+    whole = race(together=1)[0]
+    whole.advance([0], 24)
+    expected = states(whole)[0]
+    first = race(together=1)[0]
+    first.advance([0], 10)
+    kept = first.state(0)
+    first.stack.take_off()
+    second = race(together=1)[0]
+    second.restore(0, kept, 10)
+    second.advance([0], 24)
+    for name, tensor in states(second)[0].items():
+        assert torch.equal(tensor, expected[name])
+
+
+def test_rows_of_zeros_that_pad_ranks_stay_zero():
+    """What makes ranks equal is never trained, so it can be cut off."""
+    made, _ = race()
+    made.run()
+    assert float(made.stack.a[0][2, 2:].detach().abs().max()) == 0.0
+    assert float(made.stack.b[0][2, :, 2:].detach().abs().max()) == 0.0
+    made.stack.take_off()
+
+
+def test_what_pays_is_measured_and_taken_back():
+    """The probe leaves weights and steps as they were, and decides between two ways."""
+    made, _ = race(together=0)
+    before = made.state(1)
+    made._measure()
+    assert set(made.measured) == {"together", "in_turn"}
+    assert made.together in (1, 3)
+    assert all(torch.equal(t, before[n]) for n, t in made.state(1).items())
+    made.stack.take_off()
+
+
+def test_without_rows_to_stop_on_nothing_can_be_compared():
+    """A comparison on training rows would prefer what memorises."""
+    body, train, _ = lesson()
+    speaker = Speaker(body.net)
+    made = Race(speaker, Speech(body, train, None), [Candidate(SHAPES[0], 1e-3)], Plan(1, 8))
+    with pytest.raises(ValueError, match="rows to stop on"):
+        made.look([0])
+    made.stack.take_off()
+
+
+def test_dropout_cannot_be_stacked():
+    """Its masks would have to be those of separate fits."""
+    body, _, _ = lesson()
+    from attain.learners._llm.stack import Stack
+
+    with pytest.raises(ValueError, match="no dropout"):
+        Stack(body.net, [LoraConfig(dropout=0.1)], [0])
+
+
+def test_candidates_of_a_fit_are_raced_and_the_winner_is_kept():
+    """The learner's parameter: a race inside one fit, and a refit of the winner alone."""
+    from attain.learners.llm import Llm
+
+    dataset, rows = described(SUMS, "answer")
+    learner = Llm()
+    config = {"rung": "lora", "candidates": 4, "epochs": 5, "lora_learning_rate": 1e-3, "batch": 8}
+    data = FitData(dataset, rows.take(np.arange(48)), rows.take(np.arange(48, 64)), seed=1)
+    model = learner.fit(config, data, lambda step, values: Signal.CONTINUE)
+    plain = learner.fit({**config, "candidates": 1}, data, lambda s, v: Signal.CONTINUE)
+    assert model.facts["winner"] in range(4)
+    assert model.facts["candidates"] == 4
+    assert "adapter_config.json" in model.adapter
+    held = rows.take(np.arange(48, 64))
+    assert model.predict(held)[:, 0].sum() != plain.predict(held)[:, 0].sum()
+    hints = {"rounds": model.facts["rounds"], "winner": model.facts["winner"]}
+    again = FitData(dataset, rows.take(np.arange(64)), hints=hints, seed=1)
+    refitted = learner.fit(config, again, lambda step, values: Signal.CONTINUE)
+    assert refitted.facts["steps"] <= 40
+
+
+def test_the_work_of_the_learner_is_the_same():
+    """`make_work` gives the race the rows that a single fit gets."""
+    body, _, _ = lesson()
+    dataset, rows = described(SUMS, "answer")
+    taught = teach(body, dataset, rows)
+    config = {"rung": "lora"}
+    work = make_work(config, body, Speaker(body.net), taught, None)
+    assert isinstance(work, Speech)
+    assert len(work.train) == 64
