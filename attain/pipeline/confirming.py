@@ -9,11 +9,12 @@ import numpy as np
 
 from attain.core.errors import SpecError
 from attain.core.seeds import derive
-from attain.core.types import Dataset, Rows, Split
+from attain.core.types import Dataset, Rows, Split, Trial
 from attain.pipeline.loop import loss_scale
 from attain.pipeline.rigor import LEVELS
 from attain.pipeline.scoring import Scored
 from attain.pipeline.spec import AUTO, StudySpec
+from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials
 from attain.report import numbers
 from attain.stats.compare import corrected_difference
@@ -43,6 +44,34 @@ def fresh_split(spec: StudySpec, dataset: Dataset, rows: Rows, seed: int) -> Spl
         return plan(dataset, rows, folds=base.folds, repeats=times, seed=fresh)
     except SpecError:  # one row or group in each fold: no other division
         return base
+
+
+def confirmation(study: Study, trials: Trials, name: str, number: int, split: Split) -> Trial:
+    """A finalist once more, on fresh folds and with a fresh seed.
+
+    Args:
+        study: Under way.
+        trials: The study's trials.
+        name: Of the finalist.
+        number: Of the confirmation, from 1.
+        split: As `fresh_split` gives it.
+
+    Returns:
+        Not asked yet.
+    """
+    trial, trial_id = trials.trials[name], f"c{number:03d}"
+    return Trial(
+        id=trial_id,
+        learner=trial.learner,
+        config=trial.config,
+        point=trial.point,
+        seed=derive(study.seed, "trial", trial_id),
+        split=split,
+        reason=f"confirms {name} on fresh folds",
+        round=trial.round,
+        seen=len(study.records),
+        purpose="confirm",
+    )
 
 
 def apart(trials: Trials, confirmed: Mapping[str, Scored]) -> dict[str, float]:

@@ -43,6 +43,7 @@ def eligible(trials: Trials) -> list[Scored]:
         for t in trials.trials.values()
         if t.purpose in ("search", "baseline") and t.learner != "baseline" and t.split in split
         if (s := trials.scored.get(t.id)) is not None and s.loss is not None
+        if trials.is_whole(t.id)
         if all((trials.study.folder / name).exists() for name in trials.predictions(t.id))
     ]
     return sorted(found, key=lambda s: (s.loss, s.trial))[:KEPT]

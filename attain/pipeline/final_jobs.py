@@ -242,9 +242,10 @@ def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.
     """
     width = (len(dataset.classes),) if dataset.task.classifies else ()
     found = np.full((len(rows), *width), np.nan)
-    folds = all_folds(payload["folder"], payload["split"], dataset)
+    files = payload["predictions"]  # of the first folds, where the time was used up
+    folds = all_folds(payload["folder"], payload["split"], dataset)[: len(files)]
     each = []
-    for name in payload["predictions"]:
+    for name in files:
         with np.load(Path(payload["folder"]) / name, allow_pickle=False) as saved_file:
             each.append(saved_file["valid"].astype(np.float64))
     if payload.get("calibrator") is not None:

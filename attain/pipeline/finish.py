@@ -16,21 +16,23 @@ from attain.core.files import write_atomic
 from attain.core.protocols import Event, Executor, Job, Limits
 from attain.core.seal import Permit
 from attain.core.seeds import derive
-from attain.core.types import Score, Status, Trial, Verdict
+from attain.core.types import Score, Status, Verdict
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
 from attain.pipeline import folders, language, nested, reliability
-from attain.pipeline.confirming import apart, fresh_split, in_words
+from attain.pipeline.confirming import apart, confirmation, fresh_split, in_words
 from attain.pipeline.final_jobs import measured_scores
-from attain.pipeline.loop import drain, heed_stop, paired_noise
+from attain.pipeline.late import LATE, has_model, is_late, rescue, settle_confirmations
+from attain.pipeline.loop import heed_stop, paired_noise
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.result import Result, exit_of
 from attain.pipeline.rigor import LEVELS
 from attain.pipeline.scoring import FULL, Scored, observe
 from attain.pipeline.spec import StudySpec
 from attain.pipeline.study import Study
-from attain.pipeline.trials import Trials, best
+from attain.pipeline.threshold import unproven
+from attain.pipeline.trials import Trials
 from attain.refine.confirm import choose, finalists
 from attain.report import card, evidence, html, hyper, text
 from attain.sealed.verdict import confidence_for, judge
@@ -69,7 +71,8 @@ class Ending:
             SealError: When the seal was opened for another model before.
             ArtifactError: When the saved model does not reproduce its predictions.
         """
-        if best(s for s in self.trials.scored.values() if s.search) is None:
+        rescue(self.study, self.trials, self._pump)
+        if not has_model(self.trials):
             self.study.once("study", "ended", self._nothing_worked)
             return
         choice = self._choose()
@@ -117,13 +120,23 @@ class Ending:
     def _choose(self) -> Mapping[str, Any]:
         """Validate the best few on fresh folds and seeds, so that luck does not win."""
         names = self.study.once("refine", "finalists", self._finalists).payload["trials"]
-        split = self._fresh_split()
-        for number, name in enumerate(names, start=1):
-            if self.trials.asked("confirm") < number:
-                self.trials.ask(self._confirmation(name, number, split))
-        drain(self.study, self.trials, spare="confirm")
+        if self.study.last("choice") is None:
+            self._confirm(names)
         self._replay()
         return self.study.once("refine", "choice", lambda: self._choice(names)).payload
+
+    def _confirm(self, names: list[str]) -> None:
+        split = self._fresh_split()
+        for number, name in enumerate(names, start=1):
+            if self.trials.asked("confirm") < number and not is_late(self.study):
+                self.trials.ask(confirmation(self.study, self.trials, name, number, split))
+        while self.trials.busy and not is_late(self.study):
+            self._pump()
+        settle_confirmations(self.trials)
+
+    def _pump(self) -> None:
+        heed_stop(self.study, self.trials)
+        self.trials.pump()
 
     def _replay(self) -> None:
         """What the whole search scores on rows that it has not seen; decides nothing."""
@@ -153,25 +166,10 @@ class Ending:
         rows = to_rows(load_work(self.study.folder), self.ready.dataset)
         return fresh_split(self.spec, self.ready.dataset, rows, self.study.seed)
 
-    def _confirmation(self, name: str, number: int, split: Any) -> Trial:
-        trial, trial_id = self.trials.trials[name], f"c{number:03d}"
-        return Trial(
-            id=trial_id,
-            learner=trial.learner,
-            config=trial.config,
-            point=trial.point,
-            seed=derive(self.study.seed, "trial", trial_id),
-            split=split,
-            reason=f"confirms {name} on fresh folds",
-            round=trial.round,
-            seen=len(self.study.records),
-            purpose="confirm",
-        )
-
     def _choice(self, names: list[str]) -> dict[str, Any]:
         naive = {n: self.trials.scored[n] for n in names}
-        fresh = {n: self.trials.scored[f"c{k:03d}"] for k, n in enumerate(names, start=1)}
-        confirmed = {n: s for n, s in fresh.items() if s.loss is not None}
+        fresh = {n: self.trials.scored.get(f"c{k:03d}") for k, n in enumerate(names, start=1)}
+        confirmed = {n: s for n, s in fresh.items() if s is not None and s.loss is not None}
         noise, error = paired_noise(self.trials), apart(self.trials, confirmed)
         name, reason = choose(
             {n: (_loss(s), noise) for n, s in naive.items()},
@@ -180,16 +178,22 @@ class Ending:
             shown=in_words(self.trials, confirmed),
         )
         final = confirmed.get(name, naive[name])
+        notes = [naive[name].message, final.message if name in confirmed else ""]
+        if not confirmed and is_late(self.study):
+            notes.append(LATE)
         return {
             "trial": name,
-            "reason": reason,
+            "reason": "; ".join([reason, *dict.fromkeys(filter(None, notes))]),
             "naive": encode(naive[name].scores),
-            "confirmed": encode(final.scores),
+            "confirmed": encode(confirmed[name].scores if name in confirmed else ()),
             "confirmation": final.trial,
-            "threshold": encode(final.threshold),
+            "threshold": encode(
+                final.threshold if name in confirmed else unproven(final.threshold)
+            ),
             "calibration": encode(final.calibration),
             "candidates": [
-                {"trial": n, "naive": naive[n].loss, "confirmed": fresh[n].loss} for n in names
+                {"trial": n, "naive": naive[n].loss, "confirmed": found.loss if found else None}
+                for n, found in fresh.items()
             ],
         }
 
@@ -397,7 +401,7 @@ class Ending:
         base = self.trials.baseline().get(metric)
         if base is None:
             return True
-        confirmed = decode(tuple[Score, ...], choice["confirmed"])
+        confirmed = decode(tuple[Score, ...], choice["confirmed"] or choice["naive"])
         gain = next(s.estimate for s in confirmed if s.metric == metric) - base.estimate
         return (gain if self._direction(metric) == "maximize" else -gain) > 0
 

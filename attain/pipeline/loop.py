@@ -18,10 +18,11 @@ from attain.core.seeds import derive
 from attain.core.space import Space
 from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Split, Trial
 from attain.parameters import screen
-from attain.parameters.select import LEARNER, TEXT, unprefix
+from attain.parameters.select import LEARNER, READERS, unprefix
 from attain.pipeline import expected
 from attain.pipeline.climbing import Climb, climbs, learner_of, opened, start
 from attain.pipeline.inbox import heed
+from attain.pipeline.late import LATE, has_model, is_late
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.reliability import reserved_seconds
 from attain.pipeline.scoring import Z95, Scored
@@ -59,18 +60,24 @@ def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
         trial = _baseline(study, ready, number, learner, reason)
         if trial.id not in trials.trials:
             trials.ask(trial)
-    drain(study, trials, spare="baseline")
+    while trials.busy and not is_late(study):
+        heed_stop(study, trials)
+        trials.pump()
+    if has_model(trials):  # else `late.rescue` sees to it that there is one
+        trials.drop("baseline", LATE)
 
 
 def _simplest(ready: Prepared) -> tuple[str, str]:
     """The simplest learner; of texts alone, what reads them stands in for a linear model."""
-    if ready.dataset.modality != TEXT:
+    kind = ready.dataset.modality
+    what = READERS.get(kind)
+    if what is None:
         return SIMPLEST
     ladder = next(iter(ready.space.ladders), None)
     if ladder is not None:
-        return learner_of(ladder), f"the simplest model of texts, rung {ladder.choices[0]}"
-    reads = any(p.name.startswith(f"{TEXT}.") for p in ready.space)
-    return (TEXT, "the simplest model of texts") if reads else SIMPLEST
+        return learner_of(ladder), f"the simplest model of {what}, rung {ladder.choices[0]}"
+    reads = any(p.name.startswith(f"{kind}.") for p in ready.space)
+    return (kind, f"the simplest model of {what}") if reads else SIMPLEST
 
 
 def _baseline(study: Study, ready: Prepared, number: int, learner: str, reason: str) -> Trial:
@@ -100,30 +107,11 @@ def _default_point(ready: Prepared, learner: str) -> Mapping[str, Any]:
     if ladder is not None:
         return start(ready.space, ladder, ladder.choices[0])
     root = next((p for p in ready.space if p.name == LEARNER), None)
-    if root is None and learner == TEXT:
+    if root is None and learner in READERS:
         return ready.space.defaults()
     if root is None or not root.contains(learner):
         return {}
     return ready.space.defaults({LEARNER: learner})
-
-
-def drain(study: Study, trials: Trials, *, spare: str = "") -> None:
-    """Wait until no fold waits or runs.
-
-    Args:
-        study: Asked whether to stop.
-        trials: The study's trials.
-        spare: Purpose of trials that are dropped when the time is used up, except for the first
-            that succeeds; empty to wait for all.
-
-    Raises:
-        Interrupted: When asked to stop.
-    """
-    while trials.busy:
-        heed_stop(study, trials)
-        if spare and study.seconds_left() <= 0 and trials.succeeded(spare):
-            trials.drop(spare, "the time was used up")
-        trials.pump()
 
 
 def heed_stop(study: Study, trials: Trials, search: Search | None = None) -> None:
@@ -204,7 +192,8 @@ class Search:
             if self._due():
                 decision = self._decide()
                 if decision.kind is Move.STOP:
-                    self.trials.drop("search", f"the search ended: {decision.stop}")
+                    if has_model(self.trials) or decision.stop != "budget":
+                        self.trials.drop("search", f"the search ended: {decision.stop}")
                     return decision
             self._propose()
             self.since += sum(1 for t in self.trials.pump() if self._is_search(t))

@@ -121,7 +121,7 @@ def _confirmed(
     trials: Trials, choice: Mapping[str, Any], objective: Objective
 ) -> dict[str, float | None]:
     """The confirmed score's gain over the baseline and half-width, where known."""
-    scores = decode(tuple[Score, ...], choice["confirmed"])
+    scores = decode(tuple[Score, ...], choice["confirmed"] or choice["naive"])
     own = next((s for s in scores if s.metric == objective.metric), None)
     base = trials.baseline().get(objective.metric)
     if own is None:

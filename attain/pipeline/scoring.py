@@ -153,7 +153,7 @@ class Judge:
 
         Args:
             trial: The trial.
-            outcomes: Of its folds, in any order.
+            outcomes: Of its folds, in any order; those of its first folds if it was cut off.
             baseline: Scores of the baseline by metric, for diagnosis; empty for the baseline.
 
         Returns:
@@ -194,7 +194,7 @@ class Judge:
     ) -> tuple[list[Score], Threshold | None, Calibration | None]:
         rows = work_rows(str(self.folder), self.dataset)
         assert rows.y is not None
-        folds = all_folds(str(self.folder), encode(trial.split), self.dataset)
+        folds = all_folds(str(self.folder), encode(trial.split), self.dataset)[: len(outcomes)]
         saved = [load_predictions(self.folder / o.predictions) for o in outcomes]
         index = np.concatenate([fold.valid for fold in folds])
         prediction = np.concatenate([s["valid"] for s in saved]).astype(np.float64)
@@ -208,11 +208,12 @@ class Judge:
             "trial": trial.id,
             "groups": None if rows.groups is None else rows.groups[index],
             "folds": [np.arange(a, b) for a, b in pairwise(ends)],
-            "repeats": trial.split.repeats,
+            "repeats": -(-len(folds) // trial.split.folds),
             "confidence": self.confidence,
         }
         y = rows.y
-        first = slice(0, int(ends[trial.split.folds]))  # repeats say nothing new of a row
+        once = min(trial.split.folds, len(folds))
+        first = slice(0, int(ends[once]))  # repeats say nothing new of a row
         threshold = self._threshold(y[index[first]], prediction[first], ask["groups"], first)
         at = None if threshold is None else threshold.value
         quality = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,6 +84,21 @@ def choose(
         certified=bool(proven.any()),
         reason=_reason(grid, kept, looking, best, proven=bool(proven.any())),
     )
+
+
+def unproven(chosen: Threshold | None) -> Threshold | None:
+    """A threshold of a configuration that was selected by the rows that it was certified on.
+
+    Args:
+        chosen: By the search's own folds; None for none.
+
+    Returns:
+        The same value, which promises nothing.
+    """
+    if chosen is None or not chosen.certified:
+        return chosen
+    doubt = "not certified after all, for no fresh folds confirmed the configuration"
+    return replace(chosen, certified=False, reason=f"{chosen.reason}; {doubt}")
 
 
 def _target(objective: Objective) -> float:

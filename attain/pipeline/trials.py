@@ -140,9 +140,25 @@ class Trials:
         return {}
 
     def predictions(self, trial: str) -> list[str]:
-        """Files of a finished trial's validation predictions, in order of folds."""
+        """Files of a finished trial's validation predictions, in order of folds.
+
+        All folds, or the first ones of a trial that the time cut off.
+        """
         outcomes = self._outcomes[trial]
+        if trial in self.scored and self.scored[trial].loss is not None:
+            return [outcomes[fold].predictions for fold in range(self.folds_done(trial))]
         return [outcomes[fold].predictions for fold in sorted(outcomes)]
+
+    def folds_done(self, trial: str) -> int:
+        """How many folds are done, counted up to the first that is not."""
+        done, outcomes = 0, self._outcomes[trial]
+        while done in outcomes and outcomes[done].status is Status.DONE:
+            done += 1
+        return done
+
+    def is_whole(self, trial: str) -> bool:
+        """Whether all of a trial's folds are done."""
+        return self.folds_done(trial) == self.trials[trial].split.jobs
 
     def megabytes(self, trial: str) -> float:
         """Size of a confirmed model: a price that, unlike seconds, is the same in every run."""
@@ -209,6 +225,20 @@ class Trials:
         self._forget(trial)
         search = ended.purpose == "search"
         self._score(ended, Scored(trial, Status.CANCELLED, search, reason))
+
+    def cut(self, trial: str, reason: str) -> None:
+        """End an unfinished trial; it is worth what the folds that it has done show.
+
+        Args:
+            trial: Its id; its first fold at least is done.
+            reason: For the record.
+        """
+        cut, done = self.trials[trial], self.folds_done(trial)
+        self._forget(trial)
+        outcomes = [self._outcomes[trial][fold] for fold in range(done)]
+        baseline = {} if cut.purpose == "baseline" else self.baseline()
+        message = f"{done} of {cut.split.jobs} folds: {reason}"
+        self._score(cut, replace(self.judge.score(cut, outcomes, baseline), message=message))
 
     def halt(self) -> None:
         """Cancel what runs without recording it, so that a resumed study runs it again."""

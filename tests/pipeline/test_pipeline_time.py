@@ -11,7 +11,6 @@ import pytest
 
 from attain.core.space import Float, Space
 from attain.core.types import Status
-from attain.pipeline import loop
 from attain.pipeline.loop import Search
 from attain.pipeline.notice import Notice
 from attain.pipeline.result import Result
@@ -30,20 +29,47 @@ def out_of_time_after(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Study, "seconds_left", lambda study: 0.0 if study.last(kind) else math.inf)
 
 
-def test_finalists_that_time_does_not_allow_are_dropped(
+def out_of_time_with(monkeypatch: pytest.MonkeyPatch, prefix: str, folds: int) -> None:
+    """The clock says that nothing is left once so many folds of trials of a kind are done."""
+
+    def left(study: Study) -> float:
+        done = [r.payload["outcome"]["trial"] for r in study.of("outcome")]
+        return 0.0 if sum(name.startswith(prefix) for name in done) >= folds else math.inf
+
+    monkeypatch.setattr(Study, "seconds_left", left)
+
+
+def test_a_finalist_that_time_does_not_allow_to_confirm_is_delivered_unconfirmed(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no time left the first finalist is confirmed all the same, and the study goes on."""
-    monkeypatch.setattr(loop, "paired_noise", lambda trials, most=5: 1.0)
-    monkeypatch.setattr("attain.pipeline.finish.paired_noise", lambda trials: 1.0)
+    """With no time left nothing is confirmed; model, summary and report say so."""
     out_of_time_after("finalists", monkeypatch)
     result = run(budget="6 trials, 5 min")
-    names = payloads(result, "finalists")[0]["trials"]
-    assert len(names) == 3
+    assert not [p for p in payloads(result, "scored") if p["trial"].startswith("c")]
+    choice = payloads(result, "choice")[0]
+    assert choice["confirmed"] == []
+    assert choice["confirmation"] == choice["trial"]
+    assert "none was confirmed on fresh folds" in choice["reason"]
+    assert result.verdict is not None
+    assert "Not confirmed on fresh folds" in result.summary
+    assert "was not confirmed on fresh folds" in result.report.read_text(encoding="utf-8")
+    assert payloads(result, "reliability")[0]["failed"] == {}
+
+
+def test_a_confirmation_that_is_cut_off_counts_on_the_folds_it_has(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two fresh folds of the first finalist are kept; the others are dropped."""
+    monkeypatch.setattr("attain.pipeline.finish.paired_noise", lambda trials: 1.0)
+    out_of_time_with(monkeypatch, "c", 2)
+    result = run(budget="6 trials, 5 min")
     ended = {p["trial"]: p for p in payloads(result, "scored") if p["trial"].startswith("c")}
     assert [ended[f"c00{k}"]["status"] for k in (1, 2, 3)] == ["done", "cancelled", "cancelled"]
-    assert ended["c002"]["message"] == "the time was used up"
-    assert payloads(result, "choice")[0]["trial"] == names[0]
+    assert ended["c001"]["message"].startswith("2 of 3 folds")
+    choice = payloads(result, "choice")[0]
+    fresh = {s["metric"]: s["n"] for s in choice["confirmed"]}
+    naive = {s["metric"]: s["n"] for s in choice["naive"]}
+    assert fresh["accuracy"] < 0.8 * naive["accuracy"]
     assert result.verdict is not None
 
 
@@ -56,16 +82,43 @@ def test_without_a_limit_all_finalists_are_confirmed(
     assert [p["status"] for p in ended] == ["done"] * 3
 
 
-def test_a_slow_baseline_does_not_take_more_than_the_time(
+def test_when_time_is_up_after_one_fold_that_fold_is_delivered(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When time is up after the constant guess, the linear baseline is not waited for."""
-    out_of_time_after("scored", monkeypatch)
+    """A linear baseline with a single fold becomes the model: never nothing."""
+    out_of_time_with(monkeypatch, "b001", 1)
     result = run(budget="6 trials, 5 min")
-    ended = {p["trial"]: p["status"] for p in payloads(result, "scored")}
-    assert ended == {"b000": "done", "b001": "cancelled"}
+    ended = {p["trial"]: p for p in payloads(result, "scored")}
+    assert {name: p["status"] for name, p in ended.items()} == {"b000": "done", "b001": "done"}
+    assert ended["b001"]["message"] == "1 of 3 folds: the time was used up"
     assert payloads(result, "decision")[0]["decision"]["stop"] == "budget"
-    assert result.verdict is None
+    assert payloads(result, "choice")[0]["trial"] == "b001"
+    assert "1 of 3 folds" in result.summary
+    assert result.verdict is not None
+    assert result.model is not None
+    assert payloads(result, "reliability")[0]["failed"] == {}
+    assert "failed" not in payloads(result, "explanation")[0]
+
+
+def test_when_time_is_up_before_any_fold_the_first_one_is_waited_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget without room for anything costs one fit of the simplest model, and gives it."""
+    out_of_time_after("split", monkeypatch)
+    result = run(budget="6 trials, 5 min")
+    folds = [p["outcome"]["trial"] for p in payloads(result, "outcome")]
+    assert folds.count("b001") == 1
+    assert result.verdict is not None
+
+
+def test_a_search_without_success_delivers_the_baseline(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When time ends the search before any of its trials, the linear baseline is the model."""
+    out_of_time_with(monkeypatch, "b001", 3)
+    result = run(budget="6 trials, 5 min")
+    assert payloads(result, "choice")[0]["trial"] == "b001"
+    assert result.verdict is not None
 
 
 def test_the_clock_of_the_budget_stops_at_the_choice(run: Run) -> None:
