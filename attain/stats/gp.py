@@ -6,15 +6,20 @@ circle's centre) is one group among others; see `attain.strategy._features`.
 
 The covariance of rows x and z is
 
-    signal * matern(r) + offset * [same block],   r^2 = sum_f weight[group[f]] (x_f - z_f)^2,
+    signal * matern(r) + main * mean_g matern(r_g) + offset * [same block],
 
-with noise + share * known_i added to the variance of observation i. The second term is an effect
-shared by all points of a block (all configurations of one learner, say).
+    r_g^2 = weight[g] sum_{f in g} (x_f - z_f)^2,   r^2 = sum_g r_g^2,
+
+with noise + share * known_i added to the variance of observation i. The second term is what each
+parameter does by itself (Duvenaud et al. 2011, arXiv 1112.4394, first order), which a few trials
+tell long before they tell how parameters act together; it is left out where there is but one. The
+third is an effect shared by all points of a block (all configurations of one learner, say).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy import linalg, optimize
@@ -25,6 +30,7 @@ _FLOOR = 1e-6  # smallest noise variance: keeps the Cholesky factor accurate
 _BOUNDS = {
     "weights": (np.log(1e-4), np.log(1e4)),
     "signal": (np.log(1e-3), np.log(1e3)),
+    "main": (np.log(1e-3), np.log(1e3)),
     "noise": (np.log(_FLOOR), np.log(1e1)),
     "offset": (np.log(1e-3), np.log(1e2)),
     "share": (np.log(1e-3), 0.0),
@@ -56,11 +62,12 @@ class Hyper:
 
     Attributes:
         weights: Inverse squared lengthscale of each group, shape (g,).
-        signal: Variance of the Matern part.
+        signal: Variance of the part in which all groups act together.
         noise: Noise variance common to all observations.
         offset: Variance of the effect shared by a block; 0 for none.
         share: Share of the known noise variance that acts independently on each observation, in
             [0, 1]. Scores on the same folds share most of their error, so it is fitted.
+        main: Variance of the part in which each group acts by itself; 0 for none.
     """
 
     weights: np.ndarray
@@ -68,6 +75,12 @@ class Hyper:
     noise: float = 1e-2
     offset: float = 0.0
     share: float = 0.0
+    main: float = 0.0
+
+    @property
+    def variance(self) -> float:
+        """Prior variance of the noise-free function."""
+        return self.signal + self.main + self.offset
 
 
 def matern52(r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,9 +107,10 @@ class Evidence:
 
     Args:
         sample: What to fit to.
+        alone: Whether what groups do by themselves is a part of its own, where there are several.
     """
 
-    def __init__(self, sample: Sample) -> None:
+    def __init__(self, sample: Sample, *, alone: bool = True) -> None:
         self.sample = sample
         n = len(sample.y)
         self._upper = np.triu_indices(n, 1)
@@ -106,6 +120,7 @@ class Evidence:
         for feature, group in enumerate(sample.groups):
             column = sample.x[:, feature]
             self._distances[group] += (column[i] - column[j]) ** 2
+        self._alone = alone and self._n_groups > 1
         self._same = (sample.blocks[i] == sample.blocks[j]).astype(float)
         self._has_blocks = len(set(sample.blocks.tolist())) > 1
         self._has_known = bool((sample.known > 0).any())
@@ -114,6 +129,7 @@ class Evidence:
     def names(self) -> tuple[str, ...]:
         """Name of each entry of the vector of log hyperparameters."""
         extra = [("offset", self._has_blocks), ("share", self._has_known)]
+        extra.append(("main", self._alone))
         optional = tuple(name for name, used in extra if used)
         return ("weights",) * self._n_groups + ("signal", "noise", *optional)
 
@@ -145,6 +161,9 @@ class Evidence:
         correlation, slope = matern52(hyper.weights @ self._distances)
         covariance = np.zeros((len(sample.y), len(sample.y)))
         covariance[self._upper] = hyper.signal * correlation + hyper.offset * self._same
+        each, each_slope = matern52(hyper.weights[:, None] * self._distances)
+        alone = each.sum(axis=0) / max(len(each), 1)
+        covariance[self._upper] += hyper.main * alone
         np.fill_diagonal(covariance, _diagonal(hyper, sample.known))
         factor, info = lapack.dpotrf(covariance, lower=False)
         if info != 0:  # not positive definite in floating point: as unlikely as can be
@@ -157,7 +176,10 @@ class Evidence:
         pairs = alpha[i] * alpha[j] - inverse[self._upper]
         own = alpha**2 - np.diag(inverse)
         by_weight = hyper.weights * (self._distances @ (pairs * slope)) * hyper.signal
+        each_slope *= self._distances
+        by_weight += hyper.main / max(len(each), 1) * hyper.weights * (each_slope @ pairs)
         by_name = {
+            "main": hyper.main * (pairs @ alone + 0.5 * own.sum()),
             "signal": hyper.signal * (pairs @ correlation + 0.5 * own.sum()),
             "noise": 0.5 * hyper.noise * own.sum(),
             "offset": hyper.offset * (pairs @ self._same + 0.5 * own.sum()),
@@ -190,6 +212,7 @@ def _log_prior(names: tuple[str, ...], x: np.ndarray) -> tuple[float, np.ndarray
     """
     value, gradient = 0.0, np.empty_like(x)
     gammas = {"signal": (2.0, 1.0), "noise": (1.1, 30.0), "offset": (1.5, 1.0), "share": (1.5, 1.0)}
+    gammas["main"] = gammas["signal"]
     for k, name in enumerate(names):
         if name == "weights":
             value -= 0.1 * (x[k] + 1.0 / x[k])
@@ -222,9 +245,9 @@ def fit_hyper(sample: Sample, *, iterations: int = 50) -> Hyper:
         value, gradient = evidence.posterior(vector)
         return -value, -gradient
 
-    best_value, best = np.inf, evidence.pack(Hyper(np.ones(n_groups), 1.0, 1e-2, 0.3, 0.3))
+    best_value, best = np.inf, evidence.pack(Hyper(np.ones(n_groups), 1.0, 1e-2, 0.3, 0.3, 1.0))
     for weight, noise in ((0.5, 1e-3), (4.0, 1e-1)):
-        start = evidence.pack(Hyper(np.full(n_groups, weight), 1.0, noise, 0.3, 0.3))
+        start = evidence.pack(Hyper(np.full(n_groups, weight), 0.5, noise, 0.3, 0.3, 1.0))
         options = {"maxiter": iterations, "ftol": 1e-7, "gtol": 1e-3}
         found = optimize.minimize(
             loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
@@ -261,6 +284,10 @@ class Process:
             Shape (m, n).
         """
         covariance = self.hyper.signal * matern52(self._squared_distances(x))[0]
+        if self.hyper.main:
+            for one in self._groups:
+                apart = _squared(*self._scaled(x, one))
+                covariance += self.hyper.main / len(self._groups) * matern52(apart)[0]
         if self.hyper.offset:
             covariance += self.hyper.offset * (blocks[:, None] == self.sample.blocks)
         return np.asarray(covariance)
@@ -279,7 +306,7 @@ class Process:
         """
         cross = self.correlate(x, blocks)
         half = _forward(self.factor, cross.T)
-        variance = self.hyper.signal + self.hyper.offset - np.einsum("ij,ij->j", half, half)
+        variance = self.hyper.variance - np.einsum("ij,ij->j", half, half)
         return cross @ self.alpha, np.sqrt(np.maximum(variance, 1e-14))
 
     def predict_gradient(
@@ -295,18 +322,28 @@ class Process:
             Means and standard deviations, each of shape (m,), and the gradient of each, of shape
             (m, f).
         """
-        correlation, slope = matern52(self._squared_distances(x))
-        cross = self.hyper.signal * correlation
-        cross += self.hyper.offset * (blocks[:, None] == self.sample.blocks)
+        every, hyper = np.arange(x.shape[1]), self.hyper
+        parts = [(every, hyper.signal, *matern52(self._squared_distances(x)))]
+        if hyper.main:
+            share = hyper.main / len(self._groups)
+            each = (matern52(_squared(*self._scaled(x, one))) for one in self._groups)
+            parts += [(one, share, *found) for one, found in zip(self._groups, each, strict=True)]
+        cross = hyper.offset * (blocks[:, None] == self.sample.blocks)
+        for _, height, correlation, _ in parts:
+            cross = cross + height * correlation
         solved = _solved(self.factor, cross.T).T
-        variance = self.hyper.signal + self.hyper.offset - np.einsum("ij,ij->i", cross, solved)
+        variance = hyper.variance - np.einsum("ij,ij->i", cross, solved)
         sd = np.sqrt(np.maximum(variance, 1e-14))
-        weights = 2.0 * self.hyper.signal * self.hyper.weights[self.sample.groups]
-        by_mean, by_sd = slope * self.alpha, slope * solved
-        # sum_k c_ik (x_if - z_kf) w_f, without a table of all differences
-        mean_slope = (x * by_mean.sum(axis=1)[:, None] - by_mean @ self.sample.x) * weights
-        sd_slope = (x * by_sd.sum(axis=1)[:, None] - by_sd @ self.sample.x) * weights
+        mean_slope, sd_slope = np.zeros(x.shape), np.zeros(x.shape)
+        for one, height, _, slope in parts:
+            weights = 2.0 * height * hyper.weights[self.sample.groups[one]]
+            mean_slope[:, one] += self._pulled(x, one, slope * self.alpha) * weights
+            sd_slope[:, one] += self._pulled(x, one, slope * solved) * weights
         return cross @ self.alpha, sd, mean_slope, -sd_slope / sd[:, None]
+
+    def _pulled(self, x: np.ndarray, features: np.ndarray, table: np.ndarray) -> np.ndarray:
+        """sum_k table_ik (x_if - z_kf) of some features, without a table of all differences."""
+        return x[:, features] * table.sum(axis=1)[:, None] - table @ self.sample.x[:, features]
 
     def observing(self, x: np.ndarray, blocks: np.ndarray, y: np.ndarray) -> Process:
         """The process had these rows been observed, too, without any known noise.
@@ -344,10 +381,18 @@ class Process:
         return replace(self, sample=grown, factor=factor, alpha=alpha)
 
     def _squared_distances(self, x: np.ndarray) -> np.ndarray:
-        scale = np.sqrt(self.hyper.weights[self.sample.groups])
-        a, b = x * scale, self.sample.x * scale
-        squared = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
-        return np.asarray(np.maximum(squared - 2.0 * (a @ b.T), 0.0))
+        return _squared(*self._scaled(x, np.arange(x.shape[1])))
+
+    def _scaled(self, x: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Some features of rows and of the observed rows, in units of their lengthscales."""
+        scale = np.sqrt(self.hyper.weights[self.sample.groups[features]])
+        return x[:, features] * scale, self.sample.x[:, features] * scale
+
+    @cached_property
+    def _groups(self) -> tuple[np.ndarray, ...]:
+        """Features of each group."""
+        groups = self.sample.groups
+        return tuple(np.flatnonzero(groups == g) for g in range(len(self.hyper.weights)))
 
 
 def condition(sample: Sample, hyper: Hyper) -> Process:
@@ -369,7 +414,16 @@ def condition(sample: Sample, hyper: Hyper) -> Process:
 
 
 def _diagonal(hyper: Hyper, known: np.ndarray) -> np.ndarray:
-    return hyper.signal + hyper.offset + hyper.noise + hyper.share * known
+    return hyper.variance + hyper.noise + hyper.share * known
+
+
+def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Squared distances of all rows of two tables, shape (m, n)."""
+    if a.shape[1] == 1:
+        apart = np.subtract.outer(a[:, 0], b[:, 0])
+        return np.asarray(apart * apart)
+    squared = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
+    return np.asarray(np.maximum(squared - 2.0 * (a @ b.T), 0.0))
 
 
 # SciPy's wrappers around these cost more than the small systems they solve.

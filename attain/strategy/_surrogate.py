@@ -58,8 +58,10 @@ class Surrogate:
         cooling: What log seconds are multiplied by, in [0, 1].
         weighted: Whether the one goal is a compromise of several.
         rows: Points of finished trials and of those believed, shape (k, d).
-        means: Posterior means of the goals there, shape (g, k). What has to be improved on is
-            among them; the smallest observed loss would be a lucky one where losses are noisy.
+        means: The goals there, shape (g, k): as told, or posterior means where a trial said how
+            uncertain its loss is. What has to be improved on is among them; the smallest of noisy
+            losses would be a lucky one, but means of exact ones take a rough function for noise
+            and lie above what was found.
         held: Whether all limits hold there, shape (k,).
         finished: How many of the rows are finished trials.
         taken: Points that must not be asked for again, shape (t, d).
@@ -124,7 +126,7 @@ class Surrogate:
             cooling=_COOLED / (_COOLED + len(evidence.losses)),
             weighted=len(evidence.weights) > 0,
             rows=rows,
-            means=np.array([process.predict(*where)[0] for process in goals]),
+            means=np.array([_told(process, *where) for process in goals]),
             held=held.all(axis=1),
             finished=len(rows),
             taken=np.vstack([evidence.rows, evidence.failed]),
@@ -153,7 +155,7 @@ class Surrogate:
 
     @cached_property
     def best(self) -> float:
-        """The first goal's smallest posterior mean among the points that keep the limits.
+        """The first goal's smallest value among the points that keep the limits.
 
         The largest of all while none does: everything is an improvement then.
         """
@@ -162,7 +164,7 @@ class Surrogate:
 
     @cached_property
     def front(self) -> np.ndarray:
-        """Posterior means that no other dominates, of the points that keep the limits; (k, g)."""
+        """Values that no other dominates, of the points that keep the limits; (k, g)."""
         means = self.means.T[self.held]
         return np.unique(means[pareto.front(means)], axis=0)
 
@@ -345,6 +347,12 @@ def _observing(
 ) -> tuple[gp.Process, ...]:
     pairs = zip(processes, values, strict=True)
     return tuple(process.observing(x, blocks, seen) for process, seen in pairs)
+
+
+def _told(process: gp.Process, x: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """Values of the first observations, posterior means where their noise is known; shape (k,)."""
+    exact = process.sample.known[: len(x)] == 0
+    return np.where(exact, process.sample.y[: len(x)], process.predict(x, blocks)[0])
 
 
 def _along_fronts(means: np.ndarray) -> np.ndarray:

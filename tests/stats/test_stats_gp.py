@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
@@ -41,7 +42,7 @@ def test_likelihood_and_gradient_equal_scikit_learn():
     sample = _sample()
     reference = _sklearn(sample, _HYPER)
     value, slopes = reference.log_marginal_likelihood(reference.kernel_.theta, eval_gradient=True)
-    evidence = gp.Evidence(sample)
+    evidence = gp.Evidence(sample, alone=False)
     got, gradient = evidence.likelihood(evidence.pack(_HYPER))
     assert got == pytest.approx(value, rel=1e-10)
     by_length = slopes[1:4] * -0.5  # scikit-learn differentiates by log lengthscale
@@ -67,7 +68,7 @@ def test_gradients_match_finite_differences(seed, blocks, noisy):
         _sample(seed=seed, blocks=blocks, known=0.2 if noisy else 0.0), groups=np.array([0, 1, 0])
     )
     evidence = gp.Evidence(sample)
-    start = evidence.pack(gp.Hyper(np.array([1.5, 0.3]), 0.8, 0.1, 0.4, 0.5))
+    start = evidence.pack(gp.Hyper(np.array([1.5, 0.3]), 0.8, 0.1, 0.4, 0.5, 0.7))
     vector = start + np.random.default_rng(seed).normal(scale=0.5, size=len(start))
     for function in (evidence.likelihood, evidence.posterior):
         numeric = [
@@ -78,19 +79,46 @@ def test_gradients_match_finite_differences(seed, blocks, noisy):
 
 
 def test_optional_hyperparameters_appear_only_when_they_matter():
-    """A block effect needs two blocks, a share of the known noise needs known noise."""
+    """Blocks, known noise and several groups each bring the hyperparameter they need."""
     plain = ("weights",) * 3 + ("signal", "noise")
-    assert gp.Evidence(_sample()).names == plain
-    assert gp.Evidence(_sample(blocks=2, known=0.1)).names == (*plain, "offset", "share")
+    assert gp.Evidence(_sample()).names == (*plain, "main")
+    assert gp.Evidence(_sample(), alone=False).names == plain
+    assert gp.Evidence(_sample(features=1)).names == ("weights", "signal", "noise")
+    names = gp.Evidence(_sample(blocks=2, known=0.1)).names
+    assert names == (*plain, "offset", "share", "main")
+
+
+def test_groups_act_together_and_alone():
+    """Value and predictions are those of the covariance as the module's head writes it."""
+    sample, hyper = _sample(), replace(_HYPER, main=0.9)
+    new = np.random.default_rng(2).random((5, 3))
+    kernel = ConstantKernel(hyper.signal) * Matern(1 / np.sqrt(hyper.weights), nu=2.5)
+
+    def covariance(a, b):
+        alone = (
+            Matern(1 / np.sqrt(w), nu=2.5)(a[:, [g]], b[:, [g]])
+            for g, w in enumerate(hyper.weights)
+        )
+        return kernel(a, b) + hyper.main / 3 * sum(alone)
+
+    noisy = covariance(sample.x, sample.x) + hyper.noise * np.eye(25)
+    evidence = gp.Evidence(sample)
+    got = evidence.likelihood(evidence.pack(hyper))[0]
+    assert got == pytest.approx(multivariate_normal(np.zeros(25), noisy).logpdf(sample.y), rel=1e-9)
+    cross = covariance(new, sample.x)
+    mean, sd = gp.condition(sample, hyper).predict(new, np.zeros(5, dtype=int))
+    np.testing.assert_allclose(mean, cross @ np.linalg.solve(noisy, sample.y), rtol=1e-8)
+    left = hyper.variance - np.einsum("ij,ji->i", cross, np.linalg.solve(noisy, cross.T))
+    np.testing.assert_allclose(sd**2, left, rtol=1e-6)
 
 
 def test_pack_and_unpack_are_inverse():
     """The vector of logarithms holds every hyperparameter."""
     evidence = gp.Evidence(_sample(blocks=2, known=0.1))
-    hyper = replace(_HYPER, offset=0.3, share=0.4)
+    hyper = replace(_HYPER, offset=0.3, share=0.4, main=0.2)
     back = evidence.unpack(evidence.pack(hyper))
     np.testing.assert_allclose(back.weights, hyper.weights)
-    for name in ("signal", "noise", "offset", "share"):
+    for name in ("signal", "noise", "offset", "share", "main"):
         assert getattr(back, name) == pytest.approx(getattr(hyper, name))
 
 
@@ -102,7 +130,7 @@ def test_fitting_climbs_and_finds_what_matters(seed):
     evidence = gp.Evidence(sample)
     fitted = evidence.posterior(evidence.pack(hyper))[0]
     for weight, noise in ((0.5, 1e-3), (4.0, 1e-1)):
-        start = evidence.pack(gp.Hyper(np.full(3, weight), 1.0, noise))
+        start = evidence.pack(gp.Hyper(np.full(3, weight), 0.5, noise, main=1.0))
         assert fitted > evidence.posterior(start)[0]
     assert hyper.weights[0] > 2 * hyper.weights[1:].max()
 
@@ -164,7 +192,7 @@ def test_a_block_lifts_all_its_points():
 def test_prediction_gradients_match_finite_differences(seed):
     """Slopes of mean and standard deviation by the features agree with central differences."""
     sample = _sample(seed=seed, blocks=2)
-    process = gp.condition(sample, replace(_HYPER, offset=0.5))
+    process = gp.condition(sample, replace(_HYPER, offset=0.5, main=0.8))
     x = np.random.default_rng(seed + 1).random(3)
 
     def predict(at):
@@ -180,9 +208,9 @@ def test_prediction_gradients_match_finite_differences(seed):
 def test_the_factor_is_extended_as_if_computed_anew():
     """Rows added to a process give what a process of all rows gives."""
     sample = _sample(blocks=2)
-    whole = gp.condition(sample, replace(_HYPER, offset=0.5))
+    whole = gp.condition(sample, replace(_HYPER, offset=0.5, main=0.8))
     first = replace(sample, **{n: getattr(sample, n)[:-4] for n in ("x", "y", "blocks", "known")})
-    part = gp.condition(first, replace(_HYPER, offset=0.5))
+    part = gp.condition(first, replace(_HYPER, offset=0.5, main=0.8))
     grown = part.observing(sample.x[-4:], sample.blocks[-4:], sample.y[-4:])
     np.testing.assert_allclose(grown.factor, whole.factor, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(grown.alpha, whole.alpha, rtol=1e-7, atol=1e-9)
