@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from markupsafe import Markup
 
@@ -13,10 +13,13 @@ from attain.report.svg import Canvas, Scale, fixed, linear, logarithmic, widest
 
 WIDE, NARROW = 820, 340
 SMALL = 236  # a small multiple
-MOST_DOTS = 1_200
+MOST_DOTS = 600  # of a picture of all trials
+MOST_STUBS = 150  # failed ones
+MOST_SMALL = 150  # of a small picture
 COLOURS = 8
 UNHURT = frozenset({"unfinished", "cancelled", "raced"})  # no loss, but no failure either
 Item = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def both(draw: Callable[[str, float, str], Markup], name: str) -> Markup:
@@ -165,8 +168,8 @@ def _incumbent(
     metric, target = search["metric"], finite(search["target"])
     colours = palette(search)
     dots = [
-        (position, score["estimate"], trial)
-        for position, trial in enumerate(searched, 1)
+        (trial["place"], score["estimate"], trial)
+        for trial in searched
         if (score := trial["scores"].get(metric)) and score["estimate"] is not None
     ]
     reference = max(
@@ -182,30 +185,38 @@ def _incumbent(
     y = linear(values, bottom, top, count=5)
     left = 16 + widest(label for _, label in y.labels())
     right = width - 8
-    x = fixed(0, len(searched) + 1, left, right, count=8 if width > 500 else 4)
+    x = fixed(0, search["searched"] + 1, left, right, count=8 if width > 500 else 4)
     words = numbers.words(metric)
     last = search["incumbent"][-1]
     said = (
-        f"{len(dots)} of {len(searched)} trials gave a result; the best, trial "
+        f"{search['scored']:,} of {search['searched']:,} trials gave a result; the best, trial "
         f"{last['position']}, has an estimate of {numbers.number(last['estimate'], digits=4)}"
     )
     canvas = Canvas(name, width, height, f"{words} of each trial and the best so far", said, kind)
     canvas.left(y, left, words + (f" in {search['unit']}" if search["unit"] else ""), right)
     canvas.bottom(x, bottom, "trial")
-    for position, value, trial in dots[:MOST_DOTS]:
+    for position, value, trial in thinned(dots, MOST_DOTS):
         tip = f"{trial['id']}, {trial['learner']}: {numbers.number(value, digits=4)}"
         inside = y.low <= value <= y.high
         shade = f"mark c{colours[trial['learner']]}" + ("" if inside else " outside")
         canvas.dot(x(position), y(value), 3.5, shade, f"{tip}, record {trial['record']}")
-    for position, trial in enumerate(searched, 1):
-        if trial["loss"] is None and trial["status"] not in UNHURT:
-            canvas.line(x(position), bottom - 7, x(position), bottom, "failed")
+    failed = [t for t in searched if t["loss"] is None and t["status"] not in UNHURT]
+    for trial in thinned(failed, MOST_STUBS):
+        canvas.line(x(trial["place"]), bottom - 7, x(trial["place"]), bottom, "failed")
     steps = [(x(e["position"]), y(e["estimate"])) for e in search["incumbent"] if e["estimate"]]
     canvas.stairs([*steps, (right, steps[-1][1])], "best")
     if reference:
         _level(canvas, y, left, right, reference["estimate"], "reference", "best baseline")
     _level(canvas, y, left, right, target, "target", "target")
     return canvas.render()
+
+
+def thinned(items: Sequence[T], most: int) -> Sequence[T]:
+    """At most so many, evenly spaced, the first and the last always among them."""
+    if len(items) <= most:
+        return items
+    step = (len(items) - 1) / (most - 1)
+    return [items[round(i * step)] for i in range(most)]
 
 
 def _middle(values: Sequence[float]) -> list[float]:
@@ -304,6 +315,9 @@ def _slice(search: Item, entry: Item, y: Scale, name: str) -> Markup:
     ]
     if len(points) < 3:
         return Markup("")
+    leader = search["incumbent"][-1]["trial"] if search["incumbent"] else ""
+    best = [p for p in points if p[2]["id"] == leader]
+    points = [*thinned([p for p in points if p[2]["id"] != leader], MOST_SMALL), *best]
     left = 12 + widest(label for _, label in y.labels())
     words = numbers.words(metric)
     title = f"{entry['learner']}: {parameter}"
@@ -317,7 +331,6 @@ def _slice(search: Item, entry: Item, y: Scale, name: str) -> Markup:
     canvas.line(left, 118, SMALL - 6, 118, "axis")
     canvas.text((left + SMALL) / 2, 152, f"{entry['learner']} · {parameter}", "title", "middle", 34)
     colour = palette(search).get(entry["learner"], 0)
-    leader = search["incumbent"][-1]["trial"] if search["incumbent"] else ""
     for at, (value, estimate, trial) in zip(where, points, strict=True):
         tip = f"{trial['id']}: {parameter} {numbers.setting(value)}, {words} "
         kind = f"mark c{colour}" + (" leader" if trial["id"] == leader else "")

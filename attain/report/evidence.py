@@ -8,6 +8,7 @@ from typing import Any
 
 from attain.core.types import Dataset, FindingState, Record, Severity
 from attain.report.advice import next_steps
+from attain.report.answers import answers
 from attain.report.book import Book, newest, plain
 from attain.report.numbers import finite
 from attain.report.reliability import reliability
@@ -58,6 +59,7 @@ def collect(records: Iterable[Record]) -> dict[str, Any]:
         "data": _data(book),
         "search": search(book, tried),
         "model": _model(book),
+        "answers": answers(book),
         "reliability": reliability(book),
         "efficiency": efficiency(book, tried),
         "decisions": decisions(book),
@@ -199,8 +201,8 @@ _CUTS: tuple[tuple[tuple[str, ...], str, int], ...] = (
 
 def _within_budget(evidence: dict[str, Any]) -> dict[str, Any]:
     """Cut the longest lists until the evidence fits, saying what was left out."""
+    size = _bytes(evidence)
     for path, what, floor in _CUTS:
-        size = _bytes(evidence)
         if size <= MOST_BYTES:
             break
         holder: Any = evidence
@@ -209,15 +211,16 @@ def _within_budget(evidence: dict[str, Any]) -> dict[str, Any]:
         items = holder.get(path[-1]) or []
         if len(items) <= floor:
             continue
-        each = _bytes(items) / len(items)
-        keep = max(floor, len(items) - int((size - MOST_BYTES) / each) - 1)
+        before = _bytes(items)
+        keep = max(floor, len(items) - int((size - MOST_BYTES) * len(items) / before) - 1)
         holder[path[-1]] = _kept(path[-1], items, keep)
+        size -= before - _bytes(holder[path[-1]])
         evidence["shortened"].append({"what": what, "shown": keep, "total": len(items)})
     return evidence
 
 
 def _kept(name: str, items: list[Any], keep: int) -> list[Any]:
-    """The best trials in their order, or the first of anything else."""
+    """The first of anything; of trials the better half and others evenly, in their order."""
     if name != "trials":
         return items[:keep]
     first = sorted(
@@ -227,7 +230,11 @@ def _kept(name: str, items: list[Any], keep: int) -> list[Any]:
             float("inf") if items[i]["loss"] is None else items[i]["loss"],
         ),
     )
-    return [items[i] for i in sorted(first[:keep])]
+    half = (keep + 1) // 2
+    rest = first[half:]
+    step = max(1.0, len(rest) / max(1, keep - half))
+    others = [rest[int(i * step)] for i in range(min(keep - half, len(rest)))]
+    return [items[i] for i in sorted([*first[:half], *others])]
 
 
 def _bytes(value: Any) -> int:

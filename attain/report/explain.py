@@ -12,7 +12,7 @@ import numpy as np
 from attain.core.types import Dataset, Rows
 from attain.report import effects, local, mistakes
 from attain.report.importance import Loss, Predict, permutation_importance
-from attain.report.surrogate import surrogate
+from attain.report.surrogate import MOST_ROWS, surrogate
 from attain.report.words import Attribute, Question, what_words_say
 
 __all__ = ["explain", "permutation_importance"]
@@ -20,6 +20,7 @@ __all__ = ["explain", "permutation_importance"]
 MOST_ERRORS = 20
 MOST_EFFECTS = 6
 MOST_DRIVERS = 30
+_LEAST_SHARE = 0.25  # of the time that the model itself is asked at least
 _SHARE_OF_WORDS = 0.75  # of the time, where words can be told: one column of texts has no rival
 _SHARE_OF_IMPORTANCE = 0.6  # of what is left; effects and single mistakes share the rest
 
@@ -87,7 +88,7 @@ def explain(
     payload |= {"importance": [], "partial_dependence": [], "withheld": "", "words": None}
     payload |= {"cases": [], "surrogate": None}
     if beats_baseline:
-        payload |= _from_model(asked, payload["errors"], repeats, began + seconds, notes)
+        payload |= _from_model(asked, payload["errors"], repeats, began + seconds, seconds, notes)
     else:
         payload["withheld"] = (
             "The model does not beat the baseline. An explanation of a model that knows nothing "
@@ -185,10 +186,12 @@ def _from_model(
     errors: list[dict[str, Any]],
     repeats: int,
     deadline: float,
+    seconds: float,
     notes: list[str],
 ) -> dict[str, Any]:
     """What has to be asked of the model, until time is up."""
     began = time.perf_counter()
+    deadline = max(deadline, began + _LEAST_SHARE * seconds)  # many rows took the time before
     words = asked.words(began + _SHARE_OF_WORDS * (deadline - began), notes)
     unseen = asked.rows.take(asked.held_out)
     importance = permutation_importance(
@@ -216,6 +219,9 @@ def _from_model(
 
 
 def _surrogate(asked: _Asked, unseen: Rows) -> dict[str, Any] | None:
+    if len(unseen) > MOST_ROWS:
+        some = np.random.default_rng([asked.seed, 2]).permutation(len(unseen))[:MOST_ROWS]
+        unseen = unseen.take(np.sort(some))
     return surrogate(unseen, asked.predict(unseen), asked.dataset, seed=asked.seed)
 
 

@@ -94,8 +94,7 @@ def _parallel(
     titles = [*axes, numbers.words(metric) if metric else "loss"]
     step = (width - 96) / len(axes)
     xs = [48 + i * step for i in range(len(titles))]
-    counted = f"{len(lines)} of {len(_done(search))} trials of {_leader(search)}"
-    told = f"{counted} across {numbers.listed(titles)}"
+    told = f"{len(lines)} trials of {_leader(search)} across {numbers.listed(titles)}"
     canvas = Canvas(name, width, HEIGHT, "Configurations and what they gave", told, kind)
     for i in range(len(lines) - 1, -1, -1):  # the best is drawn last
         points = [

@@ -84,10 +84,14 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ``metric``, ``direction``, ``target``, ``unit`` (of the lead objective), ``strategy``,
         ``selection``, ``forecast``, ``split``, ``racing``, ``incumbent``, ``learners``,
         ``rounds``, ``failures``, ``hyperparameters``, ``interplay`` (pairs of parameters of the
-        learner that did best), ``finalists``, ``choice``, ``curve`` and ``trials``.
+        learner that did best), ``finalists``, ``choice``, ``curve``, ``searched`` (trials of the
+        search), ``scored`` (of these with a result) and ``trials`` (those of the search with their
+        ``place``, from 1).
     """
     objective = lead(book)
     searched = [t for t in tried if t["purpose"] == "search"]
+    for place, trial in enumerate(searched, 1):  # before any are cut
+        trial["place"] = place
     mattered, known = _hyperparameters(book), learners(book, searched, objective)
     return {
         "metric": objective.metric if objective else None,
@@ -108,6 +112,8 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "finalists": _payload(book, "finalists"),
         "choice": choice(book, tried),
         "curve": _curve(book),
+        "searched": len(searched),
+        "scored": sum(_estimate(t, objective) is not None for t in searched),
         "trials": list(tried),
     }
 
