@@ -12,8 +12,8 @@ import click
 Command = Callable[..., Any]
 
 VERBS = (
-    *("init", "plan", "audit", "run", "watch", "report", "test", "predict", "export", "serve"),
-    "doctor",
+    *("import", "init", "plan", "audit", "run", "watch", "report", "test", "predict", "export"),
+    *("serve", "doctor"),
 )
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 STUDY_FILE = Path("attain.yaml")

@@ -26,7 +26,8 @@ class Verbs(click.Group):
         """The command of this name, imported now."""
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"attain.cli.commands.{cmd_name}")
+        name = {"import": "import_"}.get(cmd_name, cmd_name)
+        module = importlib.import_module(f"attain.cli.commands.{name}")
         command: click.Command = module.command
         return command
 

@@ -44,6 +44,8 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "lightgbm": "attain.learners.lightgbm_:LightGBM",
         "mlp": "attain.learners.mlp:Mlp",
         "text": "attain.learners.text:Text",
+        "image": "attain.learners.image:Image",
+        "audio": "attain.learners.audio:Audio",
         "llm": "attain.learners.llm:Llm",
     },
     "executor": {

@@ -37,7 +37,7 @@ def told_apart(
     Returns:
         Area under the ROC curve on rows that the model was not fitted to, in [0, 1].
     """
-    linear = any(c.kind is ColumnKind.TEXT for c in columns)
+    linear = any(c.kind is ColumnKind.TEXT or c.kind.is_media for c in columns)
     design = quick.encode(X, columns, linear=linear)
     fold = quick.fold_of(units, FOLDS, seed)
     y = other.astype("int64")
@@ -77,7 +77,7 @@ def distance(values: pd.Series, column: Column, other: np.ndarray) -> float:
     """
     if not other.any() or other.all():
         return 0.0
-    if column.kind in (ColumnKind.CATEGORICAL, ColumnKind.TEXT):
+    if column.kind in (ColumnKind.CATEGORICAL, ColumnKind.TEXT) or column.kind.is_media:
         codes, names = pd.factorize(values, use_na_sentinel=False)
         shares = [np.bincount(codes[o], minlength=len(names)) / o.sum() for o in (other, ~other)]
         return float(np.abs(shares[0] - shares[1]).sum() / 2)

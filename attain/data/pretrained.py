@@ -36,6 +36,7 @@ _VOCABULARIES = (
 """One of these makes a tokenizer (the ``vocab_files_names`` of transformers' tokenizers)."""
 _BESIDE = (
     "config.json",
+    "preprocessor_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -83,7 +84,8 @@ def describe_pretrained(
             downloaded only if ``HF_HUB_OFFLINE`` is not set.
         base: Folder of the study file.
         trust_pickle: Whether weights that are pickled may be used; loading them can run code.
-        vocabulary: Whether the files of a tokenizer must be there, as they must for text.
+        vocabulary: Whether the files of a tokenizer must be there, as they must for text; a model
+            that `reads_media` has none.
 
     Returns:
         Folder and digest: SHA-256 over name and content of configuration, tokenizer and weights.
@@ -94,10 +96,27 @@ def describe_pretrained(
         EnvironmentProblem: When the hub cannot be asked.
     """
     folder = _local(address, base) or _from_hub(address, base, trust_pickle)
-    problems = list(_wrong(folder, trust_pickle, vocabulary))
+    problems = list(_wrong(folder, trust_pickle, vocabulary and not reads_media(folder)))
     if problems:
         raise DataError(problems)
     return Pretrained(str(folder), _digest(folder), trusted=trust_pickle)
+
+
+def reads_media(folder: Path) -> bool:
+    """Whether a model reads images or sound, by its files: then it needs no tokenizer.
+
+    Args:
+        folder: Of the model.
+
+    Returns:
+        True for networks that `attain import` wrote, and where only a processor stands beside the
+        weights.
+    """
+    config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
+    if isinstance(config, dict) and config.get("architecture") == "attain":
+        return True
+    tokenizer = any((folder / name).is_file() for name in _VOCABULARIES)
+    return (folder / "preprocessor_config.json").is_file() and not tokenizer
 
 
 def weights_summary(folder: Path) -> WeightsSummary:

@@ -300,6 +300,22 @@ class FloatStore(_Store[np.ndarray]):
         return whole
 
 
+class ByteStore(FloatStore):
+    """Rows of equally many bytes, uint8, shape (n, width); else like `FloatStore`."""
+
+    def _pack(self, rows: np.ndarray) -> bytes:
+        return np.ascontiguousarray(rows, dtype=np.uint8).tobytes()
+
+    def _unpack(self, content: np.ndarray, n: int) -> np.ndarray:
+        return content.reshape(n, self._width)
+
+    def _joined(self, pieces: list[tuple[np.ndarray, np.ndarray]], n: int) -> np.ndarray:
+        whole = np.empty((n, self._width), dtype=np.uint8)
+        for positions, rows in pieces:
+            whole[positions] = rows
+        return whole
+
+
 class RaggedStore(_Store[Ragged]):
     """Rows of whole numbers, each of its own length."""
 

@@ -25,6 +25,12 @@ from attain.core.types import Dataset, Forecast
 
 LEARNER = "learner"
 TEXT = "text"  # the learner of texts, and the modality of data that are nothing else
+READERS: Mapping[str, str] = MappingProxyType(
+    {TEXT: "texts", "image": "images", "audio": "sound clips"}
+)
+"""Learners of one modality, by its name, which is theirs; and what they read."""
+MEDIA = ("image", "audio")
+"""Modalities whose rows are files: of other learners only those read them that say so."""
 BASELINE = "baseline"
 
 # Each learner's known-good default is tried first; these tries may take a quarter of the budget.
@@ -68,6 +74,8 @@ class Family:
 PORTFOLIO: Mapping[str, Family] = MappingProxyType(
     {
         TEXT: Family("reads texts, from words counted up to a pre-trained model tuned", 3.0),
+        "image": Family("sees images, from small pictures up to a pre-trained model tuned", 60.0),
+        "audio": Family("hears clips, from band energies up to a pre-trained model tuned", 60.0),
         "llm": Family("writes texts: as it is, with examples, with adapters, tuned", 3.0),
         "lightgbm": Family("boosted trees lead on tables of this kind", 1.0),
         "linear": Family("the fast, readable foil that shows what complexity buys", 0.1),
@@ -218,7 +226,7 @@ def _refuse(spaces: Mapping[str, Space | str], wanted: Sequence[str]) -> None:
         raise SpecError(problems)
 
 
-_ALONE = "texts are all there is to learn from, and `text` climbs from cheap to dear on its own"
+_ALONE = "{what} are all there is to learn from, and `{name}` climbs from cheap to dear on its own"
 
 
 def _reason_against(
@@ -231,10 +239,11 @@ def _reason_against(
     """A learner's space; or the reason why it is not used on data with or without texts alone."""
     if isinstance(space, str) or wanted or name == BASELINE:
         return space
-    if name != TEXT:
-        alone = dataset.modality == TEXT and isinstance(spaces.get(TEXT), Space)
-        return _ALONE if alone else space
-    if dataset.modality != TEXT and dataset.pretrained is None:
+    kind = dataset.modality
+    if name not in READERS:
+        alone = kind in READERS and isinstance(spaces.get(kind), Space)
+        return _ALONE.format(what=READERS[kind], name=kind) if alone else space
+    if name == TEXT and dataset.modality != TEXT and dataset.pretrained is None:
         return "beside other columns it needs a pre-trained model: name one with model: FOLDER"
     return space
 
@@ -250,8 +259,9 @@ def _affordable(
     allowed = float(UNLIMITED if trials is None else max(trials, 1))
     if seconds is None:
         return allowed
-    reads = dataset.modality == TEXT and isinstance(spaces.get(TEXT), Space)
-    price = prices[TEXT] if reads else _trial_seconds("lightgbm", dataset)
+    kind = dataset.modality
+    reads = kind in READERS and isinstance(spaces.get(kind), Space)
+    price = prices[kind] if reads else _trial_seconds("lightgbm", dataset)
     return max(1.0, min(allowed, seconds / price))
 
 

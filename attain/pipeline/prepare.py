@@ -35,7 +35,7 @@ from attain.data.table import to_rows
 from attain.objectives import parse
 from attain.objectives.feasibility import decidable
 from attain.objectives.metrics import lookup
-from attain.parameters.select import select
+from attain.parameters.select import BASELINE, MEDIA, READERS, select
 from attain.pipeline import language
 from attain.pipeline.forecasting import MakeExecutor, forecasts, spread
 from attain.pipeline.pretrained import needs_text, read_model
@@ -295,16 +295,24 @@ def _spaces(spec: StudySpec, dataset: Dataset) -> dict[str, Space | str]:
         if dataset.task.language and name != language.LEARNER:
             spaces[name] = language.NOT_A_WRITER
             continue
+        learner = find("learner", name)()
+        if dataset.modality in MEDIA and not _reads(name, learner, dataset.modality):
+            spaces[name] = f"it reads no {READERS[dataset.modality]}"
+            continue
         try:
-            spaces[name] = find("learner", name)().space(dataset)
+            spaces[name] = learner.space(dataset)
         except NotApplicable as reason:
             spaces[name] = str(reason)
     return spaces
 
 
+def _reads(name: str, learner: object, modality: str) -> bool:
+    return name == BASELINE or modality in getattr(learner, "reads", ())
+
+
 def _forecasting(spec: StudySpec, dataset: Dataset, spaces: Mapping[str, Space | str]) -> list[str]:
     """Learners worth asking what they cost: those named, else any where texts are to be read."""
-    reads = dataset.modality == "text" or dataset.pretrained is not None
+    reads = dataset.modality in READERS or dataset.pretrained is not None
     asked = spec.learners or (tuple(spaces) if reads else ())
     return [name for name in asked if isinstance(spaces.get(name), Space)]
 

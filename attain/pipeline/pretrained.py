@@ -37,20 +37,40 @@ def describe_model(
 
 
 def needs_text(dataset: Dataset) -> None:
-    """Refuse a model that has nothing to read.
+    """Refuse a model that has nothing to read, or cannot read what there is.
 
     Args:
         dataset: Says what the columns are, and whether a model was named.
 
     Raises:
-        SpecError: When a model was named and no feature is a text.
+        SpecError: When a model was named and no feature is a text, an image or a clip, or the model
+            is for another one of these.
     """
     if dataset.task.language and dataset.pretrained is None:
         rule, remedy = "a text can only be written by a language model", "add model: FOLDER"
         raise SpecError(Problem(rule, f"task: {dataset.task}, no model", "model", remedy))
-    if dataset.pretrained is None or dataset.task.language or any(c.kind is ColumnKind.TEXT for c in dataset.features):
+    if dataset.pretrained is None or dataset.task.language:
+        return
+    _fits_medium(dataset, Path(dataset.pretrained.folder))
+    if any(c.kind is ColumnKind.TEXT or c.kind.is_media for c in dataset.features):
         return
     rule = "a model needs a column of text to read, and none was recognised as one"
     remedy = "name it, as text: COLUMN, or leave the model out"
     kinds = ", ".join(f"{c.name} ({c.kind})" for c in dataset.features)
     raise SpecError(Problem(rule, kinds or "no features", "model", remedy))
+
+
+def _fits_medium(dataset: Dataset, folder: Path) -> None:
+    """Refuse a model of texts for files, and a model of files for texts.
+
+    Raises:
+        SpecError: Names both.
+    """
+    from attain.data.pretrained import reads_media
+
+    media = any(c.kind.is_media for c in dataset.features)
+    if reads_media(folder) is media:
+        return
+    reads, there = ("files", "texts") if not media else ("texts", f"{dataset.modality} files")
+    rule = f"the model must read what the data hold: it reads {reads}, and there are {there}"
+    raise SpecError(Problem(rule, str(folder), "model", "name another model"))

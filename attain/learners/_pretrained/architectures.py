@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +21,7 @@ _STAGES = (
     (3, 5, 1, 6, 80, 112), (4, 5, 2, 6, 112, 192), (1, 3, 1, 6, 192, 320),
 )  # fmt: skip
 """Repeats, kernel, stride, expansion, channels in and out (arXiv:1905.11946, table 1)."""
+_LITE0 = (1, 2, 2, 3, 3, 4, 1)
 _LITE1 = (1, 3, 3, 4, 4, 5, 1)
 """Repeats at depth 1.1, rounded up; the first and the last stage keep theirs."""
 
@@ -123,7 +124,7 @@ class EfficientNetLite(Backbone):
 
     hidden = 1280
 
-    def __init__(self, repeats: tuple[int, ...] = tuple(stage[0] for stage in _STAGES)) -> None:
+    def __init__(self, repeats: tuple[int, ...] = _LITE0) -> None:
         super().__init__()
         self.stem = _Conv(3, 32, 3, 2, bias=False)
         self.norm = _norm(32)
@@ -143,13 +144,13 @@ class EfficientNetLite(Backbone):
 
 
 class SpeakerLstm(Backbone):
-    """Three LSTM layers over mel bands, and the embedding of a speaker on the last state.
+    """Three LSTM layers over mel bands.
 
-    Features are the mean of the top layer's states, its last state, and the embedding: the mean
-    knows what was said, the embedding by whom.
+    Features are the mean of the top layer's states and its last state. The embedding of a speaker
+    that was learnt on it is left out: it was made to forget what is said.
     """
 
-    hidden = 768
+    hidden = 512
     _width = 256
 
     def __init__(self) -> None:
@@ -157,7 +158,6 @@ class SpeakerLstm(Backbone):
         wide = (40, self._width, self._width)
         layers = [nn.LSTM(width, self._width, batch_first=True) for width in wide]
         self.layers = nn.ModuleList(layers)
-        self.head = nn.Linear(self._width, self._width)
 
     def forward(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Features of spectra, shape (rows, frames, 40), of which `lengths` frames are sound."""
@@ -168,8 +168,7 @@ class SpeakerLstm(Backbone):
         sound = (at < lengths[:, None]).unsqueeze(2)
         mean = states.masked_fill(~sound, 0).sum(dim=1) / lengths[:, None]
         last = states[torch.arange(len(states), device=states.device), lengths - 1]
-        speaker = functional.normalize(functional.relu(self.head(last)), dim=1)
-        return torch.cat([mean, last, speaker], dim=1)
+        return torch.cat([mean, last], dim=1)
 
 
 @dataclass(frozen=True)
@@ -179,8 +178,8 @@ class Architecture:
     Attributes:
         modality: ``image`` or ``audio``.
         build: Makes it with random weights.
-        front: How inputs are prepared; see `_media.images.ImageFront` and `_media.sound.SoundFront`.
-        renamed: From the published name of a tensor to the one here; None for one that is not used.
+        front: How inputs are prepared: attributes of `ImageFront` or `SoundFront`.
+        renamed: From the published name of a tensor to the one here; None for one left out.
         inside: Where the tensors lie in the published file, if in a mapping within it.
         normed: Whether it has batch norms.
     """
@@ -191,7 +190,6 @@ class Architecture:
     renamed: Callable[[str], str | None]
     inside: str = ""
     normed: bool = False
-    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _lite_name(name: str) -> str | None:
@@ -207,11 +205,8 @@ def _lite_name(name: str) -> str | None:
 
 
 def _speaker_name(name: str) -> str | None:
-    if name.startswith("similarity_"):
-        return None
-    if match := re.fullmatch(r"lstm\.(\w+)_l(\d)", name):
-        return f"layers.{match[2]}.{match[1]}_l0"
-    return name.replace("linear.", "head.")
+    match = re.fullmatch(r"lstm\.(\w+)_l(\d)", name)
+    return f"layers.{match[2]}.{match[1]}_l0" if match else None
 
 
 def _lite(size: int) -> dict[str, Any]:

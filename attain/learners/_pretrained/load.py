@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class Body:
 
         take_all_off(self.net)
         with torch.no_grad():
-            for name, tensor in _tensors(self.net):
+            for name, tensor in tensors(self.net):
                 original = self._originals[name]
                 if tensor.dtype is not original.dtype:
                     tensor.data = original.to(tensor.device, copy=True)
@@ -84,7 +84,7 @@ class Body:
 
         return getattr(self.net, "_attain_adapter", None) is None and all(
             torch.equal(tensor.detach().cpu(), self._originals[name])
-            for name, tensor in _tensors(self.net)
+            for name, tensor in tensors(self.net)
         )
 
     def save(self, folder: Path) -> None:
@@ -98,7 +98,7 @@ class Body:
             for name, tensor in self.net.state_dict().items()
             if ".lora_" not in name
         }
-        with _quiet():
+        with quietly():
             self.net.save_pretrained(folder, state_dict=state)
             self.tokenizer.save_pretrained(folder)
 
@@ -123,9 +123,9 @@ def load_body(
             it at all.
         EnvironmentProblem: When torch or transformers is not installed.
     """
-    torch, transformers = _libraries()
+    torch, transformers = libraries()
     folder = pretrained.folder
-    with _quiet(), _plain(folder):
+    with quietly(), plainly(folder):
         config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
         kind = transformers.AutoModelForCausalLM if writes else transformers.AutoModel
@@ -139,10 +139,11 @@ def load_body(
             ignore_mismatched_sizes=True,  # it would raise without names; they are checked below
             output_loading_info=True,
         )
-    ignored = _check_keys(net, info, folder)
+    ignored = check_keys(net, info, folder)
     if getattr(net, _UNUSED, None) is not None:
         setattr(net, _UNUSED, None)
-    _check_numbers(net, tokenizer, folder)
+    check_finite(net, folder)
+    _check_tokenizer(net, tokenizer, folder)
     net.to(device).eval()
     return Body(
         net=net,
@@ -153,7 +154,7 @@ def load_body(
         longest=_longest(net, config, tokenizer),
         digest=pretrained.digest,
         ignored=ignored,
-        _originals={name: tensor.detach().cpu().clone() for name, tensor in _tensors(net)},
+        _originals={name: tensor.detach().cpu().clone() for name, tensor in tensors(net)},
     )
 
 
@@ -161,7 +162,12 @@ _resident: OrderedDict[tuple[str, str, str, bool], Body] = OrderedDict()
 
 
 def resident(
-    pretrained: Pretrained, *, dtype: str = "float32", device: str = "cpu", writes: bool = False
+    pretrained: Pretrained,
+    *,
+    dtype: str = "float32",
+    device: str = "cpu",
+    writes: bool = False,
+    load: Callable[..., Body] | None = None,
 ) -> Body:
     """A body that stays in this process, as it was loaded whatever the last fit did to it.
 
@@ -170,6 +176,7 @@ def resident(
         dtype: As for `load_body`.
         device: As for `load_body`.
         writes: As for `load_body`.
+        load: What loads it instead of `load_body`.
 
     Returns:
         The same object for equal arguments, restored: whoever had it before must be done with it.
@@ -180,11 +187,25 @@ def resident(
         return _resident[key].restored()
     while len(_resident) >= _RESIDENT:
         _resident.popitem(last=False)
-    _resident[key] = load_body(pretrained, dtype=dtype, device=device, writes=writes)
+    options: dict[str, Any] = {"dtype": dtype, "device": device}
+    made = (
+        load_body(pretrained, **options, writes=writes)
+        if load is None
+        else load(pretrained, **options)
+    )
+    _resident[key] = made
     return _resident[key]
 
 
-def _libraries() -> tuple[Any, Any]:
+def libraries() -> tuple[Any, Any]:
+    """torch and transformers.
+
+    Returns:
+        Both modules.
+
+    Raises:
+        EnvironmentProblem: When one is not installed.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
         import torch
@@ -196,15 +217,32 @@ def _libraries() -> tuple[Any, Any]:
     return torch, transformers
 
 
-def _tensors(net: Any) -> Iterator[tuple[str, Any]]:
-    """Parameters and buffers, also those that are not saved."""
+def tensors(net: Any) -> Iterator[tuple[str, Any]]:
+    """Parameters and buffers, also those that are not saved.
+
+    Args:
+        net: A `torch.nn.Module`.
+
+    Yields:
+        Name and tensor.
+    """
     yield from net.named_parameters()
     yield from net.named_buffers()
 
 
 @contextlib.contextmanager
-def _plain(folder: str) -> Iterator[None]:
-    """transformers' many exceptions as one that says what to do."""
+def plainly(folder: str) -> Iterator[None]:
+    """transformers' many exceptions as one that says what to do.
+
+    Args:
+        folder: That is loaded.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ArtifactError: Instead of theirs.
+    """
     try:
         yield
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
@@ -217,8 +255,12 @@ def _plain(folder: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No progress bars and no reports: what they would say is checked and raised here."""
+def quietly() -> Iterator[None]:
+    """No progress bars and no reports: what they would say is checked and raised here.
+
+    Yields:
+        Nothing.
+    """
     from transformers.utils import logging as theirs
 
     level, bars = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
@@ -239,8 +281,20 @@ def _attention(transformers: Any, config: Any) -> str:
     return "sdpa" if getattr(kind, "_supports_sdpa", False) else "eager"
 
 
-def _check_keys(net: Any, info: dict[str, Any], folder: str) -> tuple[str, ...]:
-    """Raise for tensors that are missing or do not fit; return those of other heads."""
+def check_keys(net: Any, info: dict[str, Any], folder: str) -> tuple[str, ...]:
+    """Raise for tensors that are missing or do not fit; return those of other heads.
+
+    Args:
+        net: A `transformers.PreTrainedModel`.
+        info: What transformers said when it was loaded.
+        folder: Where it came from.
+
+    Returns:
+        Names of tensors of other heads.
+
+    Raises:
+        ArtifactError: Names the tensors.
+    """
     own = {name for name, _ in net.named_children()}
     prefix = f"{net.base_model_prefix}."
     plain = {key.removeprefix(prefix): key for key in info["unexpected_keys"]}
@@ -263,7 +317,16 @@ def _check_keys(net: Any, info: dict[str, Any], folder: str) -> tuple[str, ...]:
     return tuple(sorted(set(plain.values()) - set(strange)))
 
 
-def _check_numbers(net: Any, tokenizer: Any, folder: str) -> None:
+def check_finite(net: Any, folder: str) -> None:
+    """Raise for weights that are no numbers.
+
+    Args:
+        net: A `torch.nn.Module`.
+        folder: Where it came from.
+
+    Raises:
+        ArtifactError: Names the tensors.
+    """
     import torch
 
     broken = [name for name, p in net.named_parameters() if not bool(torch.isfinite(p).all())]
@@ -271,6 +334,9 @@ def _check_numbers(net: Any, tokenizer: Any, folder: str) -> None:
         raise ArtifactError(
             f"{folder} has weights that are not finite: {_some(broken)} — {_REMEDY}"
         )
+
+
+def _check_tokenizer(net: Any, tokenizer: Any, folder: str) -> None:
     known, rows = len(tokenizer), net.get_input_embeddings().weight.shape[0]
     if known > rows:
         raise ArtifactError(

@@ -1,0 +1,1 @@
+"""What the learners of images and of sound share; needs the extras ``image`` or ``audio``."""

@@ -1,0 +1,111 @@
+"""What each rung will cost and what the model will see, found out on a few rows."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from attain.core.protocols import FitData
+from attain.core.space import Space
+from attain.core.types import Forecast, RungForecast
+from attain.learners._media import parameters, rungs
+from attain.learners._media.columns import MediaColumns
+from attain.learners._media.core import features
+from attain.learners._media.front import Front
+from attain.learners._pretrained.forecast import (
+    Case,
+    guarded,
+    head_seconds,
+    labels,
+    resident,
+    stop_share,
+    taken,
+    tuned,
+)
+from attain.learners._pretrained.lesson import Lesson, empty_head, quiet
+from attain.learners._pretrained.outputs import find_outputs
+
+_READ = 8
+"""Files that are read to time it."""
+_SUMMED = 64
+
+
+def forecast(
+    kind: str, space: Space, data: FitData, columns: MediaColumns, inputs: tuple[list[str], ...]
+) -> Forecast:
+    """What each rung costs, and what the model will see.
+
+    Args:
+        kind: ``image`` or ``audio``.
+        space: Of the learner, for these rows.
+        data: Training rows, rows to stop on, folder of what is kept between fits.
+        columns: Where the files are.
+        inputs: Of the training rows.
+
+    Returns:
+        All rungs, those that are held back included.
+    """
+    outputs = find_outputs(data.dataset, np.asarray(data.train.y))
+    case = Case(space, data, Lesson.of({}, data, columns, inputs, outputs))
+    facts: dict[str, Any] = {"files": case.rows, **labels(data, outputs)}
+    plain = guarded(parameters.PLAIN, lambda: _plain(kind, case))
+    if data.dataset.pretrained is None:
+        return Forecast((plain,), facts=facts)
+    body = rungs.resident_body(data)
+    front = rungs.find_front(kind, case.config(parameters.FROZEN), case.lesson, body)
+    pace = _pace(case, front)
+    facts |= rungs.seen(front)
+    found = [
+        plain,
+        guarded(parameters.FROZEN, lambda: _frozen(case, front, pace)),
+        guarded(parameters.LAST, lambda: _tuned(case, parameters.LAST, front, pace)),
+        guarded(parameters.FULL, lambda: _tuned(case, parameters.FULL, front, pace)),
+    ]
+    return Forecast(tuple(found), facts=facts)
+
+
+def _plain(kind: str, case: Case) -> RungForecast:
+    """A real fit on a sample."""
+    config = case.config(parameters.PLAIN)
+    drawn = case.sample(_SUMMED)
+    part = taken(case, drawn)
+    began = time.perf_counter()
+    _, _, facts = rungs.fit_plain(kind, config, part.data, part.lesson, quiet)
+    seconds = (time.perf_counter() - began) * case.rows / len(drawn)
+    trained = int(facts["trained"])
+    reason = f"from a fit on {len(drawn)} files"
+    return RungForecast(parameters.PLAIN, trained, seconds, resident(trained * 120), reason)
+
+
+def _frozen(case: Case, front: Front, pace: float) -> RungForecast:
+    """Reading all files once, and solving heads on features of the right shape."""
+    width = rungs.resident_body(case.data).hidden
+    head = head_seconds(case, width)
+    read = pace * case.rows * (1 + stop_share(case))
+    trained = (width + 1) * case.lesson.outputs.count
+    reason = f"{read:.1f} s to read all files, once for the whole study, then {head:.1f} s"
+    return RungForecast(
+        parameters.FROZEN, trained, read + head, resident(case.rows * width * 12), reason
+    )
+
+
+def _tuned(case: Case, rung: str, front: Front, pace: float) -> RungForecast:
+    config = case.config(rung)
+    body = rungs.resident_body(case.data)
+    work = rungs.make_work(config, case.data, body, front, case.lesson)
+    net, told = rungs.make_net(config, body, empty_head(body.hidden, case.lesson.outputs.count))
+    start = pace * case.rows + head_seconds(case, body.hidden)
+    look = pace * case.rows * stop_share(case)
+    return tuned(case, rung, net, work, told, body, (look, start))
+
+
+def _pace(case: Case, front: Front) -> float:
+    """Seconds for reading a file without learning."""
+    body = rungs.resident_body(case.data)
+    cells = [case.lesson.inputs[0][i] for i in case.sample(_READ)]
+    features(body, front, cells[:1], None, case.data.threads)  # the first call is slow
+    began = time.perf_counter()
+    features(body, front, cells, None, case.data.threads)
+    return (time.perf_counter() - began) / len(cells)
