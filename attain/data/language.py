@@ -84,8 +84,8 @@ def language_task(
     if not is_dialogue(names, target):
         words = cells.texts(cells.plain(frame[target]))
         distinct, present = words.nunique(), int(words.notna().sum())
-        numbers = kinds.look(cells.plain(frame[target])).kind is not ColumnKind.TEXT
-        if numbers or distinct <= max(_FREE, present / 2):
+        kind = kinds.look(cells.plain(frame[target])).kind
+        if kind not in (ColumnKind.TEXT, ColumnKind.CATEGORICAL) or distinct <= max(_FREE, present / 2):
             return None
     shape = find_layout(names, target).shape
     return Task.PREFERENCE if shape is Shape.PREFERENCE else Task.GENERATION

@@ -306,11 +306,11 @@ ROWS = (
     ),
     Metric(
         "token_loss", "mean negative log probability of a supervised token, in nats", _DOWN, 0.0,
-        math.inf, "nats", _SPEAKS, "language", Role.GOAL, ("nll_per_token", "sft_loss"),
+        math.inf, "", _SPEAKS, "language", Role.GOAL, ("nll_per_token", "sft_loss"),
         "Good 1952",
     ),
     Metric(
-        "perplexity", "exponential of the token loss", _DOWN, 1.0, math.inf, "", _SPEAKS,
+        "perplexity", "exponential of the token loss", _DOWN, 0.0, math.inf, "", _SPEAKS,
         "language", Role.GOAL, ("ppl",), "Jelinek et al. 1977, doi:10.1121/1.2016299",
     ),
     _spoken("token_accuracy", "share of supervised tokens that are the most probable", _SPEAKS),

@@ -68,29 +68,37 @@ def _padding(body: Body, taught: Taught) -> Finding:
     """Padding that is an end token is a trap for who masks by token; here it is by position."""
     title = "padding does not hide the token that ends answers"
     pad = body.tokenizer.pad_token_id
-    last = last_tokens(taught.coded)
-    same = last == pad if pad is not None and len(last) else np.zeros(len(last), bool)
-    if not same.any():
+    hidden = _behind(taught.coded, pad)
+    if not hidden.any():
+        ends = int((last_tokens(taught.coded) == pad).sum()) if pad is not None else 0
+        said = "padding and end are different tokens"
+        if ends:
+            shown = str(body.tokenizer.convert_ids_to_tokens(int(pad)))
+            said = (
+                f"{shown} pads and ends answers; padding is masked by its position, so the end is"
+                f" learnt in {ends} of {len(taught.coded)} examples"
+            )
         return Finding(
-            "D062", title, FindingState.PASSED, explanation="padding and end are different tokens"
+            "D062", title, FindingState.PASSED, explanation=said, evidence={"ends": ends}
         )
-    learnt = [bool(taught.coded.row(i)[1][-1]) for i in np.flatnonzero(same)[:1000]]
-    hidden = len(learnt) - sum(learnt)
-    if not hidden or not taught.coded.trained[taught.coded.ids == pad].any():
-        shown = str(body.tokenizer.convert_ids_to_tokens(int(pad)))
-        return Finding(
-            "D062", title, FindingState.PASSED,
-            explanation=f"{shown} pads and ends answers; padding is masked by its position, so the"
-            f" end is learnt in all {int(same.sum())} examples",
-            evidence={"ends": int(same.sum())},
-        )  # fmt: skip
     return _finding(
-        "D062", title, hidden, len(learnt),
-        f"the token that ends answers also pads, and is not learnt in {hidden} examples",
-        "give the tokenizer a padding token of its own",
-        taught.coded.rows[same][:_SHOWN],
+        "D062", title, int(hidden.sum()), len(hidden),
+        f"the token that ends answers also pads, and is not learnt in {int(hidden.sum())} of"
+        f" {len(hidden)} examples",
+        "give the tokenizer a padding token of its own, or mend its template",
+        taught.coded.rows[hidden][:_SHOWN],
         whole=True,
     )  # fmt: skip
+
+
+def _behind(coded: Coded, pad: int | None) -> np.ndarray:
+    """Examples in which padding's token stands right behind what is learnt, and is not learnt."""
+    found = np.zeros(len(coded), dtype=bool)
+    for i in range(len(coded) if pad is not None else 0):
+        ids, trained = coded.row(i)
+        after = np.flatnonzero(trained)[-1] + 1 if trained.any() else len(ids)
+        found[i] = after < len(ids) and ids[after] == pad
+    return found
 
 
 def _too_long(body: Body, taught: Taught, whole: Coded) -> Finding:

@@ -1,8 +1,8 @@
 """Many adapters over one resident base: batched or in turn, and stopped early when they lose.
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1) on the same rows to
-stop on for all. A loser is paused, not lost: its weights and moments are kept, and it can go on from
-there as if it had never been interrupted.
+stop on for all. A loser is paused, not lost: its weights and moments are kept, and it can go on as
+if it had never been interrupted.
 """
 
 from __future__ import annotations
