@@ -69,6 +69,7 @@ The others are the command's own:
 | `report` | `folder`, `report` (the same object as `report.json`) |
 | `predict` | `rows`, and `predictions` or `out` |
 | `export` | `to`, `format` |
+| `serve` | `address` (at the start) |
 | `doctor` | `diagnostics` |
 
 Numbers that are not finite are the strings `NaN`, `Infinity` and `-Infinity`.
