@@ -14,6 +14,7 @@ from attain.data import (
     checks_drift,
     checks_labels,
     checks_leaks,
+    checks_media,
     checks_near,
     checks_rows,
     checks_size,
@@ -64,6 +65,12 @@ CHECKS: tuple[type[Check], ...] = (
     checks_drift.OwnTestDrift,
     checks_drift.OwnTestClasses,
     checks_drift.TimeLeak,
+    checks_media.UnreadableFiles,
+    checks_media.OddFiles,
+    checks_media.Empties,
+    checks_media.OddSizes,
+    checks_media.NearMedia,
+    checks_media.SealedMedia,
 )
 
 

@@ -13,6 +13,8 @@ from attain.core.errors import DataError
 from attain.core.media import IMAGE, Reference, parse
 
 PRINT_BITS = 64
+CLOSE = 8
+"""Bits of a hash in which near-copies differ at most."""
 _THUMB, _BANDS, _PARTS = 12, 24, 6
 _ALIKE = 0.95
 """Correlation of small pictures below which equal hashes are chance."""

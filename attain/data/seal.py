@@ -29,6 +29,7 @@ from attain.data.hashing import (
 )
 from attain.data.infer import measured
 from attain.data.load import load_frame
+from attain.data.looks import CLOSE, close_pairs, looks
 from attain.data.near import near_copies, together
 from attain.data.quick import rows_for
 from attain.data.table import content_hash, target_hash, to_rows, usable
@@ -384,6 +385,8 @@ def _own_test(test_frame: Any, dataset: Dataset, rows: Rows) -> tuple[pd.DataFra
 
 def _near_overlap(rows: Rows, sealed: Rows, dataset: Dataset) -> tuple[int, int]:
     """How many sealed rows have a near-copy, but no copy, among the others; of how many."""
+    if media := [c.name for c in dataset.features if c.kind.is_media]:
+        return _near_media(rows, sealed, media[0])
     names = [c.name for c in dataset.features if c.kind is ColumnKind.TEXT]
     if not names:
         return 0, 0
@@ -397,6 +400,19 @@ def _near_overlap(rows: Rows, sealed: Rows, dataset: Dataset) -> tuple[int, int]
     beside[one[outside[other]]] = beside[other[outside[one]]] = True
     inside = near.code[near.rows >= len(rows)]
     return int((beside & ~outside)[inside].sum()), len(inside)
+
+
+def _near_media(rows: Rows, sealed: Rows, name: str) -> tuple[int, int]:
+    """The same for images and clips, of at most so many files on each side."""
+    parts = [part.take(rows_for(row_hash(part.X), 1, _COMPARED)) for part in (rows, sealed)]
+    cells = np.concatenate([part.X[name].to_numpy(dtype=object) for part in parts])
+    hashes = np.concatenate([row_hash(part.X) for part in parts])
+    pairs = close_pairs(looks(cells), CLOSE)
+    pairs = pairs[hashes[pairs[:, 0]] != hashes[pairs[:, 1]]]
+    first = len(parts[0])
+    across = pairs[(pairs[:, 0] < first) & (pairs[:, 1] >= first)]
+    copies = np.isin(hashes[across[:, 1]], hashes[:first])
+    return len(np.unique(across[~copies, 1])), len(parts[1])
 
 
 def _drift(rows: Rows, sealed: Rows, dataset: Dataset) -> float:
@@ -429,11 +445,11 @@ def _class_counts(rows: Rows, dataset: Dataset) -> tuple[int, ...]:
 def _write(folder: Path, work: pd.DataFrame, sealed: pd.DataFrame, origin: np.ndarray) -> str:
     """Write each file whole or not at all; the sealed one cannot be written to. Its digest."""
     folder = Path(folder)
-    write_atomic(folder / WORK, _arrow_bytes(work))
-    path = folder / SEALED
     buffer = io.BytesIO()
     np.save(buffer, origin.astype("int64"), allow_pickle=False)
     write_atomic(folder / ORIGIN, buffer.getvalue())
+    write_atomic(folder / WORK, _arrow_bytes(work))
+    path = folder / SEALED
     write_atomic(path, _arrow_bytes(sealed))
     with plain_errors(path):
         os.chmod(path, _READ_ONLY)

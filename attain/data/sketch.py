@@ -15,9 +15,11 @@ from attain.core.protocols import Subject
 from attain.core.types import Column, ColumnKind
 from attain.data import cells, quick
 from attain.data.hashing import cell_hash, row_hash
+from attain.data.looks import CLOSE, Look, close_pairs, looks
 from attain.data.near import NearCopies, near_copies, together
 from attain.data.quick import Quick
 
+MOST_FILES = 10_000  # images or clips that are decoded
 SAMPLE = 50_000  # rows on which a column's strength is measured; chosen by hash, so always the same
 MOST_BINS = 256
 ROWS_PER_BIN = 20
@@ -94,6 +96,39 @@ class Sketch:
     def near(self) -> NearCopies:
         """Rows whose texts, all columns of them together, are almost the same."""
         return near_copies(together(self.texts, self.n), self.hashes)
+
+    @cached_property
+    def media_columns(self) -> tuple[str, ...]:
+        """The column of images or clips, if there is one."""
+        return tuple(c.name for c in self.features if c.kind.is_media)
+
+    @property
+    def media_kind(self) -> ColumnKind:
+        """Of that column."""
+        return next(c.kind for c in self.features if c.kind.is_media)
+
+    @cached_property
+    def media_cells(self) -> np.ndarray:
+        """Its references, object, shape (n,)."""
+        (name,) = self.media_columns
+        return self.rows.X[name].to_numpy(dtype=object)
+
+    @cached_property
+    def media_rows(self) -> np.ndarray:
+        """Positions of the rows whose files are looked at, chosen by their hash, sorted."""
+        return quick.rows_for(self.hashes, 1, MOST_FILES * (10 if self.deep else 1))
+
+    @cached_property
+    def media(self) -> list[Look | None]:
+        """What is seen of these files; empty without such a column."""
+        return looks(self.media_cells[self.media_rows]) if self.media_columns else []
+
+    @cached_property
+    def media_pairs(self) -> np.ndarray:
+        """Pairs of these files that are almost the same, but not equal, int64, shape (pairs, 2)."""
+        pairs = close_pairs(self.media, CLOSE)
+        hashes = self.hashes[self.media_rows]
+        return pairs[hashes[pairs[:, 0]] != hashes[pairs[:, 1]]]
 
     @cached_property
     def units(self) -> np.ndarray:

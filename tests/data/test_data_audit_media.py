@@ -1,0 +1,170 @@
+"""Checks of images and clips: each finds what was planted, and passes without."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from attain.core.decode import resize, write_clip, write_image
+from attain.core.media import inline
+from attain.core.protocols import Subject
+from attain.core.types import FindingState, Severity
+from attain.data.audit import CHECKS
+from attain.data.checks_media import (
+    Empties,
+    NearMedia,
+    OddFiles,
+    OddSizes,
+    SealedMedia,
+    UnreadableFiles,
+)
+from attain.data.infer import describe
+from attain.data.seal import make_seal, sealed_summary
+from attain.data.table import to_rows
+
+FOUND, PASSED, NOT = FindingState.FOUND, FindingState.PASSED, FindingState.NOT_APPLICABLE
+ALL = (UnreadableFiles, OddFiles, Empties, OddSizes, NearMedia, SealedMedia)
+
+
+def picture(seed: int, size: int = 64) -> np.ndarray:
+    """Smooth colours."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (7, 7, 3), dtype=np.uint8)
+    return resize(coarse, size, size)
+
+
+def image(pixels: np.ndarray) -> str:
+    """An image as a cell."""
+    return str(inline("image", write_image(pixels, "PNG")))
+
+
+def tone(seed: int, seconds: float = 0.4, rate: int = 8_000) -> np.ndarray:
+    """A few tones that come and go."""
+    random = np.random.default_rng(seed)
+    at = np.arange(int(seconds * rate)) / rate
+    waves = [
+        np.sin(2 * np.pi * random.uniform(150, 3000) * at)
+        * np.exp(-(((at - random.uniform(0, seconds)) / 0.06) ** 2))
+        for _ in range(5)
+    ]
+    return (np.sum(waves, axis=0) / 5).astype(np.float32)
+
+
+def clip(wave: np.ndarray, rate: int = 8_000) -> str:
+    """A clip as a cell."""
+    return str(inline("audio", write_clip(wave, rate)))
+
+
+IMAGES = [image(picture(i)) for i in range(60)]
+CLIPS = [clip(tone(i)) for i in range(60)]
+
+
+def asked(check, cells, labels=None, sealed=None):
+    """What a check answers."""
+    labels = ["ab"[i % 2] for i in range(len(cells))] if labels is None else labels
+    frame = pd.DataFrame({"file": cells, "y": labels})
+    dataset = describe(frame, target="y")
+    return check().run(Subject(dataset, frame, to_rows(frame, dataset), sealed or {}))
+
+
+@pytest.mark.parametrize("cells", [IMAGES, CLIPS], ids=["images", "clips"])
+@pytest.mark.parametrize("check", ALL[:-1])
+def test_sound_files_pass(check, cells):
+    """Nothing is found where nothing was planted; every check is asked in an audit."""
+    assert asked(check, cells).state is PASSED
+    assert check in CHECKS
+
+
+@pytest.mark.parametrize("check", ALL)
+def test_tables_are_not_asked(check):
+    """Without files the question does not arise."""
+    frame = pd.DataFrame({"x": np.arange(30.0), "y": [0, 1] * 15})
+    dataset = describe(frame, target="y")
+    assert check().run(Subject(dataset, frame, to_rows(frame, dataset))).state is NOT
+
+
+@pytest.mark.parametrize("modality", ["image", "audio"])
+def test_damaged_files_are_named(modality):
+    """A file that is cut off and one that is something else; of all others none."""
+    cells = list(IMAGES if modality == "image" else CLIPS)
+    whole = write_image(picture(99), "JPEG") if modality == "image" else write_clip(tone(99), 8_000)
+    cells[7] = str(inline(modality, whole[: len(whole) // 2]))
+    cells[20] = str(inline(modality, b"something else"))
+    finding = asked(UnreadableFiles, cells)
+    assert (finding.state, finding.severity) == (FOUND, Severity.ISSUE)
+    assert finding.rows == (7, 20)
+
+
+def test_ways_of_storing_are_counted():
+    """One grey image is a tip; grey images of one class are an issue."""
+    grey = [image(picture(i)) for i in range(60)]
+    from io import BytesIO
+
+    from PIL import Image
+
+    def in_grey(i):
+        buffer = BytesIO()
+        Image.fromarray(picture(i)).convert("L").save(buffer, "PNG")
+        return str(inline("image", buffer.getvalue()))
+
+    grey[3] = in_grey(3)
+    finding = asked(OddFiles, grey)
+    assert (finding.state, finding.severity, finding.rows) == (FOUND, Severity.TIP, (3,))
+    labels = ["a" if i < 30 else "b" for i in range(60)]
+    told = [in_grey(i) if i < 30 else IMAGES[i] for i in range(60)]
+    finding = asked(OddFiles, told, labels)
+    assert finding.severity is Severity.ISSUE
+    assert "100% of those in L are of one class" in finding.explanation
+    rates = [*CLIPS[:59], clip(tone(1, rate=16_000), 16_000)]
+    assert asked(OddFiles, rates).rows == (59,)
+
+
+def test_blank_and_silent_files_are_found():
+    """One colour, and below -60 dB."""
+    cells = [*IMAGES[:59], image(np.full((64, 64, 3), 9, dtype=np.uint8))]
+    assert asked(Empties, cells).rows == (59,)
+    quiet = [*CLIPS[:59], clip(tone(1) * 1e-4)]
+    assert asked(Empties, quiet).rows == (59,)
+
+
+def test_tiny_images_and_odd_lengths_are_found():
+    """A side of 20 pixels; ten times the usual length."""
+    assert asked(OddSizes, [*IMAGES[:59], image(picture(1, 20))]).rows == (59,)
+    assert asked(OddSizes, [*CLIPS[:59], clip(tone(1, 4.0))]).rows == (59,)
+
+
+def test_near_copies_are_found_and_contradictions_weigh_more():
+    """A recompressed copy, a quieter one; equal files are another check's."""
+    small = np.clip(resize(picture(5), 48, 48) * 1.05, 0, 255).astype(np.uint8)
+    copy = str(inline("image", write_image(small, "JPEG", 60)))
+    finding = asked(NearMedia, [*IMAGES, copy], ["ab"[i % 2] for i in range(60)] + ["b"])
+    assert finding.rows == (5, 60)
+    assert finding.evidence["pairs"] == 1
+    assert finding.evidence["apart"] == 0
+    finding = asked(NearMedia, [*IMAGES, copy], ["ab"[i % 2] for i in range(60)] + ["a"])
+    assert (finding.severity, finding.evidence["apart"]) == (Severity.ISSUE, 1)
+    assert asked(NearMedia, [*CLIPS, clip(tone(8) * 0.5)]).rows == (8, 60)
+    assert asked(NearMedia, [*IMAGES, IMAGES[4]]).state is PASSED
+
+
+def test_near_copies_across_the_seal_are_counted(tmp_path):
+    """Copies of all files, recompressed: those whose original is on the other side are counted."""
+    again = [
+        str(
+            inline(
+                "image", write_image(np.clip(picture(i) * 1.05, 0, 255).astype(np.uint8), "JPEG")
+            )
+        )
+        for i in range(60)
+    ]
+    frame = pd.DataFrame({"file": [*IMAGES, *again], "y": ["ab"[i % 2] for i in range(60)] * 2})
+    dataset = describe(frame, target="y")
+    work, seal = make_seal(frame, dataset, tmp_path, test=0.2)
+    assert seal.near_compared == seal.rows
+    assert 0 < seal.near_overlap <= seal.rows
+    assert work.modality == "image"
+    finding = asked(SealedMedia, IMAGES, sealed=sealed_summary(seal))
+    assert (finding.state, finding.evidence["near"]) == (FOUND, seal.near_overlap)
+    _, clean = make_seal(frame[:60], describe(frame[:60], target="y"), tmp_path / "b", test=0.2)
+    assert clean.near_overlap == 0
+    assert asked(SealedMedia, IMAGES, sealed=sealed_summary(clean)).state is PASSED
