@@ -185,7 +185,7 @@ def _history(
         tally.apply("asked", asked)
         if trial.state.name != "RUNNING":
             tally.apply("told", {"trial": name, **_ended(trial, goals)})
-    return tally.history()
+    return tuple(tally.history())
 
 
 def _ended(trial: Any, goals: Goals) -> dict[str, Any]:

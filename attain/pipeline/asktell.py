@@ -125,7 +125,7 @@ class Optimizer:
     def history(self) -> tuple[Observed, ...]:
         """What the strategy sees of this study: running and ended trials, no lost ones."""
         with self._lock:
-            return self._tally.history()
+            return tuple(self._tally.history())
 
     @property
     def running(self) -> tuple[FunctionTrial, ...]:

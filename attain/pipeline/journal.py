@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,8 +56,10 @@ class Journal:
         self.tally = Tally(goals)
         self.earlier: Earlier | None = None
         self.named = ("", "")
-        self.records: list[Record] = []
+        self.records: list[Record] = []  # all but those of trials, which the tally holds
+        self.spent = 0.0  # seconds of earlier calls of `minimize`
         self._ledger = ledger
+        self._held: list[Draft] | None = None
         self._open = True
         records = ledger.read() if ledger is not None else ()
         if records:
@@ -92,9 +95,43 @@ class Journal:
         items = list(items)
         if self._ledger is not None:
             drafts = [Draft(_STEPS.get(kind, "study"), kind, encode(p)) for kind, p in items]
-            self.records += self._ledger.append(drafts)
+            if self._held is None:
+                self._remember(self._ledger.append(drafts))
+            else:
+                self._held += drafts
         for kind, payload in items:
             self._take(kind, payload)
+
+    @contextmanager
+    def gathered(self) -> Iterator[None]:
+        """Write everything of this block at its end, together: one flush of the disk for all.
+
+        Nothing may be acted on before the end. What was written before an error is kept; should it
+        be impossible to keep it, the journal closes, for it knows more than its records.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            LedgerError: When they cannot be written.
+        """
+        if self._held is not None or self._ledger is None:
+            yield
+            return
+        self._held = []
+        try:
+            yield
+        finally:
+            drafts, self._held = self._held, None
+            if drafts and self._open:
+                try:
+                    self._remember(self._ledger.append(drafts))
+                except BaseException:
+                    self.close()
+                    raise
+
+    def _remember(self, records: Iterable[Record]) -> None:
+        self.records += [record for record in records if record.kind not in _STEPS]
 
     def _take(self, kind: str, payload: Mapping[str, Any]) -> None:
         self.tally.apply(kind, payload)
@@ -159,7 +196,8 @@ class Journal:
         self.space = decode(Space, began["space"])
         if began.get("earlier"):
             self._learn_from(began["earlier"])
-        self.records = list(records)
+        self._remember(records)
+        self.spent = _spent(records)
         for record in records:
             self._take(record.kind, record.payload)
         self.strategy = load(self.named[0] if _is_auto(strategy) else strategy)
@@ -208,7 +246,8 @@ def open_ledger(ledger: Any) -> Ledger | None:
         LedgerError: When another process writes, or the file is damaged.
     """
     if isinstance(ledger, str | Path):
-        from attain.runtime.address import is_url, open_place
+        from attain.runtime.address import open_place
+        from attain.runtime.url import is_url
 
         return open_place(ledger if is_url(ledger) else Path(ledger))
     if ledger is not None and not (hasattr(ledger, "append") and hasattr(ledger, "read")):
@@ -298,3 +337,14 @@ def _short(value: Any) -> str:
         value = [parameter["name"] for parameter in value["parameters"]]
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return (text if len(text) <= 60 else f"{text[:57]}...") or "nothing"
+
+
+def _spent(records: Sequence[Record]) -> float:
+    """Seconds of earlier calls, from the beginning of each to its last record."""
+    total, began, last = 0.0, None, 0.0
+    for record in records:
+        if record.kind == "began":
+            total += 0.0 if began is None else last - began
+            began = record.at
+        last = record.at
+    return total + (0.0 if began is None else last - began)

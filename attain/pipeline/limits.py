@@ -1,4 +1,4 @@
-"""Budgets and other numbers of a study file, and how a value says that it breaks its rule."""
+"""Budgets and places as a study file states them, and how a value breaks its rule."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from attain.core.errors import did_you_mean
+from attain.core.errors import SpecError, did_you_mean
+from attain.runtime.url import is_url, read_address
 
+LOCAL, RAY = "local", "ray"
 DEFAULT_MINUTES = 10.0
 DEFAULT_TRIALS = 60
 
@@ -102,3 +104,58 @@ def _budget_of(value: Mapping[str, Any]) -> Budget:
     return Budget(
         None if trials is None else int(trials), None if minutes is None else positive(minutes)
     )
+
+
+def read_executor(value: Any) -> str:
+    """Where fits run, as a study file states it.
+
+    Args:
+        value: ``local``, ``ray``, ``ray:ADDRESS`` or ``ray://ADDRESS``.
+
+    Returns:
+        The same.
+
+    Raises:
+        Broken: When it is none of these.
+    """
+    if isinstance(value, str) and (value in (LOCAL, RAY) or ray_address(value)):
+        return value
+    hint = did_you_mean(str(value), [LOCAL, RAY])
+    raise Broken("must be local, ray, or ray:ADDRESS of a cluster", hint)
+
+
+def ray_address(executor: str) -> str:
+    """The address of the cluster that an executor names; empty for none."""
+    if executor.startswith("ray://"):
+        return executor
+    return executor.removeprefix(f"{RAY}:") if executor.startswith(f"{RAY}:") else ""
+
+
+def read_gpus(value: Any) -> float:
+    """GPUs of a fit, as a study file states them; raises Broken for what is no such number."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e3:
+        return float(value)
+    raise Broken("must be a number of GPUs from 0", "give 1, or a share such as 0.5")
+
+
+def read_ledger(value: Any) -> str:
+    """The database that keeps a study's records, as a study file states it.
+
+    Args:
+        value: A PostgreSQL URL, with the study's name behind a ``#`` if it shall have one.
+
+    Returns:
+        The same.
+
+    Raises:
+        Broken: When it is none.
+    """
+    if is_url(value):
+        try:
+            read_address(value)
+        except SpecError:
+            pass
+        else:
+            return str(value)
+    rule = "must be the URL of a PostgreSQL database"
+    raise Broken(rule, "write postgresql://user@host/database, or leave it out for a file")

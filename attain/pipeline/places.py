@@ -4,89 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import psutil
 
-from attain.core.errors import Problem, SpecError, did_you_mean
+from attain.core.errors import Problem, SpecError
 from attain.core.protocols import Executor, Ledger
-from attain.pipeline.limits import Broken
+from attain.pipeline.limits import LOCAL, ray_address
 from attain.runtime.address import (
     FILE,
     POINTER,
-    Address,
-    is_url,
     new_name,
     open_place,
     point,
     pointer,
-    public_url,
-    read_address,
 )
 from attain.runtime.local import LocalExecutor
+from attain.runtime.url import Address, public_url, read_address
 
 if TYPE_CHECKING:
     from attain.pipeline.spec import StudySpec
 
-LOCAL, RAY = "local", "ray"
 AUTO = "auto"
 MOST_WORKERS = 8
 Executors = Callable[[int, int, Path], Executor]
-
-
-def read_executor(value: Any) -> str:
-    """Where fits run, as a study file states it.
-
-    Args:
-        value: ``local``, ``ray``, ``ray:ADDRESS`` or ``ray://ADDRESS``.
-
-    Returns:
-        The same.
-
-    Raises:
-        Broken: When it is none of these.
-    """
-    if isinstance(value, str) and (value in (LOCAL, RAY) or ray_address(value)):
-        return value
-    hint = did_you_mean(str(value), [LOCAL, RAY])
-    raise Broken("must be local, ray, or ray:ADDRESS of a cluster", hint)
-
-
-def ray_address(executor: str) -> str:
-    """The address of the cluster that an executor names; empty for none."""
-    if executor.startswith("ray://"):
-        return executor
-    return executor.removeprefix(f"{RAY}:") if executor.startswith(f"{RAY}:") else ""
-
-
-def read_gpus(value: Any) -> float:
-    """GPUs of a fit, as a study file states them; raises Broken for what is no such number."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e3:
-        return float(value)
-    raise Broken("must be a number of GPUs from 0", "give 1, or a share such as 0.5")
-
-
-def read_ledger(value: Any) -> str:
-    """The database that keeps a study's records, as a study file states it.
-
-    Args:
-        value: A PostgreSQL URL, with the study's name behind a ``#`` if it shall have one.
-
-    Returns:
-        The same.
-
-    Raises:
-        Broken: When it is none.
-    """
-    if is_url(value):
-        try:
-            read_address(value)
-        except SpecError:
-            pass
-        else:
-            return str(value)
-    rule = "must be the URL of a PostgreSQL database"
-    raise Broken(rule, "write postgresql://user@host/database, or leave it out for a file")
 
 
 def open_ledger(spec: StudySpec) -> Ledger:

@@ -12,11 +12,10 @@ from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.registry import aliases, canonical, find, names
 from attain.core.types import Task
 from attain.objectives import parse
+from attain.pipeline.limits import LOCAL, Budget, read_executor, read_gpus, read_ledger
 from attain.pipeline.limits import Broken as _Broken
-from attain.pipeline.limits import Budget
 from attain.pipeline.limits import positive as _positive
 from attain.pipeline.limits import read_budget as _budget
-from attain.pipeline.places import LOCAL, read_executor, read_gpus, read_ledger
 from attain.pipeline.rigor import LEVELS, STANDARD
 
 AUTO = "auto"

@@ -6,7 +6,7 @@ be known that was not recorded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -83,7 +83,8 @@ class Tally:
         self.ended = 0
         self.handed: dict[str, int] = {}
         self._observed: dict[str, Observed] = {}
-        self._shown: tuple[Observed, ...] | None = ()
+        self._shown: list[Observed] | None = []
+        self._place_in_shown: dict[str, int] = {}
         self._asked: set[frozenset[Any]] = set()
         self._lead: tuple[tuple[Any, ...], str] | None = None
         self._low: list[float] = []
@@ -98,10 +99,15 @@ class Tally:
         """The id of a new trial once so many others are known."""
         return f"t{len(self.trials) + count + 1:05d}"
 
-    def history(self) -> tuple[Observed, ...]:
-        """What a strategy sees: running and ended trials in order of asking, lost ones not."""
+    def history(self) -> Sequence[Observed]:
+        """What a strategy sees: running and ended trials in order of asking, lost ones not.
+
+        Valid until the next record: it is kept up to date in place, so that reading it costs the
+        same however long it is.
+        """
         if self._shown is None:
-            self._shown = tuple(self._observed.values())
+            self._shown = list(self._observed.values())
+            self._place_in_shown = {o.trial: i for i, o in enumerate(self._shown)}
         return self._shown
 
     def knows(self, config: Mapping[str, Scalar]) -> bool:
@@ -154,7 +160,6 @@ class Tally:
         apply = self._APPLY.get(kind)
         if apply is not None:
             apply(self, payload)
-            self._shown = None
 
     def _on_asked(self, payload: Mapping[str, Any]) -> None:
         trial_id = payload["trial"]
@@ -215,6 +220,7 @@ class Tally:
             message=payload["message"],
         )  # fmt: skip
         self._observed.pop(trial_id)
+        self._shown = None
         self.lost[trial_id] = None
 
     _APPLY: Mapping[str, Callable[[Tally, Mapping[str, Any]], None]] = {
@@ -225,7 +231,7 @@ class Tally:
     }
 
     def _see(self, trial: FunctionTrial) -> None:
-        self._observed[trial.id] = Observed(
+        seen = Observed(
             trial=trial.id,
             config=trial.config,
             status=trial.status,
@@ -235,6 +241,17 @@ class Tally:
             goals=trial.goals,
             excess=trial.excess,
         )
+        self._observe(seen)
+
+    def _observe(self, seen: Observed) -> None:
+        self._observed[seen.trial] = seen
+        if self._shown is None:
+            return
+        place = self._place_in_shown.setdefault(seen.trial, len(self._shown))
+        if place == len(self._shown):
+            self._shown.append(seen)
+        else:
+            self._shown[place] = seen
 
     def _place(self, trial: FunctionTrial) -> None:
         """Compare a trial that has just ended well with the others."""
@@ -255,7 +272,7 @@ class Tally:
         for name in list(self._observed) if grown else [trial.id]:
             seen = self._observed[name]
             if seen.goals:
-                self._observed[name] = replace(seen, loss=self._compromise(seen.goals))
+                self._observe(replace(seen, loss=self._compromise(seen.goals)))
 
     def _compromise(self, goals: tuple[float, ...]) -> float:
         """Augmented Chebyshev distance from the best value of each goal (Knowles 2006, eq. 2)."""

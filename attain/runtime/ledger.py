@@ -23,7 +23,7 @@ class SqliteLedger:
     """An append-only log that survives the process, the machine, and a second process.
 
     WAL with ``synchronous = FULL``: a record that `append` returned is on the disk, and readers
-    never make the writer wait. Records are shared with the ledger's own copy: do not alter them.
+    never make the writer wait. It keeps no copy of the log in memory.
 
     Args:
         path: The file; it and its folder are made when missing.
@@ -47,7 +47,6 @@ class SqliteLedger:
         self.path = Path(path).absolute()
         self._clock = clock or SystemClock()
         self._lock = threading.RLock()
-        self._records: list[Record] = []
         self._epoch = 0
         with schema.plain_errors(self.path, "opening"):
             self._db = _open_reader(self.path) if read_only else _open_writer(self.path)
@@ -62,7 +61,6 @@ class SqliteLedger:
                         self, _give_back, self._db, stop, beat, self._epoch, os.getpid()
                     )
                 self._file = _identity(self.path)
-                self._refresh()
             except BaseException:
                 close()
                 raise
@@ -99,9 +97,7 @@ class SqliteLedger:
             with schema.transaction(self._db):
                 if not lease.touch(self._db, self._epoch, now):
                     raise LedgerError(self._lost(now))
-                self._insert(rows, now)
-            self._refresh()
-            return tuple(self._records[-len(rows) :])
+                return self._insert(rows, now)
 
     def read(self, since: int = 0) -> tuple[Record, ...]:
         """All records with an id above `since`, oldest first.
@@ -117,31 +113,26 @@ class SqliteLedger:
         """
         with self._lock, schema.plain_errors(self.path, "reading"):
             self._check_open()
-            self._refresh()
-            return tuple(self._records[max(since, 0) :])
+            rows = self._db.execute(
+                "SELECT id, step, kind, payload, parents, at FROM records WHERE id > ? ORDER BY id",
+                (since,),
+            )
+            return tuple(record_of(row, self.path) for row in rows)
 
     def close(self) -> None:
         """Give the study back; safe to call twice."""
         with self._lock:
             self._close()
 
-    def _insert(self, rows: Sequence[Row], now: float) -> None:
+    def _insert(self, rows: Sequence[Row], now: float) -> tuple[Record, ...]:
         last, latest = self._db.execute(
             "SELECT coalesce(max(id), 0), coalesce(max(at), 0) FROM (SELECT id, at FROM records"
             " ORDER BY id DESC LIMIT 1)"
         ).fetchone()
         at = max(now, latest)  # the log's times never run backwards, even when the clock does
-        self._db.executemany(
-            "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)",
-            [(*row, at) for row in number(rows, last)],
-        )
-
-    def _refresh(self) -> None:
-        rows = self._db.execute(
-            "SELECT id, step, kind, payload, parents, at FROM records WHERE id > ? ORDER BY id",
-            (len(self._records),),
-        ).fetchall()
-        self._records += [record_of(row, self.path) for row in rows]
+        new = [(*row, at) for row in number(rows, last)]
+        self._db.executemany("INSERT INTO records VALUES (?, ?, ?, ?, ?, ?)", new)
+        return tuple(record_of(row, self.path) for row in new)
 
     def _check_open(self) -> None:
         if not self._close.alive:

@@ -19,12 +19,12 @@ from typing import Any, TypeVar
 from attain.core.errors import LedgerError
 from attain.core.types import Draft, Record
 from attain.runtime import postgres_schema as schema
-from attain.runtime.address import public_url
 from attain.runtime.clock import Clock, SystemClock
 from attain.runtime.lease import BEAT_SECONDS
 from attain.runtime.ledger import LedgerState
 from attain.runtime.postgres_schema import Database, Numbered, psycopg
 from attain.runtime.rows import number, record_of, row_of
+from attain.runtime.url import public_url
 
 T = TypeVar("T")
 

@@ -11,12 +11,10 @@ import hashlib
 import os
 import pickle
 import sys
-import tempfile
 import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,9 @@ from attain.core.errors import EnvironmentProblem, Problem, SpecError
 from attain.core.protocols import Event, Job
 from attain.core.types import Status
 from attain.runtime.joblog import JobLog, log_path
-from attain.runtime.local import LocalExecutor
 from attain.runtime.mailbox import Mailbox
-from attain.runtime.mirror import Mirror, Needs, Stamp, bring_back, needs
+from attain.runtime.mirror import Needs, Stamp, bring_back, needs
+from attain.runtime.place import Parcel, Place
 from attain.runtime.process import Task
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before ray is imported: nothing is sent anywhere
@@ -47,107 +45,17 @@ CLOSE_SECONDS = 5.0
 MOST_DEATHS = 3  # of places in a row that never came up
 
 
-_News = tuple[Event, bytes, dict[str, bytes]]  # what happened, what was printed, files written
+class _RayPlace(Place):
+    """A place that finds data in its node's object store."""
 
+    def get(self, ref: Any) -> Any:
+        """An object, brought to this node if it is not here yet."""
+        return ray.get(ref)
 
-@dataclass(frozen=True)
-class _Parcel:
-    """A job on its way to a place.
-
-    Attributes:
-        job: Without its payload.
-        payload: Pickled parts: bytes, or the key of one that travels through the object store.
-        refs: Objects by key: parts of the payload, and files as ``file:NAME``.
-        needs: Files that it reads.
-    """
-
-    job: Job
-    payload: Mapping[str, bytes | str]
-    refs: Mapping[str, Any]
-    needs: Needs
-
-
-class _Place:
-    """What runs on a node: one worker process, and the files that its jobs read and write.
-
-    Args:
-        threads: CPU threads of a job.
-        memory: Limit in bytes for jobs that name none.
-        path: Where the coordinator finds modules.
-        shared: Whether nodes see the coordinator's folders; None to look.
-    """
-
-    def __init__(
-        self, threads: int, memory: int | None, path: list[str], shared: bool | None
-    ) -> None:
-        sys.path += [entry for entry in path if entry not in sys.path]
-        self._logs = tempfile.mkdtemp(prefix="attain-logs-")
-        self._executor = LocalExecutor(1, threads, self._logs, memory)
-        self._shared = shared
-        self._mirror: Mirror | None = None
-        self._origin = ""
-        self._fetched = 0
-
-    def where(self) -> str:
-        """Id of the node; answers once the worker process can be given a job."""
-        return str(ray.get_runtime_context().get_node_id())
-
-    def warm(self, call: str) -> None:
-        """Import a call's module before the first job."""
-        self._executor.warm(call)
-
-    def run(self, parcel: _Parcel, token: str) -> None:
-        """Begin a job; what it needs is fetched from this node's object store, once per node."""
-        payload = {name: self._part(part, parcel.refs) for name, part in parcel.payload.items()}
-        self._mirror = None
-        if parcel.needs.folder and not self._sees(parcel.needs.folder, token):
-            self._origin = parcel.needs.folder
-            context = ray.get_runtime_context()
-            self._mirror = Mirror(self._origin, context.get_actor_id(), context.get_node_id())
-            self._mirror.empty()
-            self._mirror.fill(parcel.needs.files, lambda name: self._fetch(name, parcel.refs))
-            payload = self._mirror.translate(payload, self._origin)
-        self._executor.submit(replace(parcel.job, payload=payload))
-
-    def poll(self, timeout: float) -> tuple[list[_News], dict[str, bytes]]:
-        """Events, and states that the running job has written since the last call."""
-        events = [self._complete(event) for event in self._executor.events(timeout)]
-        running = self._mirror is not None and not any(e.kind == "ended" for e, _, _ in events)
-        return events, self._mirror.changed("checkpoints") if running and self._mirror else {}
-
-    def fetched(self) -> int:
-        """How many files this place has brought to its node."""
-        return self._fetched
-
-    def cancel(self, job: str) -> None:
-        """End a job."""
-        self._executor.cancel(job)
-
-    def close(self) -> None:
-        """End the worker and leave nothing behind but what nodes share."""
-        self._executor.close()
-        if self._mirror is not None:
-            self._mirror.close()
-
-    def _part(self, part: bytes | str, refs: Mapping[str, Any]) -> Any:
-        return pickle.loads(part if isinstance(part, bytes) else ray.get(refs[part]))
-
-    def _fetch(self, name: str, refs: Mapping[str, Any]) -> bytes:
-        self._fetched += 1
-        return bytes(ray.get(refs[f"file:{name}"]))
-
-    def _sees(self, folder: str, token: str) -> bool:
-        return (Path(folder) / token).exists() if self._shared is None else self._shared
-
-    def _complete(self, event: Event) -> _News:
-        log, files = b"", {}
-        if event.kind == "ended":
-            if event.log and Path(event.log).exists():
-                log = Path(event.log).read_bytes()
-                Path(event.log).unlink()
-            if self._mirror is not None:
-                files = self._mirror.changed()
-        return replace(event, log=""), log, files
+    def here(self) -> tuple[str, str]:
+        """Ids of this place and of its node."""
+        context = ray.get_runtime_context()
+        return context.get_actor_id(), context.get_node_id()
 
 
 @dataclass(eq=False)
@@ -278,7 +186,7 @@ class _Team:
     ) -> None:
         self._mailbox, self._size = mailbox, size
         self._pid = os.getpid()
-        made = ray.remote(_Place).options(
+        made = ray.remote(_RayPlace).options(
             num_cpus=threads, num_gpus=gpus, max_concurrency=4, max_restarts=0, max_task_retries=0
         )
         path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
@@ -360,7 +268,7 @@ class _Team:
             host.needs = parcel.needs
             host.begun = host.actor.run.remote(parcel, self._token)
 
-    def _pack(self, task: Task) -> _Parcel:
+    def _pack(self, task: Task) -> Parcel:
         parts: dict[str, bytes | str] = pickle.loads(task.payload)
         refs: dict[str, Any] = {}
         for name, data in list(parts.items()):
@@ -373,7 +281,7 @@ class _Team:
             self._mark(found.folder)
         for name, version in found.files.items():
             refs[f"file:{name}"] = self._object(f"{found.folder}/{name}", version)
-        return _Parcel(replace(task.job, payload={}), parts, refs, found)
+        return Parcel(replace(task.job, payload={}), parts, refs, found)
 
     def _object(self, key: str, version: Stamp | None, data: bytes | None = None) -> Any:
         """Something in the object store, put there once; Ray brings it to each node once."""

@@ -31,6 +31,7 @@ WATCH_SECONDS = 0.1  # between samples of memory while jobs run
 DYING_SECONDS = 0.01  # between looks at a process that is about to be gone
 BOOT_SECONDS = 120.0  # a cold start from a slow network drive takes tens of seconds
 BOOT_ATTEMPTS = 3
+MOST_THREADS = 1_000  # of one job; systems run out of them for everybody at some ten thousands
 GRACE_SECONDS = 1.0
 STUCK_SECONDS = 5.0  # after SIGKILL; only a process inside of a hanging device lives that long
 
@@ -299,6 +300,8 @@ class Supervisor:
         if limit and memory.held > limit:
             text = f"stopped at {memory.held / 2**20:.0f} MiB, limit {limit / 2**20:.0f} MiB"
             return Status.MEMORY, text
+        if (crowd := worker.crowd()) > MOST_THREADS:
+            return Status.KILLED, f"stopped at {crowd} threads, limit {MOST_THREADS}"
         return None
 
     def _kill(self, worker: WorkerProcess, verdict: tuple[Status, str] | None) -> None:

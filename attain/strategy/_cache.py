@@ -70,7 +70,19 @@ class Encoded:
 
 
 _entries: list[Encoded] = []
+_cubes: list[Cube] = []
 _lock = threading.Lock()
+
+
+def cube_of(space: Space) -> Cube:
+    """The cube of a space; the same object as long as it is in use."""
+    with _lock:
+        cube = next((c for c in reversed(_cubes) if _same(c.space, space)), None)
+        if cube is None:
+            cube = Cube(space)
+            _cubes.append(cube)
+            del _cubes[:-_KEPT]
+        return cube
 
 
 def encoded(space: Space, history: Sequence[Observed]) -> Encoded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 from attain.core.space import Space
 from attain.core.types import Observed, Proposal
 from attain.strategy._base import Unjudging
-from attain.strategy._cache import Encoded, encoded
+from attain.strategy._cache import Encoded, cube_of, encoded
 from attain.strategy._encode import Cube
 from attain.strategy._initial import Fresh, defaults, pending_defaults, sobol_draws
 from attain.strategy._threads import single_threaded
@@ -110,6 +111,11 @@ class Drawing(Unjudging, ABC):
         Returns:
             New configurations; fewer than n when a discrete space is exhausted.
         """
+        cube = cube_of(space)
+        if not cube.repeats and _has_defaults(cube, history):
+            # nothing of the history matters but its length, however long it is
+            stream = self._stream(cube, len(history), seed)
+            return Fresh.after(cube, frozenset()).take(stream, n, seed)
         begun = Opening.of(encoded(space, history), n, seed)
         begun.draw(self._stream(begun.past.cube, begun.asked, seed), n)
         return tuple(begun.found)
@@ -117,6 +123,13 @@ class Drawing(Unjudging, ABC):
     @abstractmethod
     def _stream(self, cube: Cube, asked: int, seed: int) -> Iterator[Proposal]:
         """Proposals from a place on, the known-good defaults counted."""
+
+
+def _has_defaults(cube: Cube, history: Sequence[Observed]) -> bool:
+    """Whether all known-good defaults have been asked for; they stand at the beginning."""
+    wanted = {cube.key(p.config) for p in defaults(cube.space)}
+    first = itertools.islice(history, 2 * len(wanted))
+    return wanted <= {cube.key(observed.config) for observed in first}
 
 
 class Learning(Unjudging, ABC, Generic[Lesson]):

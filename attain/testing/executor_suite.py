@@ -30,7 +30,9 @@ def check_executor(factory: Callable[[], Executor], *, isolated: bool = True) ->
     try:
         assert isinstance(executor, Executor), f"{type(executor).__name__} lacks a method"
         checks = [_values, _order, _many, _failures, _missing, _unsendable, _waiting, _cancelled]
-        checks += [_crashes, _time_limit, _memory_limit, _cancel_running] if isolated else []
+        checks += (
+            [_crashes, _time_limit, _memory_limit, _crowd, _cancel_running] if isolated else []
+        )
         for check in checks:
             check(executor)
             _still_works(executor, check.__name__.strip("_"))
@@ -197,6 +199,11 @@ def _memory_limit(executor: Executor) -> None:
     event = _one(executor, _job("hoards", "hoard", limits, megabytes=4000, pause=0.002))
     _expect(event, Status.MEMORY, "200")
     assert event.peak_bytes > 200 * 2**20, f"the peak must be what it held, got {event.peak_bytes}"
+
+
+def _crowd(executor: Executor) -> None:
+    event = _one(executor, _job("multiplies", "multiply", threads=1500, seconds=120))
+    _expect(event, Status.KILLED, "threads")
 
 
 def _cancel_running(executor: Executor) -> None:

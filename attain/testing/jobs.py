@@ -115,3 +115,13 @@ def where(payload: Payload, progress: Tell) -> dict[str, Any]:
 def hold_the_lock(payload: Payload, progress: Tell) -> None:
     """Stay inside of compiled code that never lets another Python thread run."""
     ctypes.PyDLL(None).sleep(int(payload["seconds"]))
+
+
+def multiply(payload: Payload, progress: Tell) -> int:
+    """Start up to ``threads`` threads that do nothing, then wait for ``seconds``."""
+    done = threading.Event()
+    for _ in range(payload["threads"]):
+        threading.Thread(target=done.wait, daemon=True).start()
+    time.sleep(payload["seconds"])
+    done.set()
+    return threading.active_count()

@@ -77,8 +77,9 @@ def test_kill_9_loses_and_repeats_nothing(tmp_path: Path, workers: int) -> None:
     assert finish(folder, workers) == "trials 24 24\n"
     assert after.items() <= told(folder).items()
     notes = (folder / "notes").read_text(encoding="utf-8").split()
-    # A trial whose evaluation ended in the instant between its end and its record runs again.
-    assert 24 <= len(notes) <= 24 + 3 * workers
+    # A trial whose evaluation ended in the instant between its end and its record runs again; at
+    # each worker's door another may wait, and end in that instant, too.
+    assert 24 <= len(notes) <= 24 + 3 * workers * (1 if workers == 1 else 2)
     if workers == 1:
         whole = tmp_path / "whole"
         whole.mkdir()

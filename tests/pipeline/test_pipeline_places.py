@@ -12,6 +12,7 @@ from attain.pipeline import api, places
 from attain.pipeline import run as running
 from attain.pipeline.asktell import Optimizer
 from attain.pipeline.doctor import doctor
+from attain.pipeline.limits import ray_address
 from attain.pipeline.spec import make_spec
 from attain.runtime.address import FILE, POINTER, pointer
 from attain.runtime.ledger import SqliteLedger
@@ -50,7 +51,7 @@ def test_what_cannot_be_is_refused(key, value, message):
 def test_an_executor_names_a_cluster(executor, address):
     """The address is what stands behind ray:, a client's address as a whole."""
     assert make_spec({**NEEDED, "executor": executor}).executor == executor
-    assert places.ray_address(executor) == address
+    assert ray_address(executor) == address
 
 
 def test_cpus_of_a_trial_are_threads_of_a_worker(monkeypatch):

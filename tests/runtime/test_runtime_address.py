@@ -7,8 +7,8 @@ from runtime_tools import draft
 
 from attain.core.errors import LedgerError, SpecError
 from attain.runtime import address
-from attain.runtime.address import Address
 from attain.runtime.ledger import SqliteLedger
+from attain.runtime.url import Address, is_url, public_url, read_address
 
 
 @pytest.mark.parametrize(
@@ -21,20 +21,20 @@ from attain.runtime.ledger import SqliteLedger
 )
 def test_address_is_taken_apart(place, url, study):
     """A URL names a database; what stands behind the # is the study."""
-    assert address.is_url(place)
-    assert address.read_address(place) == Address(url, study)
+    assert is_url(place)
+    assert read_address(place) == Address(url, study)
 
 
 @pytest.mark.parametrize("place", ["mysql://h/db", "postgresql://h:port/db", "study/ledger.db"])
 def test_other_addresses_are_refused(place):
     """Other databases and unreadable ports are refused with an example."""
     with pytest.raises(SpecError, match="postgresql://user@host/database#study"):
-        address.read_address(place)
+        read_address(place)
 
 
 def test_paths_are_no_urls(tmp_path):
     """Paths are taken for files, whatever their names."""
-    assert not any(map(address.is_url, (tmp_path, "postgresql", "a/postgres:/x", None)))
+    assert not any(map(is_url, (tmp_path, "postgresql", "a/postgres:/x", None)))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_paths_are_no_urls(tmp_path):
 )
 def test_passwords_are_never_shown(url, shown):
     """Neither before the host nor among the parameters."""
-    assert address.public_url(url) == shown
+    assert public_url(url) == shown
     assert Address(url, "s").shown == f"{shown}#s"
 
 
