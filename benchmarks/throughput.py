@@ -28,7 +28,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "throughput.json"
 VENV = HERE / ".venvs" / "throughput"
-PINS = ("optuna==4.9.0", "ray[tune]==2.60.0")
+PINS = ("optuna==5.0.0", "ray[tune]==2.60.0")
 SECONDS = 15.0  # that Optuna is given
 TRIALS = {1: 600, 4: 3000, 16: 3000, 64: 4000}  # of attain
 TUNE = {1: 12, 4: 24, 16: 32, 64: 64}  # of Ray Tune, whose trials take seconds

@@ -12,6 +12,7 @@ from pathlib import Path
 from attain.core.errors import LedgerError
 from attain.core.types import Record
 from attain.runtime import schema
+from attain.runtime.address import pointer
 from attain.runtime.lease import Holder, read_holder
 
 BATCH = 2_000  # records of one bite: a long read would keep the log from being tidied up
@@ -128,6 +129,12 @@ class Tail:
 
 def _open(path: Path) -> sqlite3.Connection:
     if not path.is_file():
+        kept = pointer(path.parent)
+        if kept is not None:
+            raise LedgerError(
+                f"the records are in {kept.shown}, which the dashboard does not read — look with"
+                " `attain report`"
+            )
         raise LedgerError(f"there is no ledger at {path} — begin the study with `attain run`")
     with schema.plain_errors(path, "opening"):
         db = schema.connect_reader(path)

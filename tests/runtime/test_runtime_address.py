@@ -87,3 +87,12 @@ def test_new_names_differ(tmp_path):
     one, two = address.new_name(folder), address.new_name(folder)
     assert one != two
     assert one.startswith("my-project-study-")
+
+
+def test_a_viewer_of_files_says_where_the_records_are(tmp_path):
+    """The dashboard reads files only, and says so instead of asking to begin the study."""
+    from attain.web.tail import Tail
+
+    address.point(tmp_path, Address("postgresql://u:secret@h/db", "mine"))
+    with pytest.raises(LedgerError, match=r"records are in postgresql://u@h/db#mine, which"):
+        Tail(tmp_path / address.FILE)
