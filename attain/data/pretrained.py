@@ -42,6 +42,9 @@ _BESIDE = (
     "added_tokens.json",
     "merges.txt",
     "bpe.codes",
+    "chat_template.jinja",
+    "chat_template.json",
+    "generation_config.json",
 )
 _LONGEST_HEADER = 100_000_000
 """Bytes; safetensors' own limit (``MAX_HEADER_SIZE``)."""

@@ -15,6 +15,7 @@ from llm_toys import BARE, CHATML, SUMS, described, make_net, tiny_llm, write_ll
 from attain.core.errors import ArtifactError
 from attain.core.protocols import FitData
 from attain.core.types import FindingState, Severity, Signal
+from attain.data.pretrained import describe_pretrained
 from attain.learners._llm import export
 from attain.learners._llm.encode import encode
 from attain.learners._llm.findings import inspect
@@ -52,6 +53,17 @@ def test_sound_rows_pass_every_check():
 def test_a_template_that_ends_no_turn_blocks(tmp_path):
     """D061: the model would never learn to stop."""
     assert blocks(found(FRAME, write_llm(tmp_path, BARE))["D061"])
+
+
+def test_a_model_with_another_template_is_another_model(tmp_path):
+    """Else a resident model would go on writing by the template of the one before."""
+    for name, template in (("a", BARE), ("b", CHATML)):
+        (tmp_path / name).mkdir()
+        write_llm(tmp_path / name, template)
+    one, other = (describe_pretrained(str(tmp_path / name), tmp_path) for name in "ab")
+    assert one.digest != other.digest
+    assert resident(one, writes=True).tokenizer.chat_template == BARE
+    assert resident(other, writes=True).tokenizer.chat_template == CHATML
 
 
 def test_rows_that_do_not_fit_are_counted_and_block_when_many(tmp_path):

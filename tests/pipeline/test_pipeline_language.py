@@ -1,0 +1,131 @@
+"""Whole studies of a tiny language model: from rows to a tested adapter, and what blocks one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attain.cli.masks import masks
+from attain.core.codec import decode
+from attain.core.errors import BlockedByAudit, Exit, SpecError
+from attain.core.types import Forecast
+from attain.pipeline import api, saved
+from attain.pipeline import prepare as preparing
+from attain.report import evidence, html
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "learners"))
+import llm_toys
+
+QUICK = {
+    "learners": ["llm"], "folds": 1, "workers": 2, "rigor": "quick", "budget": "3 trials",
+    "task": None, "racing": True, "seed": 3,
+}  # fmt: skip
+
+
+@pytest.fixture
+def stated(tmp_path):
+    """Letters to be named; the model has to learn which answer belongs to which."""
+
+    def make(template=llm_toys.CHATML, objectives=("exact_match >= 0.5",), **more):
+        if not (tmp_path / "model").exists():
+            (tmp_path / "model").mkdir()
+            llm_toys.write_llm(tmp_path / "model", template, hidden_size=32)
+        random = np.random.default_rng(0)
+        letters = random.choice(list("ab"), 80)
+        rows = [{"question": f"{i} {c}", "answer": "xy"["ab".index(c)]}
+                for i, c in enumerate(letters)]  # fmt: skip
+        (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        told = {"data": str(tmp_path / "data.jsonl"), "model": str(tmp_path / "model")}
+        return {**QUICK, **told, "target": "answer", "objectives": list(objectives), **more}
+
+    return make
+
+
+def payloads(result, kind):
+    return [r.payload for r in result.records if r.kind == kind]
+
+
+def test_a_study_climbs_to_an_adapter_that_is_tested_and_exported(run, stated, monkeypatch):
+    """Base, examples in the prompt, adapter: the first rung that meets the objective is kept."""
+    from attain.learners._llm import parameters
+
+    plain = parameters._lora
+
+    def eager(when, prefers):  # a model of random weights needs more than a real one
+        first, *rest = plain(when, prefers)
+        return (type(first)(**{**first.__dict__, "default": 5e-3, "high": 1e-2, "limits": None}),
+                *rest)  # fmt: skip
+
+    monkeypatch.setattr(parameters, "_lora", eager)
+    result = run(**stated())
+    tried = [p["trial"]["config"]["rung"] for p in payloads(result, "trial")]
+    assert tried[0] == "prompt"
+    assert "few_shot" in tried
+    assert "lora" in tried
+    assert result.exit in (Exit.MET, Exit.NOT_DECIDABLE)
+    (choice,) = payloads(result, "choice")
+    chosen = next(p["trial"] for p in payloads(result, "trial")
+                  if p["trial"]["id"] == choice["trial"])  # fmt: skip
+    assert chosen["config"]["rung"] == "lora"
+    (refit,) = payloads(result, "refit")
+    assert refit["size_bytes"] > 0
+    model = saved.load(result.folder / "model")
+    assert "adapter_config.json" in model.model.adapter
+    answers = model.predict({"question": ["1 a", "2 b", "3 a"]})
+    assert set(answers) <= {"x", "y"}
+    found = evidence.collect(list(result.records))
+    shown = found["answers"]
+    assert [way["rung"] for way in shown["ways"]][:3] == ["prompt", "few_shot", "lora"]
+    assert len(shown["rows"]) >= 1
+    assert all(len(row["answers"]) == len(shown["ways"]) for row in shown["rows"])
+    page = html.render(found)
+    assert "What it writes" in page
+    assert "&lt;|im_start|&gt;" in page
+
+
+def test_the_plan_shows_what_is_learnt(stated, tmp_path):
+    """Runs of text with a mark for those that are trained; the end of the answer is one."""
+    from pipeline_small import inline
+
+    view = api.plan(api.make_spec({**stated(), "output": str(tmp_path / "s")}), executors=inline)
+    forecast = view.forecasts["llm"]
+    learnt = [text for text, trained in forecast.masks[0] if trained]
+    assert learnt in (["x<|im_end|>"], ["y<|im_end|>"])
+    lines = masks(forecast)
+    assert f"«{learnt[0]}»" in lines[1]
+    assert "↵" in lines[1]
+    assert [r.name for r in forecast.rungs] == ["prompt", "few_shot", "lora", "full"]
+    assert masks(Forecast(())) == []
+
+
+def test_a_template_without_an_end_blocks_the_study(run, stated, tmp_path):
+    """D061 ends the run before anything is trained; silenced, the study goes on to be prepared."""
+    with pytest.raises(BlockedByAudit, match=r"D061 .*never learn to stop"):
+        run(**stated(llm_toys.BARE))
+    findings = preparing.language.mask_findings(
+        decode(dict[str, Forecast], _last_forecast(tmp_path)["forecasts"])
+    )
+    assert [f.code for f in findings] == ["D060", "D061", "D062", "D063", "D064"]
+    preparing._stop_for(findings, ["D061"])
+
+
+def _last_forecast(folder):
+    from attain.runtime.ledger import SqliteLedger
+
+    ledger = SqliteLedger(folder / "study" / "ledger.db")
+    try:
+        return [r.payload for r in ledger.read() if r.kind == "forecast"][-1]
+    finally:
+        ledger.close()
+
+
+def test_texts_are_not_written_without_a_language_model(run, stated):
+    """The task can be stated, but something has to write."""
+    told = {**stated(), "task": "generation"}
+    told.pop("model")
+    with pytest.raises(SpecError, match="can only be written by a language model"):
+        run(**told)
