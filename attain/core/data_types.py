@@ -257,8 +257,8 @@ class Finding:
         explanation: What was found, with numbers, or why it does not apply.
         remedy: What to do next.
         columns: Columns concerned.
-        rows: At most 20 rows concerned: positions in the user's data, the first is 0 (a check itself
-            answers with positions among the rows it was given).
+        rows: At most 20 rows concerned: positions in the user's data, the first is 0 (a check
+            itself answers with positions among the rows it was given).
         evidence: Numbers behind the explanation.
     """
 

@@ -54,6 +54,9 @@ class Reference:
     def content(self) -> bytes:
         """The bytes of the file, as they were when the table was read.
 
+        Returns:
+            Its whole content.
+
         Raises:
             DataError: When the file is gone or has changed.
         """

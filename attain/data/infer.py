@@ -104,6 +104,12 @@ def describe(
 def _media_alone(dataset: Dataset) -> Dataset:
     """Beside images or clips no other column is a feature: their learners read nothing else.
 
+    Args:
+        dataset: With the roles that were named or inferred.
+
+    Returns:
+        The same, other features ignored; unchanged without images or clips.
+
     Raises:
         DataError: When there are several columns of images or clips.
     """

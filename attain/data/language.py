@@ -85,7 +85,9 @@ def language_task(
         words = cells.texts(cells.plain(frame[target]))
         distinct, present = words.nunique(), int(words.notna().sum())
         kind = kinds.look(cells.plain(frame[target])).kind
-        if kind not in (ColumnKind.TEXT, ColumnKind.CATEGORICAL) or distinct <= max(_FREE, present / 2):
+        if kind not in (ColumnKind.TEXT, ColumnKind.CATEGORICAL) or distinct <= max(
+            _FREE, present / 2
+        ):
             return None
     shape = find_layout(names, target).shape
     return Task.PREFERENCE if shape is Shape.PREFERENCE else Task.GENERATION

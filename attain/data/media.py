@@ -103,9 +103,7 @@ def with_references(frame: pd.DataFrame, root: Path | None, place: str) -> pd.Da
     return pd.concat(columns, axis=1)
 
 
-def _referenced(
-    column: pd.Series, root: Path | None, problems: list[Problem]
-) -> pd.Series | None:
+def _referenced(column: pd.Series, root: Path | None, problems: list[Problem]) -> pd.Series | None:
     """The column as references; None if it holds no media."""
     if column.dtype.kind != "O" and not isinstance(column.dtype, pd.StringDtype):
         return None
@@ -146,9 +144,7 @@ def _is_bytes(cell: Any) -> bool:
     return isinstance(cell, bytes | bytearray) and len(cell) > 0
 
 
-def _from_paths(
-    column: pd.Series, root: Path | None, problems: list[Problem]
-) -> pd.Series | None:
+def _from_paths(column: pd.Series, root: Path | None, problems: list[Problem]) -> pd.Series | None:
     names = [str(name) for name in pd.unique(column.dropna())]
     kinds = [kind_of_name(name) for name in names]
     kind = max((IMAGE, AUDIO), key=kinds.count)

@@ -132,8 +132,8 @@ def sealed_test(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any
 
     Args:
         payload: ``folder``, ``dataset``, ``seal``, ``permit``, ``metrics``, ``confidence``,
-            ``stated`` (metrics of the objectives), ``baselines`` (mappings with ``learner``, ``config``, ``trial`` and perhaps
-            ``threshold``), ``seed``, ``threads``.
+            ``stated`` (metrics of the objectives), ``baselines`` (mappings with ``learner``,
+            ``config``, ``trial`` and perhaps ``threshold``), ``seed``, ``threads``.
         progress: Not used.
 
     Returns:

@@ -63,6 +63,10 @@ def needs_text(dataset: Dataset) -> None:
 def _fits_medium(dataset: Dataset, folder: Path) -> None:
     """Refuse a model of texts for files, and a model of files for texts.
 
+    Args:
+        dataset: What the model would read.
+        folder: Of the model.
+
     Raises:
         SpecError: Names both.
     """

@@ -16,8 +16,8 @@ from attain.data import infer
 from attain.data.audit import suspects
 from attain.data.load import load_frame
 from attain.objectives import parse
-from attain.pipeline.pretrained import describe_model, needs_text
 from attain.pipeline.limits import DEFAULT_MINUTES, DEFAULT_TRIALS
+from attain.pipeline.pretrained import describe_model, needs_text
 
 _FILE = """\
 # An attain study. Check it with `attain plan`, start it with `attain run`.
@@ -173,7 +173,8 @@ def _fill(
         time=_with_reason(*found.time),
         ignore=ignore,
         texts=texts,
-        learners="llm" if dataset.task.language
+        learners="llm"
+        if dataset.task.language
         else ", ".join([*(["text"] if texts else []), *_LEARNERS]),
         trials=DEFAULT_TRIALS,
         minutes=DEFAULT_MINUTES,

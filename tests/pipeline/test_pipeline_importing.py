@@ -39,7 +39,7 @@ def published(name: str) -> Path:
 def test_published_weights_are_imported(name, tmp_path, capsys):
     """The command writes safetensors and JSON that load as a body, and says what was left out."""
     to = tmp_path / "model"
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit, match="0") as ended:
         main(["import", str(published(name)), "--as", name, "--to", str(to), "--json"])
     assert ended.value.code == 0
     told = json.loads(capsys.readouterr().out)

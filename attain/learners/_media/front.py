@@ -97,6 +97,12 @@ def reference_keys(references: Sequence[Reference | None]) -> np.ndarray:
 def content_of(reference: Reference | None) -> bytes:
     """The content of a file.
 
+    Args:
+        reference: The file; None where a cell names none.
+
+    Returns:
+        Its bytes.
+
     Raises:
         Unreadable: When there is none.
         DataError: When the file is gone or has changed.
