@@ -203,7 +203,8 @@ def _incumbent(
     failed = [t for t in searched if t["loss"] is None and t["status"] not in UNHURT]
     for trial in thinned(failed, MOST_STUBS):
         canvas.line(x(trial["place"]), bottom - 7, x(trial["place"]), bottom, "failed")
-    steps = [(x(e["position"]), y(e["estimate"])) for e in search["incumbent"] if e["estimate"]]
+    known = [e for e in search["incumbent"] if e["estimate"] is not None]  # 0 is an estimate, too
+    steps = [(x(e["position"]), y(e["estimate"])) for e in known]
     canvas.stairs([*steps, (right, steps[-1][1])], "best")
     if reference:
         _level(canvas, y, left, right, reference["estimate"], "reference", "best baseline")
