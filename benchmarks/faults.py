@@ -254,7 +254,7 @@ def restarts(faults: int, draw: random.Random, server: PostgresServer) -> dict[s
         while not finished(records(place)):
             time.sleep(0.02)
         while os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            time.sleep(draw.uniform(0.1, 0.5))
+            time.sleep(draw.uniform(1.0, 3.0))
             before = records(place)
             server.stop(crash=True)
             count.faults += 1
@@ -290,7 +290,8 @@ def steals(
             os.kill(first, signal.SIGSTOP)
         before = records(place)
         second = fork(lambda p=place: search(p, 1))
-        time.sleep(0.3)
+        while len(records(place)) == len(before):  # until it has taken over
+            time.sleep(0.02)
         os.kill(first, signal.SIGCONT)
         codes = wait(first), wait(second)
         count.faults += 1
