@@ -255,7 +255,7 @@ def test_forbidden_file(tmp_path, monkeypatch):
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column names must be unique"),
         (pd.DataFrame([[1, 2]], columns=[1, "1"]), "column names must be unique"),
         (pd.DataFrame({"a": [[1], [2]]}), "column 'a': a cell must hold one value"),
-        (pd.DataFrame({"a": [b"x"]}), "column 'a': a cell must hold one value"),
+        (pd.DataFrame({"a": [b"x"]}), "column 'a': contents must be images or clips"),
         (pd.DataFrame({"a": [1j]}), "column 'a': a cell must hold one value"),
         (pa.table({"a": [[1], [2]]}), "column 'a'"),
         (pa.table([[1], [2]], names=["a", "a"]), "column names must be unique"),
