@@ -16,6 +16,7 @@ import numpy as np
 
 from attain.core.errors import DataError
 from attain.core.types import Column, ColumnKind, Dataset, Direction, Rows
+from attain.validate import _media
 from attain.validate._counts import labels
 from attain.validate.compare import compare
 
@@ -129,6 +130,7 @@ def _each(values: pd.Series, change: Callable[[str], str]) -> pd.Series:
 
 _NUMBER, _FLAG, _DATE = (ColumnKind.NUMERIC,), (ColumnKind.BOOLEAN,), (ColumnKind.DATETIME,)
 _WORD, _TEXT = (ColumnKind.CATEGORICAL,), (ColumnKind.TEXT,)
+_IMAGE, _AUDIO = (ColumnKind.IMAGE,), (ColumnKind.AUDIO,)
 ACCIDENTS: tuple[Accident, ...] = (
     Accident("missing", "empty", tuple(ColumnKind), True, _emptied),
     Accident("noise", f"off by {NOISE:.0%} of their spread", _NUMBER, True, _noisy, small=True),
@@ -141,6 +143,14 @@ ACCIDENTS: tuple[Accident, ...] = (
     Accident("typos", "misspelt in one word of five", _TEXT, True, _misspelt, small=True),
     Accident("capitals", "all in capitals", _TEXT, True, _shouted, small=True),
     Accident("halved", "cut after half of their words", _TEXT, True, _halved),
+    Accident("blurred", "blurred", _IMAGE, True, _media.of_images(_media.blurred)),
+    Accident("grained", "noisy", _IMAGE, True, _media.of_images(_media.grained)),
+    Accident("bright", "too bright", _IMAGE, True, _media.of_images(_media.lit(_media.LIGHT))),
+    Accident("dark", "too dark", _IMAGE, True, _media.of_images(_media.lit(-_media.LIGHT))),
+    Accident("pressed", "strongly compressed", _IMAGE, True, _media.of_images(_media.pressed)),
+    Accident("hissing", "noisy", _AUDIO, True, _media.of_clips(_media.hissing)),
+    Accident("quieter", "20 dB quieter", _AUDIO, True, _media.of_clips(_media.quieter), small=True),
+    Accident("narrowed", "as over a bad line", _AUDIO, True, _media.of_clips(_media.narrowed)),
     Accident("shuffled", "taken from other rows", tuple(ColumnKind), False, _shuffled),
 )
 _UNKNOWN, _EMPTY = "shuffled", "missing"
