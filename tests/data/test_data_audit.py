@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import test_data_audit_drift
 import test_data_audit_labels
+import test_data_audit_media
 import test_data_audit_texts
 from audit_tables import N, amounts, answers, clean, subject
 from sklearn.metrics import roc_auc_score
@@ -234,7 +235,8 @@ def test_guide_has_one_section_for_each_check():
 def test_every_check_has_a_case_here():
     """No check can be added without something planted for it."""
     planted = {code for code, *_ in PLANTED} | {"D020"}
-    for more in (test_data_audit_texts, test_data_audit_labels, test_data_audit_drift):
+    kinds = (test_data_audit_texts, test_data_audit_labels, test_data_audit_drift)
+    for more in (*kinds, test_data_audit_media):
         planted |= more.CODES
     assert planted == {check.code for check in CHECKS}
 

@@ -26,6 +26,8 @@ from attain.data.table import to_rows
 FOUND, PASSED, NOT = FindingState.FOUND, FindingState.PASSED, FindingState.NOT_APPLICABLE
 ALL = (UnreadableFiles, OddFiles, Empties, OddSizes, NearMedia, SealedMedia)
 
+CODES = {"D040", "D041", "D042", "D043", "D044", "D045"}
+
 
 def picture(seed: int, size: int = 64) -> np.ndarray:
     """Smooth colours."""
