@@ -5,8 +5,9 @@
 Runs whole studies on short rows with one thread and small budgets, and prints what the base model,
 the few-shot prompt and the finalist score; `report.html` in the study's folder shows their answers
 side by side. FOLDER holds `gsm8k/` and `preference-demo/`. Studies are kept in
-benchmarks/results/llm_study/ and go on where they were. `--quick` takes fewer rows. The
-last line is JSON; `--check` asks for the stated objective.
+benchmarks/results/llm_study/ and go on where they were. `--quick` takes a toy model
+and rows of letters, whose objectives may be out of its reach. The last line is JSON; `--check` asks
+for the stated objective.
 """
 
 from __future__ import annotations
@@ -26,27 +27,49 @@ OBJECTIVES = {"sft": "token_loss <= 1.2", "dpo": "win_rate >= 0.6"}
 rows of 140 tokens in an earlier look at the model."""
 
 
-def frame(task: str, data: Path, quick: bool) -> pd.DataFrame:
+def frame(task: str, data: Path | None, quick: bool) -> pd.DataFrame:
     """Short rows, since the model runs on a CPU."""
     from attain.data.load import load_frame
 
+    if quick:
+        said = [(f"{i} {'ab'[i % 2]}", "xy"[i % 2]) for i in range(80)]
+        if task == "sft":
+            return pd.DataFrame(said, columns=["question", "answer"])
+        return pd.DataFrame([(q, a, "z") for q, a in said],
+                            columns=["prompt", "chosen", "rejected"])  # fmt: skip
+    assert data is not None
     if task == "sft":
         found = load_frame(data / "gsm8k" / "train.jsonl.gz")
         short = (found.question.str.len() < 140) & (found.answer.str.len() < 140)
-        return found[short].head(60 if quick else 300).reset_index(drop=True)
+        return found[short].head(300).reset_index(drop=True)
     found = load_frame(data / "preference-demo" / "dpo_en_demo.jsonl")
     size = sum(found[name].str.len() for name in ("conversations", "chosen", "rejected"))
-    return found.loc[size.sort_values().index[: 60 if quick else 120]].reset_index(drop=True)
+    return found.loc[size.sort_values().index[:120]].reset_index(drop=True)
+
+
+def _model(options: argparse.Namespace) -> Path:
+    """The model that was named, a toy, or SmolLM2."""
+    if options.model is not None:
+        return options.model
+    if options.quick:
+        sys.path.insert(0, str(HERE.parent / "tests" / "learners"))
+        import llm_toys
+
+        folder = RESULTS / "toy"
+        folder.mkdir(parents=True, exist_ok=True)
+        llm_toys.write_llm(folder)
+        return folder
+    sys.path.insert(0, str(HERE / "llm"))
+    from models import smollm2
+
+    return smollm2()
 
 
 def study(task: str, options: argparse.Namespace) -> dict[str, Any]:
     """One study, and what it found."""
     import attain
 
-    sys.path.insert(0, str(HERE))
-    from llm_models import smollm2
-
-    model = options.model or smollm2()
+    model = _model(options)
     rows = frame(task, options.data, options.quick)
     folder = RESULTS / f"{task}{'-quick' if options.quick else ''}"
     result = attain.tune(
@@ -83,7 +106,7 @@ def study(task: str, options: argparse.Namespace) -> dict[str, Any]:
 def main() -> int:
     """Run, print, check."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--task", choices=tuple(OBJECTIVES), action="append")
     parser.add_argument("--model", type=Path)
     parser.add_argument("--quick", action="store_true")

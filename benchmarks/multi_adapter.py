@@ -163,8 +163,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     if options.quick:
         model = tiny(Path(tempfile.mkdtemp()))
     elif options.model is None:
-        sys.path.insert(0, str(HERE))
-        from llm_models import smollm2
+        sys.path.insert(0, str(HERE / "llm"))
+        from models import smollm2
 
         model = smollm2()
     else:

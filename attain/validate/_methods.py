@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from attain.core.errors import DataError
-from attain.core.language import RATIOS, WRITTEN, place
+from attain.core.language import RATIOS, place
 from attain.stats import bootstrap, interval
 from attain.stats.interval import Interval
 from attain.validate import _counts, _language, _rowwise, metrics
@@ -227,7 +227,8 @@ def _ratio(case: Case) -> Made:
     """Sums over rows; rows that do not count for the metric are no units of it."""
     counted = case.p[:, place(RATIOS[case.base][1])] > 0
     scale: interval.Scale = "log" if case.base in _language.EXPONENTIAL else "identity"
-    if case.base in WRITTEN and not _language.between(case.base, case.p):
+    scale = scale if case.base in _language.UNBOUNDED else "logit"  # no sample proves perfection
+    if RATIOS[case.base][1] != "tokens" and not _language.between(case.base, case.p):
         hits = case.p[:, place(RATIOS[case.base][0])]
         return _proportion(case, hits, counted)
     made, _, words = _linear(case, scale, "ratio of sums, delta method")

@@ -62,6 +62,14 @@ def test_rows_without_an_answer_are_no_units():
     assert found.high == pytest.approx(0.107, abs=0.001)
 
 
+@pytest.mark.parametrize("metric", ["win_rate", "token_accuracy", "exact_match", "chrf"])
+def test_no_sample_proves_perfection(metric):
+    """Where all rows are right the interval still ends below 1, as Wilson's does."""
+    found = score(metric, np.zeros(20), np.ones((20, len(COLUMNS))))
+    assert found.estimate == 1.0
+    assert 0.8 < found.low < 0.9
+
+
 def test_without_any_answer_the_metric_is_undefined():
     """A share of nothing is not 0."""
     with pytest.raises(DataError, match="undefined without answers"):

