@@ -125,10 +125,19 @@ class Sketch:
 
     @cached_property
     def media_pairs(self) -> np.ndarray:
-        """Pairs of these files that are almost the same, but not equal, int64, shape (pairs, 2)."""
+        """Pairs of these files that are almost the same, int64, shape (pairs, 2).
+
+        Equal files are left out, and those of one group and class: no split divides them.
+        """
         pairs = close_pairs(self.media, CLOSE)
-        hashes = self.hashes[self.media_rows]
-        return pairs[hashes[pairs[:, 0]] != hashes[pairs[:, 1]]]
+        hashes, y = self.hashes[self.media_rows], self.y[self.media_rows]
+        one, other = pairs.T
+        matters = np.ones(len(pairs), dtype=bool)
+        if self.rows.groups is not None:
+            groups = self.units[self.media_rows]
+            matters = groups[one] != groups[other]
+            matters |= (y[one] != y[other]) & (self.classes > 0)
+        return pairs[matters & (hashes[one] != hashes[other])]
 
     @cached_property
     def units(self) -> np.ndarray:

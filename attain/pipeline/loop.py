@@ -76,7 +76,8 @@ def _simplest(ready: Prepared) -> tuple[str, str]:
     ladder = next(iter(ready.space.ladders), None)
     if ladder is not None:
         return learner_of(ladder), f"the simplest model of {what}, rung {ladder.choices[0]}"
-    reads = any(p.name.startswith(f"{kind}.") for p in ready.space)
+    known = (*(p.name for p in ready.space), *ready.fixed)
+    reads = any(name.startswith(f"{kind}.") for name in known)
     return (kind, f"the simplest model of {what}") if reads else SIMPLEST
 
 

@@ -170,3 +170,15 @@ def test_near_copies_across_the_seal_are_counted(tmp_path):
     _, clean = make_seal(frame[:60], describe(frame[:60], target="y"), tmp_path / "b", test=0.2)
     assert clean.near_overlap == 0
     assert asked(SealedMedia, IMAGES, sealed=sealed_summary(clean)).state is PASSED
+
+
+def test_near_copies_of_one_group_do_not_matter():
+    """No split divides a group; only two classes of one picture are still told."""
+    copy = str(inline("image", write_image(np.clip(picture(5) * 1.05, 0, 255).astype(np.uint8))))
+    frame = pd.DataFrame({"file": [*IMAGES, copy], "y": ["ab"[i % 2] for i in range(60)] + ["b"]})
+    for who, label, state in (("p5", "b", PASSED), ("p9", "b", FOUND), ("p5", "a", FOUND)):
+        grouped = frame.assign(who=[f"p{i}" for i in range(60)] + [who])
+        grouped.loc[60, "y"] = label
+        dataset = describe(grouped, target="y", groups="who")
+        subject = Subject(dataset, grouped, to_rows(grouped, dataset))
+        assert NearMedia().run(subject).state is state

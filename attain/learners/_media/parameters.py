@@ -30,13 +30,13 @@ def space(dataset: Dataset, kind: ColumnKind) -> Space:
         A plain model alone without a pre-trained one, else the ladder.
     """
     if dataset.pretrained is None:
-        return Space((_detail(()), *weight_parameters(dataset)))
+        return Space((_detail((), 1), *weight_parameters(dataset)))
     tuned = (Condition("rung", (LAST, FULL)),)
     special = _of_images if kind is ColumnKind.IMAGE else _of_sound
     return Space(
         (
             _rung(),
-            _detail((Condition("rung", (PLAIN,)),)),
+            _detail((Condition("rung", (PLAIN,)),), 2),
             *_depth(),
             *_both(tuned, dataset.task.classifies),
             *special(tuned, dataset),
@@ -53,9 +53,10 @@ def _rung() -> Parameter:
     )  # fmt: skip
 
 
-def _detail(when: tuple[Condition, ...]) -> Parameter:
+def _detail(when: tuple[Condition, ...], priority: int) -> Parameter:
     return Ordinal(
-        name="detail", choices=(8, 16, 24), default=16, when=when, priority=2, effect="capacity",
+        name="detail", choices=(8, 16, 24), default=16, when=when, priority=priority,
+        effect="capacity",
         source="sides of a small picture, or parts of a clip; Torralba et al. 2008 (TPAMI 30:1958):"
         " people recognise scenes in 32 by 32 pixels",
     )  # fmt: skip
