@@ -1,7 +1,9 @@
-"""The report is looked at in the same browser as the dashboard."""
+"""The report is looked at in the same browser as the dashboard, and in a wide terminal."""
 
 import sys
 from pathlib import Path
+
+import pytest
 
 from attain.report.text import WIDEST
 
