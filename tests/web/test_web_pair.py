@@ -32,7 +32,7 @@ class World:
         whole = describe(frame, target="y", task=task)
         self.folder, self.task = folder, task
         self.dataset, _ = make_seal(frame, whole, folder, test=0.2)
-        from attain.data.seal import load_work, work_origin
+        from attain.data.seal import load_work
 
         self.rows = to_rows(load_work(folder), self.dataset)
         kind = SplitKind.STRATIFIED if task == "binary" else SplitKind.KFOLD
@@ -124,6 +124,8 @@ def test_settings_that_differ_come_first(binary):
 def test_flipped_rows_are_right_for_one_and_wrong_for_the_other(binary):
     """Counts and examples are those of the predictions; each row is told once, with its cells."""
     a, b = binary.records("t1", 0.3, 1), binary.records("t2", 0.9, 2)
+    from attain.data.seal import work_origin
+
     found = binary.compare(a, b, AUC)["flips"]
     y = binary.rows.y
     right = [binary.predictions(n, s).argmax(axis=1) == y for n, s in ((0.3, 1), (0.9, 2))]
