@@ -16,6 +16,7 @@ from attain.core.errors import DataError, SpecError
 from attain.core.types import Signal
 from attain.learners._torch import device as devices
 from attain.learners._torch.average import decay_at
+from attain.learners._torch.batches import rounds_at, span
 from attain.learners._torch.loop import Ending
 from attain.learners._torch.recipe import Recipe
 from attain.train.limits import Divergence
@@ -82,6 +83,28 @@ def test_stop_ends_with_the_best_weights() -> None:
     net, listen = Net(), Listener(at=7)
     done = train(net, Toy(), listen=listen)
     assert (done.ending, done.steps) == (Ending.STOPPED, 7)
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "wanted"),
+    [
+        (70, 3.0, [4, 7, 11, 14, 18, 21]),  # 7 steps an epoch: none at 20 besides the end
+        (90, 2.0, [5, 9, 14, 18]),
+        (90, 2.5, [5, 9, 14, 18, 22]),  # epochs that end between two evaluations
+        (90, 2.1, [5, 9, 14, 19]),  # and shortly after one, which is left out
+        (50, 3.0, [3, 5, 8, 10, 13, 15]),
+    ],
+)
+def test_half_epochs_of_an_odd_number_of_steps(rows: int, epochs: float, wanted: list[int]) -> None:
+    """Evaluations are evenly spread, none comes shortly before the end, and rounds lead there."""
+    listen = Listener()
+    told = Recipe(epochs, 10, RATE, evaluate=0.5, patience=99)
+    done = train(Net(), Toy(rows), told, listen=listen)
+    assert [step for step, values in listen.heard if "stop" in values] == wanted
+    every = span(rows, 10, 0.5)
+    places = [rounds_at(step, every, int(done.facts["planned"])) for step in wanted]
+    again = [min(math.ceil(n * every - 1e-9), done.steps) for n in places]
+    assert again == wanted
 
 
 def test_without_evaluations_the_length_is_fixed_and_the_last_weights_stay() -> None:

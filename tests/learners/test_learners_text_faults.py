@@ -1,6 +1,7 @@
 """Silent mistakes of fine-tuning, planted one by one: each is caught, none trains on quietly."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from attain.learners._shared import log_loss
 from attain.learners._text import network, rungs, tuning
 from attain.learners._text.encoder import Encoder, Reading
 from attain.learners._text.inputs import find_columns
+from attain.learners._torch.step import OutOfMemory
 from attain.learners.text import Text
 
 NEURAL = ("lora", "full")
@@ -160,6 +162,39 @@ def test_a_wrong_direction_is_caught(rung, monkeypatch):
     monkeypatch.setattr(Outputs, "loss", lambda *args: -loss(*args))
     with pytest.raises(AssertionError, match=r"not the best was kept|losses must differ"):
         test_the_loss_to_stop_on_falls_when_the_model_is_better(rung, monkeypatch)
+
+
+def test_an_evaluation_that_does_not_fit_is_done_in_halves(monkeypatch):
+    """Memory for two rows at once is enough and changes nothing; without any it ends."""
+    _, _, work, net = set_up()
+    net.eval()
+    with torch.no_grad():
+        wanted = work.evaluate(net)["stop"]
+    forward, most, sizes = network.Network.forward, [2], []
+
+    def tight(self, inputs):
+        rows = len(inputs["input_ids"])
+        if rows > most[0]:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        sizes.append(rows)
+        return forward(self, inputs)
+
+    monkeypatch.setattr(network.Network, "forward", tight)
+    with torch.no_grad():
+        assert work.evaluate(net)["stop"] == pytest.approx(wanted, rel=1e-5)
+    assert max(sizes) == 2
+    most[0] = 0
+    with pytest.raises(OutOfMemory, match="one row must fit into memory"):
+        work.evaluate(net)
+
+
+def test_losses_of_half_precision_are_made_in_single():
+    """Scores in bf16 give the log loss that the same numbers give in single precision."""
+    _, _, work, _ = set_up()
+    scores = torch.tensor([[9.0, -3.0], [0.5, 0.25]], dtype=torch.bfloat16)
+    made = work._losses(scores, torch.tensor([0, 1]), 0.0)
+    assert made.dtype is torch.float32
+    assert made[0] == pytest.approx(math.log1p(math.exp(-12)), rel=1e-2)
 
 
 def test_class_weights_are_divided_out():

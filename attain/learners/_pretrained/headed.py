@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from attain.core.errors import Problem
 from attain.learners._pretrained.layers import depths
 from attain.learners._pretrained.levels import FLOOR
 from attain.learners._pretrained.linear import Linear
 from attain.learners._pretrained.outputs import Outputs
 from attain.learners._torch.optimizer import Group, group_by
+from attain.learners._torch.step import OutOfMemory, is_out_of_memory
 
 
 class Headed(nn.Module):
@@ -172,15 +175,21 @@ class HeadWork(ABC):
         return (each * batch["weights"]).sum(), float(batch["weights"].sum())
 
     def evaluate(self, net: nn.Module) -> dict[str, float]:
-        """Log loss, or root mean squared error in the target's unit, of the rows to stop on."""
+        """Log loss, or root mean squared error in the target's unit, of the rows to stop on.
+
+        A batch that does not fit into memory is measured in halves.
+
+        Raises:
+            OutOfMemory: When one row alone does not fit.
+        """
         if self.stop_targets is None:
             return {}
         device = next(net.parameters()).device
         total = torch.zeros((), dtype=torch.float64)
         for index, inputs in self.stop_batches():
-            scores = net({name: tensor.to(device) for name, tensor in inputs.items()})
             targets = torch.from_numpy(self.stop_targets[index])
-            total += self._losses(scores.cpu(), targets, 0.0).sum(dtype=torch.float64)
+            scores = _in_parts(net, inputs, device)
+            total += self._losses(scores, targets, 0.0).sum(dtype=torch.float64)
         mean = float(total) / len(self.stop_targets)
         if self.outputs.seen:
             return {"stop": mean}
@@ -189,8 +198,31 @@ class HeadWork(ABC):
     def _losses(
         self, scores: torch.Tensor, targets: torch.Tensor, smoothing: float
     ) -> torch.Tensor:
+        scores = scores.float()  # a log loss of half precision would lose what it is about
         if self.outputs.seen:
             return functional.cross_entropy(
                 scores, targets, reduction="none", label_smoothing=smoothing
             )
         return (scores[:, 0] - targets.to(scores.dtype)).square() / 2
+
+
+def _in_parts(
+    net: nn.Module, inputs: Mapping[str, torch.Tensor], device: torch.device
+) -> torch.Tensor:
+    """Scores of a batch, on the CPU; in halves, and halves of these, if memory runs out."""
+    rows = len(next(iter(inputs.values())))
+    try:
+        found: torch.Tensor = net({n: t.to(device) for n, t in inputs.items()}).float().cpu()
+        return found
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if rows == 1:
+        rule, remedy = "one row must fit into memory", "shorten it, or take a smaller model"
+        raise OutOfMemory(str(Problem(rule, "out of memory", "evaluation", remedy)))
+    parts = (slice(0, rows // 2), slice(rows // 2, rows))
+    halves = [_in_parts(net, {n: t[part] for n, t in inputs.items()}, device) for part in parts]
+    return torch.cat(halves)

@@ -19,7 +19,7 @@ from attain.learners._pretrained.headed import Headed, HeadWork, dropped, groups
 from attain.learners._pretrained.linear import Linear
 from attain.learners._pretrained.load import Body
 from attain.learners._steps import fixed_rounds
-from attain.learners._torch.batches import steps_per_epoch
+from attain.learners._torch.batches import rounds_at, span
 from attain.learners._torch.loop import fit
 from attain.learners._torch.recipe import Recipe
 
@@ -94,9 +94,9 @@ def tune(
         A body of its own and the head.
     """
     parts = groups(net)
-    every = max(1, round(EVALUATE * steps_per_epoch(len(work.lengths), told.batch)))
+    every = span(len(work.lengths), told.batch, EVALUATE)
     rounds = fixed_rounds(data.hints, math.ceil(told.epochs / EVALUATE))
-    steps = None if rounds is None else rounds * every
+    steps = None if rounds is None else math.ceil(rounds * every - 1e-9)
     with nullcontext() if dropout is None else dropped(body.net, dropout):
         finished = fit(
             net, work, told, parts,
@@ -104,7 +104,7 @@ def tune(
             steps=steps,
         )  # fmt: skip
     facts = {
-        "rounds": max(1, round(finished.best_step / every)),
+        "rounds": rounds_at(finished.best_step, every, int(finished.facts["planned"])),
         "ending": finished.ending.value,
         "steps": finished.steps,
         "epochs": finished.epochs,

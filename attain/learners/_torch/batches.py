@@ -37,6 +37,34 @@ def total_steps(rows: int, batch: int, epochs: float) -> int:
     return max(1, round(epochs * steps_per_epoch(rows, batch)))
 
 
+def span(rows: int, batch: int, evaluate: float) -> float:
+    """Optimiser steps between evaluations; not whole where an epoch has an odd number of steps.
+
+    Args:
+        rows: Number of training rows, at least 1.
+        batch: Examples per step.
+        evaluate: Epochs between evaluations, above 0.
+
+    Returns:
+        At least 1.
+    """
+    return max(1.0, evaluate * steps_per_epoch(rows, batch))
+
+
+def rounds_at(step: int, every: float, end: int) -> int:
+    """Which evaluation a step belongs to, counted from 1.
+
+    Args:
+        step: Optimiser steps done.
+        every: From `span`.
+        end: All optimiser steps; its evaluation is the last one, however near to the one before.
+
+    Returns:
+        So many times `every` steps, never more than `end`, lead there in another fit.
+    """
+    return max(1, math.ceil(step / every - 1e-9) if step >= end else round(step / every))
+
+
 def epoch_batches(
     lengths: np.ndarray, batch: int, bucket: int, random: np.random.Generator
 ) -> list[np.ndarray]:

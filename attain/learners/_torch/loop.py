@@ -19,7 +19,7 @@ from attain.core.types import Signal
 from attain.learners._torch import checkpoint as checkpoints
 from attain.learners._torch import device as devices
 from attain.learners._torch.average import Average
-from attain.learners._torch.batches import Order, steps_per_epoch, total_steps
+from attain.learners._torch.batches import Order, span, total_steps
 from attain.learners._torch.best import Best, live
 from attain.learners._torch.compiling import Compiling
 from attain.learners._torch.dropout import from_bytes
@@ -128,16 +128,17 @@ class _Plan:
         self.steps = total_steps(rows, recipe.batch, recipe.epochs)
         self.end = self.steps if steps is None else max(1, min(steps, self.steps))
         self._warmup = warmup_steps(self.steps, recipe.warmup)
-        self._every = max(1, round(recipe.evaluate * steps_per_epoch(rows, recipe.batch)))
-        self._report = max(1, self._every // _LOOKS)
+        self._every = span(rows, recipe.batch, recipe.evaluate)
+        self._report = max(1, int(self._every) // _LOOKS)
 
     def rate(self, step: int) -> float:
         """Factor on the learning rate of a step, from 0."""
         return factor(step, self.steps, self._warmup, self._recipe.schedule)
 
     def evaluates(self, done: int) -> bool:
-        """Whether to measure after so many steps."""
-        return done % self._every == 0 or done == self.end
+        """Whether to measure after so many steps: at the end, and not shortly before it."""
+        due = math.floor(done / self._every + 1e-9) > math.floor((done - 1) / self._every + 1e-9)
+        return done == self.end or (due and self.end - done >= self._every / 2)
 
     def reports(self, done: int) -> bool:
         """Whether to report after so many steps."""
