@@ -273,3 +273,21 @@ def test_kinds_of_columns_are_told():
     assert case("audio", None, rows=24)[0].features[0].kind is ColumnKind.AUDIO
     assert parse(str(inline("audio", sound(0, 0)))).kind == "audio"
     assert len(write_image(picture(0, 0), "PNG")) > 100
+
+
+def test_random_weights_are_trained_from_scratch(tmp_path):
+    """A body that says it is not trained learns its statistics, from a head of zeros."""
+    from attain.core.types import Pretrained
+    from attain.learners._pretrained import importing
+    from attain.learners._pretrained.architectures import EfficientNetLite
+    from attain.learners._pretrained.media import load_media
+
+    for trained in (True, False):
+        folder = tmp_path / str(trained)
+        importing.write(
+            EfficientNetLite(), "efficientnet-lite0", folder, trained=trained, source={}
+        )
+        net = load_media(Pretrained(str(folder), str(trained))).net.train()
+        norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+        assert len(norms) == 49
+        assert all(m.training is not trained for m in norms)

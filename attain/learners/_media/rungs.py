@@ -17,7 +17,7 @@ from attain.learners._media.images import ImageFront
 from attain.learners._media.sound import SoundFront
 from attain.learners._pretrained import linear
 from attain.learners._pretrained.heads import Dense
-from attain.learners._pretrained.lesson import Lesson, quiet
+from attain.learners._pretrained.lesson import Lesson, empty_head, quiet
 from attain.learners._pretrained.model import Core
 
 if TYPE_CHECKING:
@@ -94,7 +94,10 @@ def fit_tuned(kind: str, config: Config, data: FitData, lesson: Lesson, report: 
     body = resident_body(data)
     front = find_front(kind, config, lesson, body)
     work = make_work(config, data, body, front, lesson)
-    head, _ = _solved(body, front, lesson, data, quiet, {})
+    if body.net.learns_statistics:  # random weights: a head on them would only have to be unlearnt
+        head = empty_head(body.hidden, lesson.outputs.count)
+    else:
+        head, _ = _solved(body, front, lesson, data, quiet, {})
     net, told = make_net(config, body, head)
     tuned = tune(net, work, told, body, data, report)
     own: Any = tuned.body
