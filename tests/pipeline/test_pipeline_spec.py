@@ -54,6 +54,10 @@ confidence: 90%
 workers: 3
 trial_minutes: 1
 trial_memory_gb: 2
+trial_cpus: 2
+trial_gpus: 1
+executor: ray
+ledger: postgresql://host/studies
 seed: 5
 audit: deep
 audit_ignore: [D008]

@@ -179,6 +179,12 @@ class HeadWork(ABC):
 
         A batch that does not fit into memory is measured in halves.
 
+        Args:
+            net: What is trained.
+
+        Returns:
+            ``{"stop": loss}``; empty when no rows are set aside.
+
         Raises:
             OutOfMemory: When one row alone does not fit.
         """
