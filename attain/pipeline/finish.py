@@ -20,10 +20,9 @@ from attain.core.types import Score, Status, Verdict
 from attain.data.seal import load_work
 from attain.data.table import to_rows
 from attain.objectives.metrics import lookup
-from attain.pipeline import folders, language, nested, reliability
+from attain.pipeline import folders, language, late, nested, reliability
 from attain.pipeline.confirming import apart, confirmation, fresh_split, in_words
 from attain.pipeline.final_jobs import measured_scores
-from attain.pipeline.late import LATE, has_model, is_late, rescue, settle_confirmations
 from attain.pipeline.loop import heed_stop, paired_noise
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.result import Result, exit_of
@@ -71,8 +70,8 @@ class Ending:
             SealError: When the seal was opened for another model before.
             ArtifactError: When the saved model does not reproduce its predictions.
         """
-        rescue(self.study, self.trials, self._pump)
-        if not has_model(self.trials):
+        late.rescue(self.study, self.trials, self._pump)
+        if not late.has_model(self.trials):
             self.study.once("study", "ended", self._nothing_worked)
             return
         choice = self._choose()
@@ -112,9 +111,7 @@ class Ending:
         self._open_seal(choice.payload, refitted.payload, look=look, reason=reason)
 
     def _nothing_worked(self) -> dict[str, Any]:
-        messages = [s.message for s in self.trials.scored.values() if s.message]
-        first = messages[0] if messages else "no trial was finished within the budget"
-        reason = f"no trial succeeded; the first said: {first}"
+        reason = late.failure(self.trials) or "no trial was finished within the budget"
         return {"exit": int(exit_of(None)), "reason": reason, "seconds": self.study.spent()}
 
     def _choose(self) -> Mapping[str, Any]:
@@ -128,11 +125,11 @@ class Ending:
     def _confirm(self, names: list[str]) -> None:
         split = self._fresh_split()
         for number, name in enumerate(names, start=1):
-            if self.trials.asked("confirm") < number and not is_late(self.study):
+            if self.trials.asked("confirm") < number and not late.is_late(self.study):
                 self.trials.ask(confirmation(self.study, self.trials, name, number, split))
-        while self.trials.busy and not is_late(self.study):
+        while self.trials.busy and not late.is_late(self.study):
             self._pump()
-        settle_confirmations(self.trials)
+        late.settle_confirmations(self.trials)
 
     def _pump(self) -> None:
         heed_stop(self.study, self.trials)
@@ -179,8 +176,9 @@ class Ending:
         )
         final = confirmed.get(name, naive[name])
         notes = [naive[name].message, final.message if name in confirmed else ""]
-        if not confirmed and is_late(self.study):
-            notes.append(LATE)
+        notes.append("" if self.trials.succeeded("search") else late.failure(self.trials))
+        if not confirmed and late.is_late(self.study):
+            notes.append(late.LATE)
         return {
             "trial": name,
             "reason": "; ".join([reason, *dict.fromkeys(filter(None, notes))]),

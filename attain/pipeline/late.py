@@ -26,6 +26,18 @@ def has_model(trials: Trials) -> bool:
     return any(trials.scored[name].loss is not None for name in _models(trials, scored=True))
 
 
+def failure(trials: Trials) -> str:
+    """That no configuration succeeded and what the first failure said; empty if none failed."""
+    failed = [trials.scored[n] for n in _models(trials, scored=True)]
+    failed = [s for s in failed if s.loss is None and s.message]
+    failed.sort(key=lambda s: trials.trials[s.trial].purpose != "search")
+    return (
+        f"no searched configuration succeeded; the first said: {failed[0].message}"
+        if failed
+        else ""
+    )
+
+
 def rescue(study: Study, trials: Trials, pump: Callable[[], None]) -> None:
     """See to it that there is something to deliver, if anything can be had.
 

@@ -188,6 +188,22 @@ def test_a_blocked_study_begins_anew_when_the_statement_is_repaired(
     assert run(ignore=["copy"]).verdict is not None
 
 
+@pytest.fixture
+def no_linear(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the linear baseline the searched learner is final."""
+    monkeypatch.setattr(loop, "SIMPLEST", loop.CONSTANT)
+
+
+def test_what_was_searched_in_vain_is_said(run: Run) -> None:
+    """When every searched trial fails a plain linear model is delivered and the choice says why."""
+    result = run(learners=["pipeline_learners:AlwaysRaises"])
+    choice = payloads(result.records, "choice")[0]
+    assert choice["trial"] == "b001"
+    assert "no searched configuration succeeded" in choice["reason"]
+    assert "never learns" in choice["reason"]
+
+
+@pytest.mark.usefixtures("no_linear")
 def test_nothing_that_works_is_said_plainly(run: Run) -> None:
     """When every trial fails there is no verdict, the exit code says so, and reports exist."""
     result = run(learners=["pipeline_learners:AlwaysRaises"])
@@ -196,12 +212,6 @@ def test_nothing_that_works_is_said_plainly(run: Run) -> None:
     assert result.model is None
     assert "never learns" in payloads(result.records, "ended")[0]["reason"]
     assert result.report.exists()
-
-
-@pytest.fixture
-def no_linear(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the linear baseline the searched learner is final."""
-    monkeypatch.setattr(loop, "SIMPLEST", loop.CONSTANT)
 
 
 def test_a_linear_baseline_that_is_best_becomes_final(run: Run) -> None:
