@@ -79,6 +79,34 @@ def made(
     )
 
 
+def adjusted(
+    objectives: Sequence[Objective],
+    rows: Rows,
+    split: Split,
+    folds: Sequence[Fold],
+    prediction: np.ndarray,
+) -> tuple[np.ndarray, Calibration | None]:
+    """What a configuration's out-of-fold predictions count as.
+
+    The final model will be calibrated where an objective reads probabilities, so configurations are
+    compared as calibrated ones, each fold by the others: else the search would prefer one that is
+    less sure of itself to one that knows more.
+
+    Args:
+        objectives: What good means.
+        rows: The unsealed rows.
+        split: Of the folds.
+        folds: Of the split, as far as they are done.
+        prediction: Of these folds, fold after fold, shape (m, classes) or (m,).
+
+    Returns:
+        As `made`; the same predictions and None where nothing reads probabilities.
+    """
+    if not methods(objectives):
+        return prediction, None
+    return made(objectives, rows, split, folds, prediction)
+
+
 def out_of_fold(
     calibrator: Calibrator,
     rows: Rows,

@@ -15,13 +15,15 @@ import numpy as np
 
 from attain.core.codec import encode
 from attain.core.seeds import derive
-from attain.core.types import Direction, Draft, Objective, Score
+from attain.core.types import Direction, Draft, Objective, Rows, Score
 from attain.objectives import utility
+from attain.pipeline import calibration
 from attain.pipeline.jobs import all_folds, work_rows
 from attain.pipeline.scoring import Scored
 from attain.pipeline.trials import Trials
 from attain.stats.bbc import Corrected, Loss
 from attain.validate.expected import expected
+from attain.validate.resample import Fold
 from attain.validate.resampled import Stack
 
 KEPT = 200  # configurations whose predictions are kept and count, the best first
@@ -108,7 +110,7 @@ def _stack(trials: Trials, able: Sequence[Scored]) -> tuple[Stack, np.ndarray | 
         y=rows.y[distinct],
         row=row,
         folds=[np.arange(a, b) for a, b in pairwise(ends)],
-        predictions=[_predictions(trials, s.trial) for s in able],
+        predictions=[_counted(trials, s, rows, folds) for s in able],
         thresholds=[None if s.threshold is None else s.threshold.value for s in able],
     )
     return stack, None if rows.groups is None else rows.groups[distinct]
@@ -120,6 +122,17 @@ def _predictions(trials: Trials, trial: str) -> np.ndarray:
         with np.load(trials.study.folder / name, allow_pickle=False) as file:
             parts.append(file["valid"])
     return np.concatenate(parts)
+
+
+def _counted(trials: Trials, scored: Scored, rows: Rows, folds: Sequence[Fold]) -> np.ndarray:
+    """Out-of-fold predictions as they were scored: calibrated, each fold by the others."""
+    found = _predictions(trials, scored.trial)
+    change = None if scored.calibration is None else scored.calibration.calibrator
+    if change is None:
+        return found
+    split = trials.trials[scored.trial].split
+    made = calibration.out_of_fold(change, rows, split, folds, found.astype(np.float64))
+    return made.astype(found.dtype)
 
 
 def _loss(trials: Trials, able: Sequence[Scored]) -> Loss:

@@ -132,8 +132,11 @@ class _Inside:
             parts.append(fitted[0])
             facts.append(fitted[1])
         prediction = np.concatenate(parts)
-        at = self._threshold(prediction)
-        found = {m: self._value(m, for_metric(m, prediction, at)) for m in self._metrics}
+        counted, _ = calibration.adjusted(
+            self.objectives, self.rows, self.split, self.folds, prediction
+        )
+        at = self._threshold(counted)
+        found = {m: self._value(m, for_metric(m, counted, at)) for m in self._metrics}
         if not all(np.isfinite(list(found.values()))):
             return None
         loss = utility.loss(self.objectives, found, self.payload["reference"])

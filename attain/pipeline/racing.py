@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attain.core.codec import encode
-from attain.core.types import Objective, Outcome, Role, Score, Status, Trial
+from attain.core.types import Objective, Outcome, Role, Rows, Score, Status, Trial
 from attain.objectives import utility
 from attain.objectives.metrics import lookup
+from attain.pipeline import calibration
 from attain.pipeline.jobs import all_folds, work_rows
 from attain.pipeline.scoring import Z95, Judge, Scored, load_predictions
 from attain.validate.race import Gap, Race, gap, look
+from attain.validate.resample import Fold
 
 
 @dataclass(frozen=True)
@@ -99,16 +101,24 @@ def _gaps(judge: Judge, contest: Contest) -> dict[str, Gap]:
     ours = sorted(contest.outcomes, key=lambda o: o.fold)
     theirs = [contest.rival_outcomes[o.fold] for o in ours]
     index = [folds[o.fold].valid for o in ours]
-    a, b = (
-        [load_predictions(judge.folder / o.predictions)["valid"].astype(np.float64) for o in side]
-        for side in (ours, theirs)
-    )
+    seen = [folds[o.fold] for o in ours]
+    a, b = (_counted(judge, contest.trial, side, rows, seen) for side in (ours, theirs))
     assert rows.y is not None
     y = [rows.y[i] for i in index]
     groups = None if rows.groups is None else [rows.groups[i] for i in index]
     stated = [o.metric for o in judge.objectives if o.metric in judge.quality]
     found = {m: gap(m, lookup(m).direction, y, a, b, groups) for m in dict.fromkeys(stated)}
     return {m: g for m, g in found.items() if g is not None}
+
+
+def _counted(
+    judge: Judge, trial: Trial, side: Sequence[Outcome], rows: Rows, folds: Sequence[Fold]
+) -> list[np.ndarray]:
+    """Predictions of some folds as they are scored: calibrated by one another if need be."""
+    found = [load_predictions(judge.folder / o.predictions)["valid"] for o in side]
+    whole = np.concatenate(found).astype(np.float64)
+    made, _ = calibration.adjusted(judge.objectives, rows, trial.split, folds, whole)
+    return np.split(made, np.cumsum([len(part) for part in found])[:-1])
 
 
 def _with_loss(judge: Judge, contest: Contest, gaps: Mapping[str, Gap], seen: Race) -> Race:

@@ -79,7 +79,7 @@ class Scored:
         diagnoses: What is wrong with the fit.
         race: The last look at it beside the best so far; None if there was none.
         threshold: From which probability on it says positive, where objectives ask for one.
-        calibration: What becomes of its probabilities, if it was confirmed and objectives ask.
+        calibration: What becomes of its probabilities, where objectives ask.
     """
 
     trial: str
@@ -198,11 +198,9 @@ class Judge:
         saved = [load_predictions(self.folder / o.predictions) for o in outcomes]
         index = np.concatenate([fold.valid for fold in folds])
         prediction = np.concatenate([s["valid"] for s in saved]).astype(np.float64)
-        calibrated = None
-        if trial.purpose == "confirm" and calibration.methods(self.objectives):
-            prediction, calibrated = calibration.made(
-                self.objectives, rows, trial.split, folds, prediction
-            )
+        prediction, calibrated = calibration.adjusted(
+            self.objectives, rows, trial.split, folds, prediction
+        )
         ends = np.cumsum([0, *(len(fold.valid) for fold in folds)])
         ask: dict[str, Any] = {
             "trial": trial.id,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attain.core.space import Float, Space
+from attain.core.space import Categorical, Float, Space
 from attain.testing.fakes import FakeLearner, FakeModel
 
 
@@ -66,6 +66,31 @@ class Sharp(FakeLearner):
     def predict(self, model: Any, rows: Any) -> Any:
         sure = super().predict(model, rows) ** 4
         return sure / sure.sum(axis=1, keepdims=True)
+
+
+class SureOrModest(Sharp):
+    """Knows all and is far too sure of it, or has seen a third of the rows and is not."""
+
+    def space(self, dataset: Any) -> Space:
+        kind = Categorical(name="kind", choices=("modest", "sure"), default="modest", source="test")
+        return Space((kind,))
+
+    def fit(self, config: Any, data: Any, report: Any) -> Any:
+        if config["kind"] == "modest":
+            from dataclasses import replace
+
+            y, rng = data.train.y.copy(), np.random.default_rng(data.seed)
+            part = rng.choice(len(y), len(y) // 3, replace=False)
+            y[part] = rng.permutation(y[part])
+            data = replace(data, train=replace(data.train, y=y))
+        fitted = super().fit(config, data, report)
+        fitted.facts["kind"] = config["kind"]
+        return fitted
+
+    def predict(self, model: Any, rows: Any) -> Any:
+        if model.facts.get("kind") == "modest":
+            return FakeLearner.predict(self, model, rows)
+        return super().predict(model, rows)
 
 
 class Guess(FakeLearner):

@@ -90,13 +90,14 @@ def test_the_final_model_is_calibrated_everywhere(sharp: Run, tmp_path: Any) -> 
 
 
 def test_the_confirmed_score_is_the_calibrated_one(sharp: Run) -> None:
-    """Finalists are compared as the final model will be; the search sees them as they are."""
+    """Configurations are compared as the final model will be, in the search and afterwards."""
     result = sharp()
     scored = {p["trial"]: p for p in payloads(result, "scored")}
     choice = payloads(result, "choice")[0]
     confirmed = scored[choice["confirmation"]]
     assert confirmed["calibration"] == choice["calibration"]
-    assert scored[choice["trial"]]["calibration"] is None
+    searched = scored[choice["trial"]]
+    assert searched["calibration"]["calibrator"]["method"] == "temperature"
 
     def loss(one: Any) -> float:
         return float(next(s["estimate"] for s in one["scores"] if s["metric"] == "log_loss"))
@@ -104,6 +105,20 @@ def test_the_confirmed_score_is_the_calibrated_one(sharp: Run) -> None:
     before, after = re.findall(r"0\.\d+", choice["calibration"]["reason"])[-2:]
     assert loss(confirmed) == pytest.approx(float(after), abs=1e-3)
     assert float(after) < float(before)
+    assert loss(searched) == pytest.approx(
+        loss(confirmed), abs=0.5 * float(before) - 0.5 * float(after)
+    )
+    corrected = payloads(result, "expected")[-1]["scores"][0]
+    assert corrected["metric"] == "log_loss"
+    assert abs(corrected["estimate"] - loss(searched)) < 0.5 * (float(before) - float(after))
+
+
+def test_the_search_prefers_knowledge_to_modesty(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is too sure but knows more wins over one that is modest and knows less."""
+    monkeypatch.setattr(loop, "SIMPLEST", loop.CONSTANT)
+    result = run(learners=["pipeline_learners:SureOrModest"], objectives=["log_loss"])
+    trials = {p["trial"]["id"]: p["trial"]["config"] for p in payloads(result, "trial")}
+    assert trials[payloads(result, "choice")[0]["trial"]]["kind"] == "sure"
 
 
 def test_thresholds_are_placed_on_calibrated_probabilities(sharp: Run) -> None:
