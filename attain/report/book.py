@@ -41,9 +41,18 @@ class Book:
         self.findings = self._all("audit", "findings", tuple[Finding, ...])
         self.splits = self._all("split", "split", Split)
         self.trials = self._all("trial", "trial", Trial)
-        self.outcomes = self._all("outcome", "outcome", Outcome)
+        # Curves are most of a long study's bytes, and only those of one configuration are drawn.
+        self.outcomes = [
+            (record, decode(Outcome, {**record.payload["outcome"], "curve": ()}))
+            for record in self.of("outcome")
+        ]
         self.decisions = self._all("decision", "decision", Decision)
         self.verdicts = self._all("verdict", "verdict", Verdict)
+
+    def learnt(self, trial: str) -> list[tuple[Record, Outcome]]:
+        """The outcomes of a trial with their curves; `outcomes` has none."""
+        records = [record for record, outcome in self.outcomes if outcome.trial == trial]
+        return [(record, decode(Outcome, record.payload["outcome"])) for record in records]
 
     def of(self, kind: str) -> Sequence[Record]:
         """The records of a kind, oldest first."""

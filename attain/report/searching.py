@@ -390,7 +390,7 @@ def _curve(book: Book) -> dict[str, Any] | None:
     if record is None:
         return None
     wanted = record.payload["trial"]
-    folds = [(r, o) for r, o in book.outcomes if o.trial == wanted and len(o.curve) > 1]
+    folds = [(r, o) for r, o in book.learnt(wanted) if len(o.curve) > 1]
     if not folds:
         return None
     found = []

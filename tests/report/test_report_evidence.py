@@ -95,6 +95,18 @@ def test_the_incumbent_only_falls(binary):
     assert losses[-1] == min(loss for loss in searched if loss is not None)
 
 
+def test_the_chosen_configuration_s_curves_are_shown(binary):
+    """Fold by fold from the first look to the last, though curves are read for nothing else."""
+    found = binary["search"]["curve"]
+    assert found["trial"] == binary["search"]["choice"]["trial"]
+    assert len(found["folds"]) > 1
+    for fold in found["folds"]:
+        steps = [p["step"] for p in fold["points"]]
+        assert steps == sorted(set(steps))
+        assert steps[-1] > steps[0]
+        assert all(p["values"] for p in fold["points"])
+
+
 def test_failures_are_told_once_with_their_trials(binary):
     """Trials that failed for the same reason are one entry; cancelled ones are no failures."""
     failures = binary["search"]["failures"]
