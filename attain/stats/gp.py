@@ -25,7 +25,8 @@ import numpy as np
 from scipy import linalg, optimize
 from scipy.linalg import lapack
 
-_ROOT_FIVE = np.sqrt(5.0)
+from attain.stats.kernel import Kernel, Pairs
+
 _FLOOR = 1e-6  # smallest noise variance: keeps the Cholesky factor accurate
 _BOUNDS = {
     "weights": (np.log(1e-4), np.log(1e4)),
@@ -83,22 +84,6 @@ class Hyper:
         return self.signal + self.main + self.offset
 
 
-def matern52(r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matern correlation with smoothness 5/2.
-
-    Rasmussen and Williams (2006), eq. 4.17.
-
-    Args:
-        r2: Squared scaled distances, any shape, at least 0.
-
-    Returns:
-        The correlation, and its derivative by the squared distance.
-    """
-    scaled = _ROOT_FIVE * np.sqrt(r2)
-    decay = np.exp(-scaled)
-    return (1.0 + scaled + 5.0 / 3.0 * r2) * decay, (-5.0 / 6.0) * (1.0 + scaled) * decay
-
-
 class Evidence:
     """The penalised log marginal likelihood of a sample as a function of log hyperparameters.
 
@@ -113,13 +98,11 @@ class Evidence:
     def __init__(self, sample: Sample, *, alone: bool = True) -> None:
         self.sample = sample
         n = len(sample.y)
-        self._upper = np.triu_indices(n, 1)
-        i, j = self._upper
-        self._n_groups = int(sample.groups.max()) + 1 if len(sample.groups) else 0
-        self._distances = np.zeros((self._n_groups, len(i)))
-        for feature, group in enumerate(sample.groups):
-            column = sample.x[:, feature]
-            self._distances[group] += (column[i] - column[j]) ** 2
+        i, j = np.triu_indices(n, 1)
+        self._upper = i * n + j  # of the covariance as one row
+        self._first, self._second = i, j
+        self._pairs = Pairs(sample.x, sample.groups)
+        self._n_groups = len(self._pairs)
         self._alone = alone and self._n_groups > 1
         self._same = (sample.blocks[i] == sample.blocks[j]).astype(float)
         self._has_blocks = len(set(sample.blocks.tolist())) > 1
@@ -158,12 +141,15 @@ class Evidence:
             The value, and the gradient in the same order.
         """
         hyper, sample = self.unpack(vector), self.sample
-        correlation, slope = matern52(hyper.weights @ self._distances)
+        together, pull = self._pairs.together(hyper.weights)
+        between = hyper.signal * together
+        if self._has_blocks:
+            between += hyper.offset * self._same
+        if self._alone:
+            alone, own_slopes = self._pairs.alone(hyper.weights)
+            between += hyper.main * alone
         covariance = np.zeros((len(sample.y), len(sample.y)))
-        covariance[self._upper] = hyper.signal * correlation + hyper.offset * self._same
-        each, each_slope = matern52(hyper.weights[:, None] * self._distances)
-        alone = each.sum(axis=0) / max(len(each), 1)
-        covariance[self._upper] += hyper.main * alone
+        covariance.ravel()[self._upper] = between
         np.fill_diagonal(covariance, _diagonal(hyper, sample.known))
         factor, info = lapack.dpotrf(covariance, lower=False)
         if info != 0:  # not positive definite in floating point: as unlikely as can be
@@ -172,19 +158,19 @@ class Evidence:
         inverse = lapack.dpotri(factor, lower=False)[0]
         value = -0.5 * sample.y @ alpha - np.log(np.diag(factor)).sum()
         value -= 0.5 * len(sample.y) * np.log(2.0 * np.pi)
-        i, j = self._upper
-        pairs = alpha[i] * alpha[j] - inverse[self._upper]
+        pairs = alpha[self._first] * alpha[self._second]
+        pairs -= inverse[self._first, self._second]
         own = alpha**2 - np.diag(inverse)
-        by_weight = hyper.weights * (self._distances @ (pairs * slope)) * hyper.signal
-        each_slope *= self._distances
-        by_weight += hyper.main / max(len(each), 1) * hyper.weights * (each_slope @ pairs)
+        by_weight = self._pairs.slopes(hyper.weights, pull, pairs) * hyper.signal
         by_name = {
-            "main": hyper.main * (pairs @ alone + 0.5 * own.sum()),
-            "signal": hyper.signal * (pairs @ correlation + 0.5 * own.sum()),
+            "signal": hyper.signal * (pairs @ together + 0.5 * own.sum()),
             "noise": 0.5 * hyper.noise * own.sum(),
             "offset": hyper.offset * (pairs @ self._same + 0.5 * own.sum()),
             "share": 0.5 * hyper.share * (own @ sample.known),
         }
+        if self._alone:
+            by_weight += hyper.main / self._n_groups * (own_slopes @ pairs)
+            by_name["main"] = hyper.main * (pairs @ alone + 0.5 * own.sum())
         single = [by_name[name] for name in self.names[self._n_groups :]]
         return float(value), np.concatenate([by_weight, single])
 
@@ -283,14 +269,10 @@ class Process:
         Returns:
             Shape (m, n).
         """
-        covariance = self.hyper.signal * matern52(self._squared_distances(x))[0]
-        if self.hyper.main:
-            for one in self._groups:
-                apart = _squared(*self._scaled(x, one))
-                covariance += self.hyper.main / len(self._groups) * matern52(apart)[0]
+        covariance = self._kernel.covariance(x)
         if self.hyper.offset:
             covariance += self.hyper.offset * (blocks[:, None] == self.sample.blocks)
-        return np.asarray(covariance)
+        return covariance
 
     def predict(self, x: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and standard deviation of the noise-free function.
@@ -322,28 +304,15 @@ class Process:
             Means and standard deviations, each of shape (m,), and the gradient of each, of shape
             (m, f).
         """
-        every, hyper = np.arange(x.shape[1]), self.hyper
-        parts = [(every, hyper.signal, *matern52(self._squared_distances(x)))]
-        if hyper.main:
-            share = hyper.main / len(self._groups)
-            each = (matern52(_squared(*self._scaled(x, one))) for one in self._groups)
-            parts += [(one, share, *found) for one, found in zip(self._groups, each, strict=True)]
-        cross = hyper.offset * (blocks[:, None] == self.sample.blocks)
-        for _, height, correlation, _ in parts:
-            cross = cross + height * correlation
+        near, hyper = self._kernel.near(x), self.hyper
+        cross = near.covariance
+        if hyper.offset:
+            cross = cross + hyper.offset * (blocks[:, None] == self.sample.blocks)
         solved = _solved(self.factor, cross.T).T
         variance = hyper.variance - np.einsum("ij,ij->i", cross, solved)
         sd = np.sqrt(np.maximum(variance, 1e-14))
-        mean_slope, sd_slope = np.zeros(x.shape), np.zeros(x.shape)
-        for one, height, _, slope in parts:
-            weights = 2.0 * height * hyper.weights[self.sample.groups[one]]
-            mean_slope[:, one] += self._pulled(x, one, slope * self.alpha) * weights
-            sd_slope[:, one] += self._pulled(x, one, slope * solved) * weights
-        return cross @ self.alpha, sd, mean_slope, -sd_slope / sd[:, None]
-
-    def _pulled(self, x: np.ndarray, features: np.ndarray, table: np.ndarray) -> np.ndarray:
-        """sum_k table_ik (x_if - z_kf) of some features, without a table of all differences."""
-        return x[:, features] * table.sum(axis=1)[:, None] - table @ self.sample.x[:, features]
+        sd_slope = near.against(solved) / -sd[:, None]
+        return cross @ self.alpha, sd, near.against(self.alpha), sd_slope
 
     def observing(self, x: np.ndarray, blocks: np.ndarray, y: np.ndarray) -> Process:
         """The process had these rows been observed, too, without any known noise.
@@ -380,19 +349,10 @@ class Process:
         alpha = _solved(factor, grown.y)
         return replace(self, sample=grown, factor=factor, alpha=alpha)
 
-    def _squared_distances(self, x: np.ndarray) -> np.ndarray:
-        return _squared(*self._scaled(x, np.arange(x.shape[1])))
-
-    def _scaled(self, x: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Some features of rows and of the observed rows, in units of their lengthscales."""
-        scale = np.sqrt(self.hyper.weights[self.sample.groups[features]])
-        return x[:, features] * scale, self.sample.x[:, features] * scale
-
     @cached_property
-    def _groups(self) -> tuple[np.ndarray, ...]:
-        """Features of each group."""
-        groups = self.sample.groups
-        return tuple(np.flatnonzero(groups == g) for g in range(len(self.hyper.weights)))
+    def _kernel(self) -> Kernel:
+        hyper = self.hyper
+        return Kernel(self.sample.x, self.sample.groups, hyper.weights, hyper.signal, hyper.main)
 
 
 def condition(sample: Sample, hyper: Hyper) -> Process:
@@ -415,15 +375,6 @@ def condition(sample: Sample, hyper: Hyper) -> Process:
 
 def _diagonal(hyper: Hyper, known: np.ndarray) -> np.ndarray:
     return hyper.variance + hyper.noise + hyper.share * known
-
-
-def _squared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared distances of all rows of two tables, shape (m, n)."""
-    if a.shape[1] == 1:
-        apart = np.subtract.outer(a[:, 0], b[:, 0])
-        return np.asarray(apart * apart)
-    squared = np.einsum("ij,ij->i", a, a)[:, None] + np.einsum("ij,ij->i", b, b)
-    return np.asarray(np.maximum(squared - 2.0 * (a @ b.T), 0.0))
 
 
 # SciPy's wrappers around these cost more than the small systems they solve.
