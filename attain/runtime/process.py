@@ -20,10 +20,9 @@ from attain.core.protocols import Job
 from attain.core.types import Status
 from attain.runtime.channel import Channel
 from attain.runtime.joblog import JobLog
+from attain.runtime.output import Output
 
 CHILDREN_SECONDS = 1.0
-_PIPE_CHUNK = 1 << 16
-_DRAIN_CHUNKS = 64
 
 # -P and the parent's own search path: the worker finds exactly the modules that the parent finds,
 # and nothing that happens to lie in the working folder.
@@ -54,6 +53,9 @@ class Task:
         payload: Its payload as pickled when it was submitted.
         log: What it printed.
         attempts: Workers that died before they could begin it.
+        ticket: Number of its handing over to a worker.
+        asked_back: Whether the worker at whose door it waits was asked to give it back.
+        cancelled: Whether it shall not begin.
         started: When it began (monotonic seconds), or None.
         peak: Largest resident memory sampled, in bytes.
     """
@@ -62,6 +64,9 @@ class Task:
     payload: bytes
     log: JobLog
     attempts: int = 0
+    ticket: int = 0
+    asked_back: bool = False
+    cancelled: bool = False
     started: float | None = None
     peak: int = 0
 
@@ -87,11 +92,12 @@ class WorkerProcess:
     Attributes:
         process: The process, leader of its own session and group.
         channel: Messages to and from it.
-        output: Descriptor of its stdout and stderr.
+        output: Its stdout and stderr.
         since: When it was started or given its job (monotonic seconds).
         ready: Whether it has said that it is up.
         jobs: Jobs it was given.
         task: The one it has now.
+        next: The one that it begins by itself when that has ended.
         verdict: Why the supervisor ended it, if the supervisor did.
         dying: When it was ended or found dead (monotonic seconds).
         killed: Whether it was sent SIGKILL.
@@ -101,11 +107,12 @@ class WorkerProcess:
 
     process: subprocess.Popen[bytes]
     channel: Channel
-    output: int
+    output: Output
     since: float
     ready: bool = False
     jobs: int = 0
     task: Task | None = None
+    next: Task | None = None
     verdict: tuple[Status, str] | None = None
     dying: float | None = None
     killed: bool = False
@@ -119,17 +126,24 @@ class WorkerProcess:
         """Whether it can be given a job."""
         return self.ready and self.task is None and self.dying is None
 
+    @property
+    def log(self) -> JobLog:
+        """Where what it prints belongs."""
+        return self.task.log if self.task is not None else self.boot_log
+
     def drain(self) -> None:
         """Take what it printed, at most a few megabytes so that a flood cannot hold us up."""
-        log = self.task.log if self.task is not None else self.boot_log
-        for _ in range(_DRAIN_CHUNKS):
-            try:
-                data = os.read(self.output, _PIPE_CHUNK)
-            except (BlockingIOError, OSError):
-                return
-            if not data:
-                return
-            log.write(data)
+        self.output.drain(self.log)
+
+    def turn(self, now: float) -> None:
+        """Note that its job has ended and that it goes on with the one at its door, if any.
+
+        Args:
+            now: Monotonic seconds.
+        """
+        self.output.turn(self.log)
+        self.task, self.next, self.since = self.next, None, now
+        self.jobs += self.task is not None
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to it and to everything it started within its group."""
@@ -190,7 +204,7 @@ class WorkerProcess:
     def close(self) -> None:
         """Give back the descriptors."""
         self.channel.close()
-        os.close(self.output)
+        self.output.close(self.log)
 
 
 def start_worker(threads: int) -> WorkerProcess:
@@ -217,7 +231,7 @@ def start_worker(threads: int) -> WorkerProcess:
     finally:
         theirs.close()
         os.close(writer)
-    return WorkerProcess(process, Channel(ours), reader, time.monotonic())
+    return WorkerProcess(process, Channel(ours), Output(reader), time.monotonic())
 
 
 def _popen(sock: int, output: int, threads: int) -> subprocess.Popen[bytes]:

@@ -8,6 +8,7 @@ the workers; callers leave commands.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pickle
 import selectors
@@ -33,6 +34,8 @@ BOOT_SECONDS = 120.0  # a cold start from a slow network drive takes tens of sec
 BOOT_ATTEMPTS = 3
 MOST_THREADS = 1_000  # of one job; systems run out of them for everybody at some ten thousands
 GRACE_SECONDS = 1.0
+BRIEF_SECONDS = 1.0  # jobs below this are handed over early: the milliseconds between them count
+_NEWEST = 0.2  # weight of the last job among those that say how long jobs take
 STUCK_SECONDS = 5.0  # after SIGKILL; only a process inside of a hanging device lives that long
 
 
@@ -64,6 +67,8 @@ class Supervisor:
         self._selector.register(self._woken, selectors.EVENT_READ, self._hear)
         self._workers: list[WorkerProcess] = []
         self._waiting: deque[Task] = deque()
+        self._tickets = itertools.count(1)
+        self._usual: float | None = None  # seconds of a job, as the last ones took
         self._warm: list[str] = []
         self._boot_failures = 0
         self._closing = False
@@ -125,6 +130,7 @@ class Supervisor:
         now = time.monotonic()
         for worker in list(self._workers):
             self._watch(worker, now)
+            self._relieve(worker)
 
     def _patience(self) -> float | None:
         """Seconds until something must be looked at that no socket announces."""
@@ -168,12 +174,52 @@ class Supervisor:
             if limit and worker.jobs and worker.memory(time.monotonic()).held > limit / 2:
                 self._kill(worker, None)  # earlier jobs left too much behind; a fresh one follows
                 continue
-            task = self._waiting.popleft()
-            worker.task, worker.since = task, time.monotonic()
+            worker.task, worker.since = self._waiting.popleft(), time.monotonic()
             worker.jobs += 1
-            wanted = task.job.limits.threads
-            threads = wanted if wanted < self._threads else None
-            self._send(worker, "job", task.job.id, task.job.call, task.payload, threads)
+            self._hand_over(worker, worker.task)
+        for worker in self._workers:
+            if self._waiting and self._may_have_next(worker, self._waiting[0]):
+                worker.next = self._waiting.popleft()
+                self._hand_over(worker, worker.next)
+
+    def _may_have_next(self, worker: WorkerProcess, task: Task) -> bool:
+        """Whether a job may wait at the door of a worker that is busy with a short one.
+
+        Not one with a limit on memory: what earlier jobs left behind is looked at when they end.
+        """
+        runs = worker.task is not None and worker.next is None and worker.dying is None
+        brief = self._usual is not None and self._usual < BRIEF_SECONDS
+        return runs and brief and not _lingers(worker) and self._limit(task) is None
+
+    def _hand_over(self, worker: WorkerProcess, task: Task) -> None:
+        task.ticket, task.asked_back = next(self._tickets), False
+        wanted, job = task.job.limits.threads, task.job
+        threads = wanted if wanted < self._threads else None
+        self._send(worker, "job", task.ticket, job.id, job.call, task.payload, threads)
+
+    def _relieve(self, worker: WorkerProcess) -> None:
+        """Take back a job that waits behind one that is not short after all."""
+        if _lingers(worker):
+            self._ask_back(worker)
+
+    def _ask_back(self, worker: WorkerProcess) -> None:
+        if worker.next is not None and not worker.next.asked_back and worker.dying is None:
+            worker.next.asked_back = True
+            self._send(worker, "back", worker.next.ticket)
+
+    def _on_returned(self, worker: WorkerProcess, ticket: int) -> None:
+        task = worker.next
+        if task is None or task.ticket != ticket:
+            return
+        worker.next = None
+        self._again(task)
+
+    def _again(self, task: Task) -> None:
+        """Queue a job that has not begun, before all others."""
+        if task.cancelled:
+            self._finish(task, Status.CANCELLED, "cancelled before it began")
+        else:
+            self._waiting.appendleft(task)
 
     def _limit(self, task: Task) -> int | None:
         own = task.job.limits.bytes
@@ -203,6 +249,9 @@ class Supervisor:
         for kind, *rest in worker.channel.receive():
             if kind == "ready":
                 worker.ready, self._boot_failures = True, 0
+                worker.output.mark = rest[0]
+            elif kind == "returned":
+                self._on_returned(worker, rest[0])
             elif worker.task is not None and worker.task.job.id == rest[0]:
                 getattr(self, f"_on_{kind}")(worker, worker.task, *rest[1:])
 
@@ -211,6 +260,8 @@ class Supervisor:
         worker.begin(task.started)
         task.peak = worker.memory(task.started).resident
         self._mailbox.post(Event(task.job.id, "started"))
+        if task.cancelled and worker.dying is None:
+            self._kill(worker, (Status.CANCELLED, "cancelled"))
 
     def _on_progress(self, worker: WorkerProcess, task: Task, data: bytes) -> None:
         seconds = time.monotonic() - (task.started or 0.0)
@@ -228,9 +279,10 @@ class Supervisor:
         seconds: float,
         peak: int,
     ) -> None:
-        worker.drain()
-        worker.task = None
+        worker.turn(time.monotonic())
         task.peak = max(task.peak, peak)
+        newest = 1.0 if self._usual is None else _NEWEST
+        self._usual = newest * seconds + (1.0 - newest) * (self._usual or 0.0)
         value = None
         if data:
             try:
@@ -239,7 +291,10 @@ class Supervisor:
                 status = Status.FAILED
                 message = f"the result of {task.job.call} could not be read back: {error!r}"
         self._finish(task, Status(status), message, value, seconds)
-        if status == Status.MEMORY:
+        if status == Status.MEMORY and worker.dying is None:
+            if (left := worker.task) is not None:
+                worker.task = None
+                self._again(left)
             self._kill(worker, None)  # gives back what it holds
 
     def _finish(
@@ -265,6 +320,9 @@ class Supervisor:
         for worker in self._workers:
             if worker.task is not None and worker.task.job.id == job and worker.dying is None:
                 self._kill(worker, (Status.CANCELLED, "cancelled"))
+            if worker.next is not None and worker.next.job.id == job:
+                worker.next.cancelled = True
+                self._ask_back(worker)
 
     def _warm_up(self, call: str) -> None:
         if call not in self._warm:
@@ -325,6 +383,8 @@ class Supervisor:
         if not worker.ready:
             tail = f"; it printed: {worker.boot_log.tail}" if worker.boot_log.tail else ""
             self._boot_failed((worker.verdict[1] if worker.verdict else why) + tail)
+        if worker.next is not None:
+            self._again(worker.next)
         task = worker.task
         if task is None:
             return
@@ -366,6 +426,12 @@ class Supervisor:
         self._selector.close()
         self._wake.close()
         self._woken.close()
+
+
+def _lingers(worker: WorkerProcess) -> bool:
+    """Whether its job takes longer than those do that others may wait behind."""
+    began = worker.task.started if worker.task is not None else None
+    return began is not None and time.monotonic() - began > BRIEF_SECONDS
 
 
 def _deadline(worker: WorkerProcess) -> float | None:

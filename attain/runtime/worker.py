@@ -55,6 +55,59 @@ class Sender:
             self._sock.sendall(frame)
 
 
+class Door:
+    """What waits for this process. A job can be asked back until it begins.
+
+    The supervisor hands over a short job while the one before it runs, so that no time is lost
+    between them; should that one take long after all, the job is done elsewhere.
+
+    Args:
+        sender: Told of a job that was given back.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._lock = threading.Lock()
+        self._messages: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
+        self._tickets: set[int] = set()
+
+    def put(self, message: tuple[Any, ...]) -> None:
+        """Take in a message of the supervisor, from any thread.
+
+        Args:
+            message: ``job`` or ``back`` with a ticket, or any other.
+        """
+        kind, *rest = message
+        with self._lock:
+            here = kind == "back" and rest[0] in self._tickets
+            if here:
+                self._tickets.remove(rest[0])
+            elif kind == "job":
+                self._tickets.add(rest[0])
+        if here:
+            self._sender.send("returned", rest[0])
+        elif kind != "back":  # else the job has begun
+            self._messages.put(message)
+
+    def take(self) -> tuple[Any, ...]:
+        """The next message but those of jobs that were given back; waits for one."""
+        while True:
+            message = self._next()
+            if message[0] != "job":
+                return message
+            with self._lock:
+                if message[1] in self._tickets:
+                    self._tickets.remove(message[1])
+                    return message
+
+    def _next(self) -> tuple[Any, ...]:
+        try:
+            return self._messages.get(timeout=0.05)
+        except queue.Empty:
+            gc.collect()  # while there is nothing better to do
+            return self._messages.get()
+
+
 class Progress:
     """What a job calls with news of itself; at most one message in a tenth of a second.
 
@@ -103,19 +156,19 @@ def main(descriptor: int, parent: int) -> None:
     os.set_inheritable(descriptor, False)
     sock = socket.socket(fileno=descriptor)
     _settle(parent)
-    inbox: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sock, inbox), daemon=True).start()
     sender = Sender(sock)
+    door = Door(sender)
+    threading.Thread(target=_listen, args=(sock, door), daemon=True).start()
     streams = _Streams()
-    sender.send("ready")
+    sender.send("ready", streams.mark)
     while True:
-        kind, *rest = _next(inbox)
+        kind, *rest = door.take()
         if kind == "warm":
             with contextlib.suppress(Exception):  # the job that needs it will say what is wrong
                 registry.load(rest[0])
         else:
             streams.renew()
-            _run(sender, *rest)
+            _run(sender, streams, *rest[1:])
 
 
 def _settle(parent: int) -> None:
@@ -133,7 +186,7 @@ def _settle(parent: int) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash must not fill the disk
 
 
-def _listen(sock: socket.socket, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> None:
+def _listen(sock: socket.socket, door: Door) -> None:
     while True:
         try:
             message = read_message(sock)
@@ -144,15 +197,7 @@ def _listen(sock: socket.socket, inbox: queue.SimpleQueue[tuple[Any, ...]]) -> N
             if os.getpgrp() == os.getpid():
                 os.killpg(0, signal.SIGKILL)
             os._exit(1)
-        inbox.put(message)
-
-
-def _next(inbox: queue.SimpleQueue[tuple[Any, ...]]) -> tuple[Any, ...]:
-    try:
-        return inbox.get(timeout=0.05)
-    except queue.Empty:
-        gc.collect()  # while there is nothing better to do
-        return inbox.get()
+        door.put(message)
 
 
 class _Streams:
@@ -160,6 +205,18 @@ class _Streams:
 
     def __init__(self) -> None:
         self._saved = {number: os.dup(number) for number in (1, 2)}
+        self.mark = b"\0" + os.urandom(16) + b"\0"  # behind what a job has printed
+
+    def end(self) -> None:
+        """Send what is still held back, and the mark."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(Exception):
+                stream.flush()
+        with contextlib.suppress(Exception):
+            ctypes.CDLL(None).fflush(None)  # what compiled code printed
+        with contextlib.suppress(OSError):
+            os.set_blocking(self._saved[1], True)  # as it was before the job
+            os.write(self._saved[1], self.mark)  # so short that it arrives whole
 
     def renew(self) -> None:
         for number, saved in self._saved.items():
@@ -172,7 +229,9 @@ class _Streams:
             setattr(sys, f"__{name}__", stream)
 
 
-def _run(sender: Sender, job: str, call: str, payload: bytes, threads: int | None) -> None:
+def _run(
+    sender: Sender, streams: _Streams, job: str, call: str, payload: bytes, threads: int | None
+) -> None:
     progress = Progress(sender, job)
     folder = os.getcwd()
     measures = restart_peak()
@@ -182,11 +241,13 @@ def _run(sender: Sender, job: str, call: str, payload: bytes, threads: int | Non
     seconds = time.monotonic() - start
     with contextlib.suppress(Exception):
         progress.flush()
-    _flush_streams()
     with contextlib.suppress(OSError):
         os.chdir(folder)
     peak = peak_bytes() if measures else 0  # else it may be an earlier job's
+    streams.end()
     sender.send("ended", job, status.value, value, message, seconds, peak)
+    if status is Status.MEMORY:  # a fresh process does the next one; this one is about to be ended
+        threading.Event().wait()
 
 
 def _outcome(
@@ -238,14 +299,6 @@ def _thread_limit(threads: int | None) -> contextlib.AbstractContextManager[Any]
 
     limited: contextlib.AbstractContextManager[Any] = threadpool_limits(threads)
     return limited
-
-
-def _flush_streams() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    with contextlib.suppress(Exception):
-        ctypes.CDLL(None).fflush(None)  # what compiled code printed
 
 
 def restart_peak() -> bool:

@@ -121,25 +121,21 @@ def test_killing_a_job_ends_what_it_started(executor):
     wait_for(lambda: not alive(child[0]))
 
 
-def test_jobs_run_in_order_and_beside_each_other():
+def test_jobs_run_in_order_and_beside_each_other(tmp_path, here):
     """The queue is first come, first served; two workers do two jobs at a time."""
     executor = LocalExecutor(workers=2)
-    ids = [f"j{i}" for i in range(6)]
-    for id in ids:
-        executor.submit(job(id, "sleep", seconds=0.1))
-    started = []
-    running = most = 0
-    ended = 0
-    while ended < 6:
+    files = [str(tmp_path / name) for name in "ab"]
+    for k, (own, other) in enumerate((files, files[::-1])):  # each rests until the other one runs
+        executor.submit(job(f"j{k}", "door_jobs:note_begin", file=own, until=other))
+    for k in range(2, 6):
+        executor.submit(job(f"j{k}", "sleep", seconds=0.05))
+    started, ended = [], []
+    while len(ended) < 6:
         for event in executor.events(5.0):
-            running += {"started": 1, "ended": -1}.get(event.kind, 0)
-            most = max(most, running)
-            started += [event.job] if event.kind == "started" else []
-            ended += event.kind == "ended"
+            {"started": started, "ended": ended}[event.kind].append(event.job)
     executor.close()
-    assert sorted(started[:2]) == ids[:2]
-    assert sorted(started) == ids
-    assert most == 2
+    assert sorted(started[:2]) == ["j0", "j1"]
+    assert sorted(started) == sorted(ended) == [f"j{k}" for k in range(6)]
 
 
 def test_limits_hold_while_the_caller_is_busy(executor):
