@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 Payload = Mapping[str, Any]
@@ -33,6 +34,14 @@ def sleep(payload: Payload, progress: Tell) -> str:
     """Do nothing for ``seconds``."""
     time.sleep(payload["seconds"])
     return "rested"
+
+
+def wait(payload: Payload, progress: Tell) -> str:
+    """Wait until the file named `path` is there, a minute at most."""
+    end = time.monotonic() + 60.0
+    while not Path(payload["path"]).exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    return "found" if Path(payload["path"]).exists() else "never came"
 
 
 def fail(payload: Payload, progress: Tell) -> None:

@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pipeline_small import FAKE, inline, table
 
-from attain.pipeline import final_jobs
+from attain.core.protocols import Subject
+from attain.core.types import Finding
+from attain.pipeline import final_jobs, prepare
 from attain.pipeline import run as running
 from attain.pipeline.result import Result
 from attain.pipeline.spec import StudySpec, make_spec
+from attain.runtime import schema
+from attain.sealed import latency
 
 
 @pytest.fixture(autouse=True)
 def _short_timings(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process latency is measured for a moment only."""
     monkeypatch.setattr(final_jobs, "LATENCY_SECONDS", 0.05)
+    monkeypatch.setattr(latency, "_no_collection", nullcontext)  # a test run's heap is large
+
+
+_AUDITS: dict[tuple[object, ...], tuple[Finding, ...]] = {}
+
+
+@pytest.fixture(autouse=True)
+def _audits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of these studies are of the same rows: what the audit says of them is asked for once."""
+    audit = prepare.audit
+
+    def look(subject: Subject, *, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
+        rows = tuple(pd.util.hash_pandas_object(subject.frame, index=False))
+        told = (repr(subject.dataset), repr(subject.sealed), subject.seed, subject.deep)
+        key = (rows, *told, tuple(ignore))
+        if key not in _AUDITS:
+            _AUDITS[key] = tuple(audit(subject, ignore=ignore))
+        return _AUDITS[key]
+
+    monkeypatch.setattr(prepare, "audit", look)
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_disks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a loss of power would take is not tested in this process; killed ones sync as ever."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    monkeypatch.setattr(schema, "connect", partial(schema.connect, synchronous="OFF"))
 
 
 @pytest.fixture

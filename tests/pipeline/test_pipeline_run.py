@@ -125,6 +125,12 @@ class StopAfter:
                 raise KeyboardInterrupt
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> dict[str, Result]:
+    """The study that interrupted ones are compared with, once it was run."""
+    return {}
+
+
 @pytest.mark.parametrize(
     ("kind", "count"),
     [
@@ -135,10 +141,13 @@ class StopAfter:
     ],
 )
 def test_an_interrupted_study_ends_where_the_undisturbed_one_does(
-    kind: str, count: int, spec: Make, tmp_path: Path
+    kind: str, count: int, spec: Make, undisturbed: dict[str, Result], tmp_path: Path
 ) -> None:
     """Wherever it stops, the second run repeats no fold and reaches the same losses and verdict."""
-    whole = running.run(spec(output=str(tmp_path / "whole")), executors=inline)
+    if not undisturbed:
+        stated = spec(output=str(tmp_path / "whole"))
+        undisturbed["whole"] = running.run(stated, executors=inline)
+    whole = undisturbed["whole"]
     with pytest.raises(Interrupted, match="finished trials are kept"):
         running.run(spec(), listen=StopAfter(kind, count), executors=inline)
     resumed = running.run(spec(), executors=inline)

@@ -265,39 +265,39 @@ def test_no_worker_outlives_its_parent(call, end):
     wait_for(lambda: not any(map(alive, pids)), seconds=2.0)
 
 
-def test_interrupt_reaches_the_parent_alone():
+def test_interrupt_reaches_the_parent_alone(tmp_path):
     """Ctrl-C raises in the parent and leaves the workers to finish their jobs."""
     script = """
-import os, signal, sys
+import sys
 from attain.core.protocols import Job
 from attain.runtime.local import LocalExecutor
 executor = LocalExecutor(workers=1)
-executor.submit(Job("a", "attain.testing.jobs:sleep", {"seconds": 4.0}))
+executor.submit(Job("a", "attain.testing.jobs:wait", {"path": sys.argv[1]}))
 while not any(event.kind == "started" for event in executor.events(5)):
     pass
-interrupted = False
-while True:
+events = ()
+while not events:
     try:
-        if not interrupted:
-            print("started", flush=True)
-        events = executor.events(5)
+        print("waits", flush=True)
+        events = executor.events(60)
     except KeyboardInterrupt:
-        interrupted = True
-        continue
-    if events:
-        print(interrupted, events[-1].status.value, flush=True)
-        break
+        print("interrupted", flush=True)
+print(events[-1].status.value, events[-1].value, flush=True)
 """
+    go_on = tmp_path / "go on"
     parent = subprocess.Popen(
-        [sys.executable, "-c", script],
+        [sys.executable, "-c", script, str(go_on)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    assert parent.stdout.readline() == "started\n"
-    time.sleep(0.2)  # until it waits
+    assert parent.stdout.readline() == "waits\n"
+    time.sleep(0.2)  # until it does
     os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to the whole foreground group
-    assert parent.stdout.readline() == "True done\n"
+    assert parent.stdout.readline() == "interrupted\n"
+    go_on.touch()  # only now can the job end
+    assert parent.stdout.readline() == "waits\n"
+    assert parent.stdout.readline() == "done found\n"
     parent.wait()
     parent.stdout.close()
