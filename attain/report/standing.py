@@ -253,26 +253,27 @@ def _points(
 def _choice_points(
     book: Book, tried: Sequence[dict[str, Any]], metric: str
 ) -> list[dict[str, Any]]:
+    able = [t for t in tried if t["purpose"] in ("search", "baseline") and t["loss"] is not None]
+    best = min(able, key=lambda t: t["loss"], default={"id": "", "scores": {}})
     record = book.last("choice")
+    so_far = " so far" if record is None else ""
+    points = [
+        {"label": f"Best of the search{so_far}", "kind": "naive", **score}
+        | {"record": best["record"]}
+        for score in [best["scores"].get(metric)]
+        if score is not None
+    ]
+    points += _corrected(book, metric)
     if record is None:
-        done = [t for t in tried if t["purpose"] == "search" and t["loss"] is not None]
-        best = min(done, key=lambda t: t["loss"], default=None)
-        if best is None or metric not in best["scores"]:
-            return []
-        label = "Best of the search so far"
-        return [
-            {"label": label, "kind": "naive", **best["scores"][metric]}
-            | {"record": best["record"]},
-            *_corrected(book, metric),
-        ]
-    seen, fresh = (
-        [_point(label, kind, s, record) for s in scores(record.payload, kind) if s.metric == metric]
-        for kind, label in (
-            ("naive", "Best of the search"),
-            ("confirmed", "The same, confirmed on fresh folds"),
-        )
-    )
-    return [*seen[:1], *_corrected(book, metric), *fresh[:1], *_nested(book, metric)]
+        return points
+    # A cheaper one that is as good for all that can be told may have been chosen instead.
+    own = record.payload["trial"] != best["id"]
+    same = "Chosen" if own else "The same"
+    chosen = [("naive", "Chosen, in the search")] if own else []
+    for kind, label in (*chosen, ("confirmed", f"{same}, confirmed on fresh folds")):
+        seen = [s for s in scores(record.payload, kind) if s.metric == metric]
+        points += [_point(label, kind, s, record) for s in seen[:1]]
+    return [*points, *_nested(book, metric)]
 
 
 def _nested(book: Book, metric: str) -> list[dict[str, Any]]:

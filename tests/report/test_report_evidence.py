@@ -75,6 +75,30 @@ def test_naive_confirmed_and_sealed_stand_side_by_side(binary):
     assert binary["comparison"][1]["points"][-1]["label"] == "Final model, measured"
 
 
+def test_the_best_of_the_search_is_the_best_though_another_was_chosen():
+    """A cheaper one may be chosen; its score stands under its own name beside the best."""
+    records = studies.complete(Task.BINARY)
+    before = evidence.collect(records)
+    losses = {
+        t["id"]: t["loss"]
+        for t in before["search"]["trials"]
+        if t["purpose"] == "search" and t["loss"] is not None
+    }
+    other = max(losses, key=losses.get)
+    records = [
+        replace(r, payload={**r.payload, "trial": other}) if r.kind == "choice" else r
+        for r in records
+    ]
+    points = evidence.collect(records)["comparison"][0]["points"]
+    labels = [p["label"] for p in points]
+    assert labels.count("Best of the search") == 1
+    assert "Chosen, in the search" in labels
+    assert "Chosen, confirmed on fresh folds" in labels
+    old = before["comparison"][0]["points"]
+    best = [next(p for p in all_ if p["label"] == "Best of the search") for all_ in (old, points)]
+    assert best[0] == best[1]
+
+
 def test_decisions_get_the_effect_that_the_next_one_measured(binary):
     """A round's measured effect is what the following decision says of it."""
     rounds = binary["search"]["rounds"]
