@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -102,7 +103,7 @@ class Mute(Climber):
 class Stubborn(FakeLearner):
     """Keeps its state in its checkpoint's folder, and says where its fits began.
 
-    A fit takes twenty steps of a twentieth of a second; each is written down. ``touched`` in the
+    A fit takes twenty steps of STEP_SECONDS, a twentieth of a second; each is written down. ``touched`` in the
     data's folder counts the steps that were ever made.
     """
 
@@ -119,7 +120,7 @@ class Stubborn(FakeLearner):
         with (data.cache.parent / "began.txt").open("a") as log:
             log.write(f"{folder.name} {began}\n")
         for step in steps(began):
-            time.sleep(0.05)
+            time.sleep(float(os.environ.get("STEP_SECONDS", "0.05")))
             state.write_text(json.dumps({"step": step}))
             if report(step, {"train": 1.0 / step, "stop": 1.0 / step}) is Signal.STOP:
                 break

@@ -30,13 +30,12 @@ workers: 1
 """
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, step_seconds: float = 0.05) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "attain", "run", str(folder / "attain.yaml"), "--json"]
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    told = {"PYTHONPATH": path, "STEP_SECONDS": str(step_seconds)}
     with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            command, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": path}
-        )
+        return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **told})
 
 
 def kill_tree(process: subprocess.Popen[bytes]) -> None:
@@ -63,7 +62,7 @@ def test_kill_9_during_a_fit_goes_on_from_its_checkpoint(tmp_path):
     """The same command goes on where the fit was, not at its beginning; nothing is left behind."""
     table().to_csv(tmp_path / "table.csv", index=False)
     (tmp_path / "attain.yaml").write_text(STUDY.format(folder=tmp_path))
-    process = start(tmp_path)
+    process = start(tmp_path, step_seconds=0.5)  # so that it cannot end before it is killed
     state = tmp_path / "study" / "checkpoints" / "t0001-f0" / "state.json"
     wait_for(state)
     time.sleep(0.3)
