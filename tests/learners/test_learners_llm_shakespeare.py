@@ -1,4 +1,4 @@
-"""A language model without any pre-training learns plain text: the loss is that of a known baseline."""
+"""A language model without pre-training learns plain text, by the yardstick of a known loss."""
 
 from __future__ import annotations
 
