@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, redirect_stderr
@@ -91,6 +92,8 @@ def fork(action: Callable[[], None]) -> int:
                 except LedgerError as error:
                     print(error, file=log)
                     code = 8
+                except Exception:  # noqa: BLE001 - the parent sees the code, people the log
+                    traceback.print_exc(file=log)
     finally:
         os._exit(code)
 

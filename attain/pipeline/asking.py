@@ -31,23 +31,22 @@ def ask(journal: Journal, n: int) -> tuple[str, ...]:
     items: list[dict[str, Any]] = [
         {"trial": trial, "again": True} for trial in list(journal.tally.lost)[:n]
     ]
-    for origin, config in _first(journal, n - len(items)):
-        items.append(_new(journal, items, config, _REASONS[origin], origin))
+    again = len(items)
+    for origin, config in _first(journal, n - again):
+        items.append(_new(journal, len(items) - again, config, _REASONS[origin], origin))
     if len(items) < n:
         _look_back(journal)
         for proposal in _propose(journal, n - len(items), items):
-            item = _new(journal, items, dict(proposal.config), proposal.reason, "strategy")
+            new, config = len(items) - again, dict(proposal.config)
+            item = _new(journal, new, config, proposal.reason, "strategy")
             items.append({**item, "predicted": proposal.predicted, "spread": proposal.spread})
     if items:
         journal.write([("asked", item) for item in items])
     return tuple(item["trial"] for item in items)
 
 
-def _new(
-    journal: Journal, items: Sequence[Mapping[str, Any]], config: Any, reason: str, origin: str
-) -> dict[str, Any]:
-    new = sum(1 for item in items if not item.get("again"))
-    trial = journal.tally.id_after(new)
+def _new(journal: Journal, before: int, config: Any, reason: str, origin: str) -> dict[str, Any]:
+    trial = journal.tally.id_after(before)
     return {"trial": trial, "config": config, "reason": reason, "origin": origin}
 
 

@@ -100,7 +100,8 @@ class Ahead:
     """How many trials wait at the workers' doors, so that none stands idle.
 
     A trial that is asked for ahead of its time knows less, so this is done only where trials are so
-    short that workers would spend more than one percent of their time waiting for the next.
+    short that workers would spend more than one percent of their time waiting for the next; and
+    never for a single worker, whose search would then depend on how fast this machine is.
 
     Args:
         workers: How many run at a time.
@@ -125,7 +126,8 @@ class Ahead:
     @property
     def count(self) -> int:
         """Trials to have waiting, at most eight for each worker."""
-        if not self._trials or self._between <= IDLE_SHARE * self._seconds:
+        brief = self._trials and self._between > IDLE_SHARE * self._seconds
+        if not brief or self._workers == 1:
             return 0
         ratio = self._between / max(self._seconds, 1e-9)
         return self._workers * min(MOST_AHEAD, 1 + int(ratio))
@@ -254,13 +256,26 @@ class Search:
     def _fill(self, under_way: dict[str, FunctionTrial], room: int) -> list[FunctionTrial]:
         """Ask until so many are under way; they are submitted once they are on the disk."""
         new: list[FunctionTrial] = []
-        while len(under_way) < room and self._due(len(under_way)) is None:
-            trial = self._next()
-            if trial is None:
+        while (n := self._wanted(room, len(under_way))) > 0:
+            trials = self._asked(n)
+            if not trials:
                 break
-            under_way[trial.id] = trial
-            new.append(trial)
+            under_way |= {trial.id: trial for trial in trials}
+            new += trials
         return new
+
+    def _wanted(self, room: int, under_way: int) -> int:
+        """How many trials may be asked for; all at once, for a model is then fitted only once."""
+        if self._due(under_way) is not None:
+            return 0
+        left = room if self.budget.trials is None else self.budget.trials - self.optimizer.ended
+        return min(room, left) - under_way
+
+    def _asked(self, n: int) -> list[FunctionTrial]:
+        """Up to n trials: what a call that was killed has left, then new ones."""
+        if self._left:
+            return [self._left.popleft() for _ in range(min(n, len(self._left)))]
+        return list(self.optimizer.ask(n))
 
     def _take(self, trial: FunctionTrial, event: Event) -> None:
         if event.status is Status.DONE:
@@ -280,10 +295,7 @@ class Search:
         return self._lost[trial.id] <= MOST_LOST
 
     def _next(self) -> FunctionTrial | None:
-        if self._left:
-            return self._left.popleft()
-        asked = self.optimizer.ask(1)
-        return asked[0] if asked else None
+        return next(iter(self._asked(1)), None)
 
     def _tell(self, trial: FunctionTrial, result: Any, seconds: float) -> None:
         try:

@@ -101,3 +101,23 @@ def test_asking_ahead_only_where_workers_would_wait() -> None:
             ahead.note(1, seconds, between=0.005)
         counts.append(ahead.count)
     assert counts == [0, 0, 2, 4, 16]
+
+
+def test_a_single_worker_is_never_asked_ahead_for() -> None:
+    """Its search must not depend on how fast this machine is."""
+    ahead = Ahead(workers=1)
+    ahead.note(1, 0.01, between=1.0)
+    assert ahead.count == 0
+
+
+def test_short_trials_stay_within_the_budget(tmp_path: Path) -> None:
+    """Trials that wait count: exactly as many end as were asked for, none is left, none is lost."""
+    space = {"how": ["well"], "x": (0.0, 1.0)}
+    result = attain.minimize(
+        unruly.act, space, strategy="random", trials=33, workers=2, output=tmp_path, progress=False
+    )
+    assert [t.status for t in result.trials] == ["done"] * 33
+    again = attain.minimize(
+        unruly.act, space, strategy="random", trials=36, workers=2, output=tmp_path, progress=False
+    )
+    assert [t.status for t in again.trials] == ["done"] * 36
