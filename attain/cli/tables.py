@@ -119,19 +119,29 @@ def _selection(view: PlanView) -> list[list[Cell]]:
         return []
     rows: list[list[Cell]] = []
     searched = {c.name for c in view.selection.parameters if c.used}
+    unused: dict[str, list[str]] = {}
     for choice in view.selection.learners:
-        style = "" if choice.used else "dim"
-        name = choice.name if choice.used else f"not {choice.name}"
-        rows.append([(name, style), (choice.reason, style)])
+        if not choice.used:
+            unused.setdefault(choice.reason, []).append(choice.name)
+            continue
+        rows.append([choice.name, choice.reason])
         own = [p for p in view.selection.space if p.name.startswith(f"{choice.name}.")]
         tuned = [p for p in own if p.name in searched]
-        if choice.used and tuned:
+        if tuned:
             rows.append(["", ("tunes " + "; ".join(map(_range, tuned)), "dim")])
+    rows += [_unused(reason, names) for reason, names in unused.items()]
     fixed = sum(1 for c in view.selection.parameters if not c.used)
     rows += [
         [f"{name} cost", (f"not known: {why}", "warn")] for name, why in view.unforetold.items()
     ]
     return [*rows, ["fixed", f"{plural(fixed, 'parameter')} at known-good values"]]
+
+
+def _unused(reason: str, names: Sequence[str]) -> list[Cell]:
+    """One line for all learners that the same keeps out."""
+    if len(names) == 1:
+        return [(f"not {names[0]}", "dim"), (reason, "dim")]
+    return [("not", "dim"), (f"{', '.join(names)}: {reason}", "dim")]
 
 
 def foretold(view: PlanView, learner: str) -> list[list[Cell]]:

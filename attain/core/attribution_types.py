@@ -1,8 +1,10 @@
-"""What the words of a text said to a model."""
+"""What the words of a text, or the places of an image or a clip, said to a model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,24 @@ class ReadText:
     words: tuple[WordShare, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class SeenFile:
+    """One image or clip as a model saw it.
+
+    Attributes:
+        column: Where it stands.
+        values: What each cell of a grid over its picture contributed, shape (down, across), the top
+            left one first; of a clip the picture is its spectrum over time, low tones at the
+            bottom.
+    """
+
+    column: str
+    values: np.ndarray
+
+
 @dataclass(frozen=True)
 class Attribution:
-    """How one output for one row came about, word by word.
+    """How one output for one row came about, word by word or place by place.
 
     For classes the output is the log odds of the class against the others: its score minus the mean
     score of the other classes, in nats. For values it is the value, in the target's unit.
@@ -45,11 +62,12 @@ class Attribution:
     Attributes:
         texts: Of each text column.
         output: For the row.
-        baseline: For the same row without its words.
-        rest: Attributed to what belongs to no word, such as blanks.
+        baseline: For the same row without its words, with a picture of one colour, or silent.
+        rest: Attributed to what belongs to no word or place, such as blanks.
         tolerance: How far the sum may be from ``output - baseline``, in the same unit.
         steps: Intervals of the path along which gradients were summed; 0 when the sum is exact by
             construction.
+        files: Of each column of images or clips.
     """
 
     texts: tuple[ReadText, ...]
@@ -58,12 +76,14 @@ class Attribution:
     rest: float = 0.0
     tolerance: float = 0.0
     steps: int = 0
+    files: tuple[SeenFile, ...] = ()
 
     @property
     def residual(self) -> float:
         """What ``output - baseline`` has beyond the sum of all attributions."""
         words = sum(word.value for text in self.texts for word in text.words)
-        return self.output - self.baseline - words - self.rest
+        places = sum(float(seen.values.sum()) for seen in self.files)
+        return self.output - self.baseline - words - places - self.rest
 
     @property
     def complete(self) -> bool:

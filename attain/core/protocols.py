@@ -152,12 +152,36 @@ class Writing(Protocol):
 
 @runtime_checkable
 class Attributing(Protocol):
-    """A learner whose models can say which words moved a prediction, and by how much."""
+    """A learner whose models can say which words or places of files moved a prediction, how far."""
 
     def attribute(
         self, model: Any, rows: Rows, classes: np.ndarray | None
     ) -> Sequence[Attribution]:
         """One answer for each row, about the class of this code, or the value where it is None."""
+        ...
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """A learner that can say what a pre-trained model, left as it is, makes of files."""
+
+    def read(
+        self, dataset: Dataset, cells: Sequence[str], cache: Path | None, threads: int
+    ) -> np.ndarray:
+        """Features of the files that cells name, shape (n, d), rows of one length."""
+        ...
+
+
+@runtime_checkable
+class Seeing(Protocol):
+    """A learner of files that can show what its models see of them, and which are alike to them."""
+
+    def pictures(self, model: Any, rows: Rows) -> Sequence[np.ndarray]:
+        """A picture of each row's file for people, uint8, shape (height, width, 3)."""
+        ...
+
+    def places(self, model: Any, rows: Rows) -> np.ndarray:
+        """Shape (n, d), rows of one length: those that point the same way are alike to it."""
         ...
 
 
@@ -250,6 +274,8 @@ class Subject:
         sealed: Counts the sealing step allowed out: ``rows``, ``overlap``, ``class_counts``.
         seed: Of any sampling.
         deep: Whether costly checks may take minutes, on ten times the rows.
+        read: What a pre-trained model makes of cells that name files, shape (n, d); None where no
+            model was named, or none that reads files.
     """
 
     dataset: Dataset
@@ -258,6 +284,7 @@ class Subject:
     sealed: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     deep: bool = False
+    read: Callable[[Sequence[str]], np.ndarray] | None = None
 
 
 @runtime_checkable

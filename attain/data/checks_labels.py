@@ -29,12 +29,14 @@ class Mislabelled(SketchCheck):
             return not_applicable("the target has no two classes")
         if seen.n < FEWEST or not seen.features:
             return not_applicable(f"fewer than {FEWEST} rows, or no feature")
-        rows, y = seen.quick.rows, seen.y[seen.quick.rows]
-        told = mislabels(y, seen.quick.guess)
-        agreed = float((seen.quick.guess.argmax(axis=1) == y).mean())
+        asked = seen.told or seen.quick
+        whose = "a quick model" if seen.told is None else "a linear model on the pre-trained one"
+        rows, y = asked.rows, seen.y[asked.rows]
+        told = mislabels(y, asked.guess)
+        agreed = float((asked.guess.argmax(axis=1) == y).mean())
         if told.surest > HARD:
             return not_applicable(
-                f"a quick model disagrees with {told.surest:.0%} of the labels of which it is "
+                f"{whose} disagrees with {told.surest:.0%} of the labels of which it is "
                 "surest: what is wrong cannot be told from what is hard"
             )
         low = wilson(round(told.surest * told.of), told.of, 0.9).low
@@ -46,7 +48,7 @@ class Mislabelled(SketchCheck):
             "agreed": agreed,
             "looked_at": len(rows),
         }
-        doubt = f"of the {told.of:,} labels of which a quick model is surest, {told.surest:.1%}"
+        doubt = f"of the {told.of:,} labels of which {whose} is surest, {told.surest:.1%}"
         if low < SOME:
             return passed(f"{doubt} are otherwise, hardly any", **numbers)
         of = "" if len(rows) == seen.n else f" of {len(rows):,} looked at"

@@ -202,7 +202,8 @@ class NearMedia(SketchCheck):
         assert other is not None
         return found(
             Severity.ISSUE if apart or len(rows) > MANY * len(seen.media) else Severity.TIP,
-            f"{len(pairs):,} pairs of files are almost the same, such as {one.name!r} and "
+            f"{len(pairs):,} {'pair' if len(pairs) == 1 else 'pairs'} of files almost the same, "
+            f"such as {one.name!r} and "
             f"{other.name!r}{contrary}",
             "keep one of each, or give near-copies a common group and set groups: to it, so that "
             "no split divides them; of two classes one is wrong",

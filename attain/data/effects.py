@@ -210,8 +210,8 @@ def _near_copies_together(subject: Subject, seen: Sketch, finding: Finding) -> C
 def _without_wrong_labels(subject: Subject, seen: Sketch, finding: Finding) -> Change | None:
     """Labels judged wrong by the training folds alone: else the judged fold would choose them."""
     rows, fold, k = seen.quick.rows, seen.quick.fold, seen.classes
-    if len(rows) * k > NESTED and not subject.deep:
-        return None
+    if seen.told is not None or (len(rows) * k > NESTED and not subject.deep):
+        return None  # a pre-trained model judged, so what this one learns is beside the point
     y, guess = seen.y[rows], np.empty_like(seen.quick.guess)
     linear = quick.wants_linear(k, seen.features)
     design = quick.encode(seen.rows.X.iloc[rows], seen.features, linear=linear)

@@ -121,6 +121,20 @@ def encode(X: pd.DataFrame, columns: Sequence[Column], *, linear: bool = False) 
     return Design(dense, tuple(map(_is_word, columns)))
 
 
+def directions(features: np.ndarray) -> Design:
+    """What a pre-trained model says of rows, for a linear model.
+
+    Args:
+        features: Rows of mean square 1, shape (n, d).
+
+    Returns:
+        The same with length 1, as texts have.
+    """
+    from scipy.sparse import csr_matrix
+
+    return Design(csr_matrix(features / np.sqrt(features.shape[1])))
+
+
 def _is_word(column: Column) -> bool:
     return column.kind is ColumnKind.CATEGORICAL
 

@@ -20,6 +20,7 @@ from attain.data.near import NearCopies, near_copies, together
 from attain.data.quick import Quick
 
 MOST_FILES = 10_000  # images or clips that are decoded
+MOST_READ = 2_000  # of them that a pre-trained model reads
 SAMPLE = 50_000  # rows on which a column's strength is measured; chosen by hash, so always the same
 MOST_BINS = 256
 ROWS_PER_BIN = 20
@@ -54,6 +55,7 @@ class Sketch:
         self.n = len(subject.rows)
         self.deep = subject.deep
         self.seed = subject.seed
+        self.read = subject.read
         self.y = np.zeros(self.n) if subject.rows.y is None else subject.rows.y
         self._levels: dict[str, Levels] = {}
 
@@ -150,6 +152,20 @@ class Sketch:
         rows = quick.rows_for(self.hashes, len(self.features), quick.most_rows(self.deep))
         linear = quick.wants_linear(self.classes, self.features)
         design = quick.encode(self.rows.X.iloc[rows], self.features, linear=linear)
+        fold = quick.fold_of(self.units[rows], seed=self.seed)
+        guess = quick.out_of_fold(design, self.y[rows], fold, self.classes, self.seed)
+        return Quick(rows, fold, guess)
+
+    @cached_property
+    def told(self) -> Quick | None:
+        """The same by a pre-trained model's features of files, with a linear model on them.
+
+        None where no model was named.
+        """
+        if self.read is None or not self.media_columns or not self.classes:
+            return None
+        rows = quick.rows_for(self.hashes, 1, MOST_READ * (10 if self.deep else 1))
+        design = quick.directions(self.read(self.media_cells[rows].tolist()))
         fold = quick.fold_of(self.units[rows], seed=self.seed)
         guess = quick.out_of_fold(design, self.y[rows], fold, self.classes, self.seed)
         return Quick(rows, fold, guess)

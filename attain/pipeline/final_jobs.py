@@ -11,7 +11,7 @@ import numpy as np
 
 from attain.core.codec import decode, encode
 from attain.core.errors import DataError, SealError
-from attain.core.protocols import Attributing, FitData, Learner, Model
+from attain.core.protocols import Attributing, FitData, Learner, Model, Seeing
 from attain.core.registry import find
 from attain.core.seal import Permit, Seal
 from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal, Split
@@ -22,7 +22,8 @@ from attain.pipeline import calibration, folders, language, saved
 from attain.pipeline.calibration import calibrated
 from attain.pipeline.jobs import BATCH, Progress, all_folds, folder_bytes, latency, work_rows
 from attain.report.explain import explain as explain_model
-from attain.report.words import Attribute
+from attain.report.pictures import Sight
+from attain.report.singles import Attribute
 from attain.sealed.open import open_sealed
 from attain.stats.calibrate import Calibrator
 from attain.train.trial import train
@@ -33,7 +34,7 @@ from attain.validate.threshold import for_metric
 PROBE_ROWS = 500
 LATENCY_SECONDS = 2.0
 EXPLAIN_SECONDS = 10.0
-WORDS_SECONDS = 20.0  # more, where words can be told: an encoder reads a text some twenty times
+WORDS_SECONDS = 20.0  # more, where words or places can be told: a row is read some twenty times
 
 
 def refit(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
@@ -218,6 +219,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         beats_baseline=payload["beats_baseline"],
         threshold=payload.get("threshold"),
         attribute=attribute,
+        sight=_sight(plain, trained.model),
     )
 
 
@@ -226,6 +228,15 @@ def _attribute(learner: Learner, model: Model) -> Attribute | None:
     if not isinstance(learner, Attributing):
         return None
     return lambda part, classes: learner.attribute(model, part, classes)
+
+
+def _sight(learner: Learner, model: Model) -> Sight | None:
+    """How a model's files are drawn and compared, where its learner reads files."""
+    if not isinstance(learner, Seeing):
+        return None
+    return Sight(
+        lambda part: learner.pictures(model, part), lambda part: learner.places(model, part)
+    )
 
 
 def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.ndarray:

@@ -39,6 +39,7 @@ from attain.parameters.select import BASELINE, MEDIA, READERS, select
 from attain.pipeline import language
 from attain.pipeline.forecasting import MakeExecutor, forecasts, spread
 from attain.pipeline.pretrained import needs_text, read_model
+from attain.pipeline.reading import reader
 from attain.pipeline.rigor import LEVELS, nested_cost, why_not_nested
 from attain.pipeline.spec import AUTO, DEEP, DEFAULT_TEST, StudySpec
 from attain.pipeline.study import Study
@@ -259,6 +260,7 @@ def _audit(study: Study, spec: StudySpec) -> dict[str, Any]:
         sealed=sealed_summary(study.read("seal", "seal", Seal)),
         seed=spec.seed,
         deep=spec.audit == DEEP,
+        read=reader(study.folder, dataset),
     )
     origin = work_origin(study.folder, len(frame))
     findings = [

@@ -16,6 +16,7 @@ from attain.data import infer
 from attain.data.audit import suspects
 from attain.data.load import load_frame
 from attain.objectives import parse
+from attain.parameters.select import MEDIA
 from attain.pipeline.limits import DEFAULT_MINUTES, DEFAULT_TRIALS
 from attain.pipeline.pretrained import describe_model, needs_text
 
@@ -127,14 +128,19 @@ def _suggest(frame: Any, target: str, text: Sequence[str]) -> _Suggested:
 def _texts(dataset: Dataset, text: Sequence[str], model: str | None, folder: Path) -> str:
     """The lines on texts and the model that reads them; none for a table without texts."""
     found = [c.name for c in dataset.features if c.kind is ColumnKind.TEXT]
-    if not found:
-        return ""
-    names = ", ".join(map(_quoted, text or found))
-    why = "as asked" if text else "inferred; several are read one after the other"
-    lines = f"# Columns to read as text.\ntext: [{names}]    # {why}\n\n"
-    lines += "# A pre-trained model to start from: its folder, or its name on the hub.\n"
-    if model is None:
-        return f"{lines}# model: FOLDER\n\n"
+    lines = ""
+    if dataset.modality in MEDIA:
+        lines = (
+            "# A pre-trained network to start from: its folder, or its name on the hub. Without\n"
+            "# one only small pictures or band energies are read. attain import makes one of a .pth.\n"
+        )
+    elif found:
+        names = ", ".join(map(_quoted, text or found))
+        why = "as asked" if text else "inferred; several are read one after the other"
+        lines = f"# Columns to read as text.\ntext: [{names}]    # {why}\n\n"
+        lines += "# A pre-trained model to start from: its folder, or its name on the hub.\n"
+    if not lines or model is None:
+        return f"{lines}# model: FOLDER\n\n" if lines else ""
     named = _relative(model, folder) if Path(model).expanduser().is_dir() else model
     return f"{lines}model: {_quoted(named)}\n\n"
 
@@ -173,12 +179,19 @@ def _fill(
         time=_with_reason(*found.time),
         ignore=ignore,
         texts=texts,
-        learners="llm"
-        if dataset.task.language
-        else ", ".join([*(["text"] if texts else []), *_LEARNERS]),
+        learners=_learners(dataset, bool(texts)),
         trials=DEFAULT_TRIALS,
         minutes=DEFAULT_MINUTES,
     )
+
+
+def _learners(dataset: Dataset, texts: bool) -> str:
+    """Those that could learn from the data."""
+    if dataset.task.language:
+        return "llm"
+    if dataset.modality in MEDIA:
+        return dataset.modality
+    return ", ".join([*(["text"] if texts else []), *_LEARNERS])
 
 
 def _positive(dataset: Dataset) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from attain.core.types import (
 
 T = TypeVar("T")
 LONGEST_TEXT = 1_000  # characters of any text shown; a hostile cell cannot fill the page
+_PICTURE = re.compile(r"data:image/(?:png|jpeg);base64,[A-Za-z0-9+/]{1,60000}={0,2}")
 
 
 class Book:
@@ -89,13 +91,15 @@ def plain(value: Any) -> Any:
         value: Anything that `core.codec.encode` takes.
 
     Returns:
-        The same with non-finite numbers as None and texts cut at 1,000 characters.
+        The same with non-finite numbers as None and texts cut at 1,000 characters, but for small
+        pictures as data URIs.
     """
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
         value = str(value)
-        return value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
+        whole = len(value) <= LONGEST_TEXT or _PICTURE.fullmatch(value) is not None
+        return value if whole else value[: LONGEST_TEXT - 1] + "…"
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, Mapping):

@@ -12,8 +12,10 @@ import numpy as np
 from attain.core.types import Dataset, Rows
 from attain.report import effects, local, mistakes
 from attain.report.importance import Loss, Predict, permutation_importance
+from attain.report.pictures import Known, Sight, what_files_say
+from attain.report.singles import Attribute, Question
 from attain.report.surrogate import MOST_ROWS, surrogate
-from attain.report.words import Attribute, Question, what_words_say
+from attain.report.words import what_words_say
 
 __all__ = ["explain", "permutation_importance"]
 
@@ -38,6 +40,7 @@ def explain(
     beats_baseline: bool = True,
     threshold: float | None = None,
     attribute: Attribute | None = None,
+    sight: Sight | None = None,
     repeats: int = 5,
     seconds: float = 20.0,
     seed: int = 0,
@@ -63,7 +66,9 @@ def explain(
         beats_baseline: Whether the confirmed score beats the baseline's.
         threshold: Probability from which the second of two classes is predicted; None for the
             usual rule.
-        attribute: Says what words said to the model behind `predict`; None if it cannot tell.
+        attribute: Says what words or places of files said to the model behind `predict`; None if
+            it cannot tell.
+        sight: Draws and compares files for the same model; None where there are none.
         repeats: Shuffles of each group of columns.
         seconds: Wall time to spend; when it is short, less is looked at, and ``notes`` says what.
         seed: Of all sampling.
@@ -72,21 +77,21 @@ def explain(
         JSON values: ``metric``, ``rows``, ``seconds``, ``notes`` (sentences: what was sampled or
         left out), ``withheld`` (a reason, or empty), ``importance``, ``partial_dependence``,
         ``errors``, ``cases`` (some of them seen closely), ``surrogate``, ``words``
-        (`words.what_words_say`), ``confusion``, ``per_class``,
-        ``calibration``, ``curves`` and ``residuals`` (None where they do not apply); the functions
-        that make them say what is inside. How much hyperparameters mattered rests on trials, not on
-        the model: see `hyper.importance`.
+        (`words.what_words_say`), ``pictures`` (`pictures.what_files_say`), ``confusion``,
+        ``per_class``, ``calibration``, ``curves`` and ``residuals`` (None where they do not
+        apply); the functions that make them say what is inside. How much hyperparameters mattered
+        rests on trials, not on the model: see `hyper.importance`.
     """
     began = time.perf_counter()
     unseen = np.arange(len(rows)) if held_out is None else np.asarray(held_out)
     names = np.arange(len(rows)) if positions is None else positions
     prediction = predict(rows) if y_prediction is None else y_prediction
     asked = _Asked(
-        predict, rows, dataset, loss, unseen, seed, names, prediction, threshold, attribute
+        predict, rows, dataset, loss, unseen, seed, names, prediction, threshold, attribute, sight
     )
     payload, notes = _from_predictions(rows, dataset, prediction, threshold, seed)
     payload |= {"importance": [], "partial_dependence": [], "withheld": "", "words": None}
-    payload |= {"cases": [], "surrogate": None}
+    payload |= {"cases": [], "surrogate": None, "pictures": None}
     if beats_baseline:
         payload |= _from_model(asked, payload["errors"], repeats, began + seconds, seconds, notes)
     else:
@@ -114,6 +119,7 @@ class _Asked:
         prediction: Out-of-fold predictions.
         threshold: As for `explain`.
         attribute: Likewise.
+        sight: Likewise.
     """
 
     predict: Predict
@@ -126,6 +132,7 @@ class _Asked:
     prediction: np.ndarray
     threshold: float | None
     attribute: Attribute | None
+    sight: Sight | None
 
     def said(self, row: int) -> Any:
         """The target of a row, as people know it."""
@@ -133,12 +140,17 @@ class _Asked:
         value = self.rows.y[row]
         return self.dataset.classes[int(value)] if self.dataset.task.classifies else float(value)
 
-    def words(self, deadline: float, notes: list[str]) -> dict[str, Any] | None:
-        """What words say, until time is up; None where the model cannot tell."""
+    @property
+    def only_files(self) -> bool:
+        """Whether a model of files is asked: nothing else is read, so no column has a rival."""
+        return self.sight is not None
+
+    def single_rows(self, deadline: float, notes: list[str]) -> dict[str, Any]:
+        """What words or files say, until time is up; None where the model cannot tell."""
         known = np.isfinite(self.prediction.reshape(len(self.prediction), -1)).all(axis=1)
         unseen = self.held_out[known[self.held_out]]
         if self.attribute is None or not len(unseen):
-            return None
+            return {}
         question = Question(
             self.attribute,
             self.predict,
@@ -149,9 +161,15 @@ class _Asked:
             self.threshold,
             self.seed,
         )
-        found, told = what_words_say(question, max(0.0, deadline - time.perf_counter()))
+        seconds = max(0.0, deadline - time.perf_counter())
+        if self.sight is None:
+            found, told = what_words_say(question, seconds)
+        else:
+            learnt = np.setdiff1d(np.arange(len(self.rows)), self.held_out)
+            known = Known(self.rows, self.names, self.prediction, learnt)
+            found, told = what_files_say(question, self.sight, known, seconds)
         notes += told
-        return found
+        return {"words" if self.sight is None else "pictures": found}
 
 
 def _from_predictions(
@@ -192,7 +210,11 @@ def _from_model(
     """What has to be asked of the model, until time is up."""
     began = time.perf_counter()
     deadline = max(deadline, began + _LEAST_SHARE * seconds)  # many rows took the time before
-    words = asked.words(began + _SHARE_OF_WORDS * (deadline - began), notes)
+    share = 1.0 if asked.only_files else _SHARE_OF_WORDS
+    single = asked.single_rows(began + share * (deadline - began), notes)
+    told = {"importance": [], "partial_dependence": [], "cases": [], "surrogate": None, **single}
+    if asked.only_files:
+        return {**told, "errors": errors}
     unseen = asked.rows.take(asked.held_out)
     importance = permutation_importance(
         asked.predict,
@@ -205,8 +227,7 @@ def _from_model(
     notes += _coverage(importance, unseen, repeats)
     shown, late = _effects(asked, unseen, importance, deadline)
     notes += [f"Time was up before the effect of {late} columns could be drawn."] if late else []
-    told = {"importance": importance, "partial_dependence": shown, "words": words}
-    told |= {"cases": [], "surrogate": None}
+    told |= {"importance": importance, "partial_dependence": shown}
     if time.perf_counter() < deadline:
         errors = _with_drivers(asked, errors, importance)
     if time.perf_counter() < deadline and importance:

@@ -14,7 +14,17 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from attain.report import charts, numbers, paths, plots, reliability, trust_plots, words
+from attain.report import (
+    charts,
+    numbers,
+    paths,
+    picture_plots,
+    pictures,
+    plots,
+    reliability,
+    trust_plots,
+    words,
+)
 from attain.report.numbers import finite
 
 _FOLDER = Path(__file__).parent / "templates"
@@ -134,7 +144,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {"charts": charts, "plots": plots, "heat": _heat, "bar": _share_bar}
     environment.globals |= {"trust": reliability, "trust_plots": trust_plots, "words": words}
-    environment.globals["paths"] = paths
+    environment.globals |= {"paths": paths, "pictures": pictures, "picture_plots": picture_plots}
     environment.filters |= {
         "number": numbers.number,
         "setting": numbers.setting,

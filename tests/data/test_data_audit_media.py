@@ -11,6 +11,7 @@ from attain.core.media import inline
 from attain.core.protocols import Subject
 from attain.core.types import FindingState, Severity
 from attain.data.audit import CHECKS
+from attain.data.checks_labels import Mislabelled
 from attain.data.checks_media import (
     Empties,
     NearMedia,
@@ -182,3 +183,29 @@ def test_near_copies_of_one_group_do_not_matter():
         dataset = describe(grouped, target="y", groups="who")
         subject = Subject(dataset, grouped, to_rows(grouped, dataset))
         assert NearMedia().run(subject).state is state
+
+
+def test_wrong_labels_are_told_by_what_a_pretrained_model_reads():
+    """Noise tells nothing to small pictures; features of the files find the flipped labels."""
+    random = np.random.default_rng(4)
+    n, k = 300, 3
+    y = np.arange(n) % k
+    features = np.eye(k)[y] @ random.normal(size=(k, 32)) + random.normal(0, 0.3, (n, 32))
+    features *= np.sqrt(32) / np.linalg.norm(features, axis=1, keepdims=True)
+    given, wrong = y.copy(), np.arange(0, n, 20)
+    given[wrong] = (y[wrong] + 1) % k
+    cells = [image(random.integers(0, 256, (24, 24, 3), dtype=np.uint8)) for _ in range(n)]
+    frame = pd.DataFrame({"file": cells, "label": [f"c{label}" for label in given]})
+    dataset = describe(frame, target="label")
+    rows = to_rows(frame, dataset)
+    at = {cell: i for i, cell in enumerate(rows.X["file"])}
+
+    def read(asked):
+        return features[[at[cell] for cell in asked]].astype(np.float32)
+
+    blind = Mislabelled().run(Subject(dataset, frame, rows))
+    told = Mislabelled().run(Subject(dataset, frame, rows, read=read))
+    assert blind.state is NOT
+    assert told.state is FOUND
+    assert len(set(told.rows) & set(wrong)) >= 0.8 * max(len(wrong), len(told.rows))
+    assert "a linear model on the pre-trained one" in told.explanation

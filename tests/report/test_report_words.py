@@ -22,7 +22,7 @@ from attain.core.types import (
     Task,
     WordShare,
 )
-from attain.report import evidence, html, words
+from attain.report import evidence, html, singles, words
 from attain.report.explain import explain
 
 WEIGHTS = {"good": 2.0, "fine": 1.0, "bad": -2.0, "poor": -1.0, "so": 0.01}
@@ -161,7 +161,7 @@ def test_a_listed_word_is_in_enough_texts():
     dataset, rows = made()
     X = rows.X.copy()
     X.iloc[:2, 0] = "rare words"
-    question = words.Question(
+    question = singles.Question(
         once, predict, Rows(X, rows.y), np.arange(len(X)), predict(Rows(X)), dataset
     )
     found, notes = words.what_words_say(question, 30.0)
@@ -203,7 +203,7 @@ def test_long_texts_end_early_and_say_so():
     long = " ".join(["film"] * 400) + " good"
     dataset, rows = made(n=20)
     X = pd.DataFrame({"review": pd.Series([long] * 20, dtype="str")})
-    question = words.Question(
+    question = singles.Question(
         attribute, predict, Rows(X, rows.y), np.arange(20), predict(Rows(X)), dataset
     )
     found, _ = words.what_words_say(question, 30.0)

@@ -50,6 +50,23 @@ class Front(ABC):
     def summary(self, rows: np.ndarray) -> np.ndarray:
         """A few hundred numbers of each row for a model without a body, float32, shape (n, d)."""
 
+    @abstractmethod
+    def mapped(self, parts: np.ndarray) -> np.ndarray:
+        """What the numbers of a summary contributed, laid over the picture, (down, across)."""
+
+    @abstractmethod
+    def picture(self, reference: Reference | None) -> np.ndarray:
+        """What a body sees of a file, for people; uint8, shape (height, width, 3)."""
+
+    @abstractmethod
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Decoded rows of the same lengths that say nothing."""
+
+    @abstractmethod
+    def laid(self, values: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, float]:
+        """What places of a body's states contributed, laid over the picture of a decoded row: sums
+        in the cells of a grid, shape (down, across), and what lies outside of the picture."""
+
     @property
     def plain(self) -> dict[str, Any]:
         """Its values as JSON has them."""
@@ -87,6 +104,25 @@ class Held:
     def keys(self) -> np.ndarray:
         """Hashes of the contents, shape (n, 2)."""
         return reference_keys(self._references)
+
+
+def pooled(values: np.ndarray, down: int, across: int) -> np.ndarray:
+    """Sums of neighbouring cells.
+
+    Args:
+        values: Shape (h, w).
+        down: Cells of the result at most.
+        across: Likewise.
+
+    Returns:
+        Shape (min(down, h), min(across, w)), with the same sum; cells differ by one at most in how
+        many each took.
+    """
+    for axis, most in enumerate((down, across)):
+        size = values.shape[axis]
+        starts = np.arange(min(most, size)) * size // min(most, size)
+        values = np.add.reduceat(values, starts, axis=axis)
+    return values
 
 
 def reference_keys(references: Sequence[Reference | None]) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from attain.core.decode import Unreadable, read_image, resize
 from attain.core.media import Reference
 from attain.learners._cache import ByteStore
-from attain.learners._media.front import Front, content_of, reference_keys
+from attain.learners._media.front import Front, content_of, pooled, reference_keys
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,11 @@ _CODE = 1
 """Raised when the same images would become other rows."""
 _CELLS, _ANGLES = 6, 9
 """Of a summary: histograms of gradients (Dalal & Triggs 2005, CVPR)."""
+_SHOWN = 176
+"""Pixels of the longer side of a picture for people."""
+_FINE, _COARSE = 48, 12
+"""Cells that all parts of a summary fit into, and those of an explanation."""
+_MOST_CELLS = 16
 _RATIO = np.log(4 / 3)
 """Of width and height of a crop, at most (Szegedy et al. 2015, arXiv:1409.4842)."""
 _OPERATIONS = 2
@@ -104,6 +109,36 @@ class ImageFront(Front):
             grey = resize(pixels, 8 * _CELLS, 8 * _CELLS).mean(axis=2) / 255
             found.append(np.concatenate([small.ravel(), 3 * _gradients(grey)]))
         return np.asarray(found, dtype=np.float32)
+
+    def mapped(self, parts: np.ndarray) -> np.ndarray:
+        """Each number evenly over the pixels that it is of, in 12 by 12 cells."""
+        split = self.detail * self.detail * 3
+        small = parts[:split].reshape(self.detail, self.detail, 3).sum(axis=2)
+        edges = parts[split:].reshape(_CELLS, _CELLS, _ANGLES).sum(axis=2)
+        fine = sum(
+            np.kron(part, np.full((_FINE // len(part),) * 2, (len(part) / _FINE) ** 2))
+            for part in (small, edges)
+        )
+        return pooled(np.asarray(fine), _COARSE, _COARSE)
+
+    def picture(self, reference: Reference | None) -> np.ndarray:
+        """The image in its own proportions; a grey one for what cannot be read."""
+        pixels = _decoded(reference)
+        if pixels is None:
+            return np.full((_SHOWN, _SHOWN, 3), 127, dtype=np.uint8)
+        height, width = pixels.shape[:2]
+        scale = _SHOWN / max(height, width)
+        if scale >= 2:  # a few pixels are shown as the squares that they are
+            return pixels.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
+        return resize(pixels, max(round(height * scale), 1), max(round(width * scale), 1))
+
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Pictures of the mean colour."""
+        return np.repeat(self.decoded([None], None), len(rows), axis=0)
+
+    def laid(self, values: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, float]:
+        """Places of the picture, in at most 16 by 16 cells; nothing lies outside."""
+        return pooled(values, _MOST_CELLS, _MOST_CELLS), 0.0
 
 
 def _decoded(reference: Reference | None) -> np.ndarray | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ from attain.core.errors import DataError, Problem, SpaceError, did_you_mean
 from attain.core.media import parse
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
-from attain.core.types import ColumnKind, Dataset, Forecast, Rows
+from attain.core.types import Attribution, ColumnKind, Dataset, Forecast, Rows
 from attain.learners._media import parameters
 from attain.learners._media.columns import MediaColumns, find_columns
 from attain.learners._media.core import CORES, FRONTS
@@ -122,6 +123,79 @@ class MediaLearner:
             ArtifactError: When files are missing, damaged, foreign or from a newer version.
         """
         return load_model(folder, self.name, CORES, MediaColumns)
+
+    def attribute(
+        self, model: HeadModel, rows: Rows, classes: np.ndarray | None
+    ) -> tuple[Attribution, ...]:
+        """What each place of files said for a class, or how it moved a value.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them.
+            classes: For each row the code of the class that is asked about, shape (n,); None for
+                values.
+
+        Returns:
+            One answer a row: exact on the rung ``plain``, integrated gradients above it.
+
+        Raises:
+            DataError: When the column is missing, or a class was not trained on.
+        """
+        from attain.learners._media.sight import attribute
+
+        return attribute(model, rows, classes)
+
+    def pictures(self, model: HeadModel, rows: Rows) -> list[np.ndarray]:
+        """Files as pictures for people: images smaller, clips as their spectrum over time.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them; what cannot be read is grey or empty.
+
+        Returns:
+            uint8, each of shape (height, width, 3).
+
+        Raises:
+            DataError: When the column is missing.
+        """
+        from attain.learners._media.sight import pictures
+
+        return pictures(model, str(self.kind), rows)
+
+    def places(self, model: HeadModel, rows: Rows) -> np.ndarray:
+        """What the head of a model is told of files, which tells how alike they are to it.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them.
+
+        Returns:
+            float32, shape (n, d), each row of mean square 1.
+
+        Raises:
+            DataError: When the column is missing.
+        """
+        from attain.learners._media.sight import places
+
+        return places(model, rows)
+
+    def read(
+        self, dataset: Dataset, cells: Sequence[str], cache: Path | None, threads: int
+    ) -> np.ndarray:
+        """What the pre-trained network, left as it is, makes of files; ``frozen`` reads it again.
+
+        Args:
+            dataset: Names the network.
+            cells: References.
+            cache: Folder that all fits of a study share, or None.
+            threads: CPU threads.
+
+        Returns:
+            float32, shape (n, d), each row of mean square 1.
+        """
+        from attain.learners._media.rungs import read
+
+        return read(str(self.kind), self.space(dataset), dataset, cells, cache, threads)
 
     def forecast(self, data: FitData) -> Forecast:
         """What each rung costs, and what the model will see.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attain.core.media import parse
 from attain.core.protocols import FitData, Report
-from attain.core.space import Config
+from attain.core.space import Config, Space
+from attain.core.types import Dataset
 from attain.learners._media import parameters
 from attain.learners._media.core import Bodied, Plain, features, make_front, summaries
 from attain.learners._media.front import Front, Held
@@ -31,14 +33,44 @@ _PLAIN_SIZE = 96
 """Pixels to which images are scaled before they are summed up."""
 
 
+def read(
+    kind: str,
+    space: Space,
+    dataset: Dataset,
+    cells: Sequence[str],
+    cache: Path | None,
+    threads: int,
+) -> np.ndarray:
+    """Features of files as the rung ``frozen`` has them.
+
+    Args:
+        kind: ``image`` or ``audio``.
+        space: Of the learner, for its defaults.
+        dataset: Names the network.
+        cells: References.
+        cache: Where features are kept, or None.
+        threads: CPU threads.
+
+    Returns:
+        float32, shape (n, d).
+    """
+    body = _resident(dataset)
+    front = _front(kind, space.defaults({"rung": parameters.FROZEN}), cells, body)
+    return features(body, front, cells, cache, threads)
+
+
 def resident_body(data: FitData) -> MediaBody:
     """The pre-trained body as it was loaded, on the fastest device."""
+    return _resident(data.dataset)
+
+
+def _resident(dataset: Dataset) -> MediaBody:
     from attain.learners._pretrained.load import resident
     from attain.learners._pretrained.media import load_media
     from attain.learners._torch.device import pick
 
-    assert data.dataset.pretrained is not None  # the space has no such rung without it
-    return resident(data.dataset.pretrained, device=str(pick()), load=load_media)  # type: ignore[return-value]
+    assert dataset.pretrained is not None  # the space has no such rung without it
+    return resident(dataset.pretrained, device=str(pick()), load=load_media)  # type: ignore[return-value]
 
 
 def find_front(kind: str, config: Config, lesson: Lesson, body: MediaBody | None) -> Front:
@@ -53,13 +85,17 @@ def find_front(kind: str, config: Config, lesson: Lesson, body: MediaBody | None
     Returns:
         The front.
     """
+    return _front(kind, config, lesson.inputs[0], body)
+
+
+def _front(kind: str, config: Config, cells: Sequence[str], body: MediaBody | None) -> Front:
     values: dict[str, Any] = dict(body.front or {}) if body is not None else {}
     values["detail"] = int(config.get("detail", 16))
     if kind == "image":
         values["size"] = int(config.get("size", values.get("size", _PLAIN_SIZE)))
     front = make_front(kind, values)
     if isinstance(front, SoundFront):
-        return front.lasting([parse(cell) for cell in lesson.inputs[0]])
+        return front.lasting([parse(cell) for cell in cells])
     return front
 
 

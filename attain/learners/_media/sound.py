@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attain.core.decode import Clip, Unreadable, read_clip
+from attain.core.decode import Clip, Unreadable, read_clip, resize
 from attain.core.media import Reference
 from attain.learners._cache import FloatStore
-from attain.learners._media.front import Front, content_of, reference_keys
+from attain.learners._media.front import Front, content_of, pooled, reference_keys
 from attain.learners._media.mel import mel_power
 
 if TYPE_CHECKING:
@@ -28,6 +28,13 @@ _MOST = 30.0
 """Seconds of a clip that are read at most."""
 _SHARE = 0.99
 _FLOOR = 1e-6
+_SUMMED = 24
+"""Bands of a summary."""
+_MOST_BANDS, _MOST_PARTS = 12, 24
+"""Cells of an explanation."""
+_SHOWN_BANDS, _SHOWN_WIDTHS = 64, (128, 256)
+_RANGE = 60.0
+"""dB below the loudest place that are drawn in shades."""
 
 
 @dataclass(frozen=True)
@@ -168,12 +175,58 @@ class SoundFront(Front):
         found = []
         for wave, length in zip(waves, lengths, strict=True):
             cut = np.pad(wave[:length], (0, max(400 - int(length), 0)))
-            loud = np.log(mel_power(cut[None], self.rate, 400, 160, 24)[0] + _FLOOR)
+            loud = np.log(mel_power(cut[None], self.rate, 400, 160, _SUMMED)[0] + _FLOOR)
             loud = np.repeat(loud, -(-self.detail // len(loud)), axis=0)
             parts = np.stack([p.mean(axis=0) for p in np.array_split(loud, self.detail)])
             centred = parts - loud.mean()
             found.append(np.concatenate([centred.ravel(), 5 * loud.std(axis=0)]))
         return np.asarray(found, dtype=np.float32)
+
+    def mapped(self, parts: np.ndarray) -> np.ndarray:
+        """Each number over its part of the clip, the variation of a band over all of it."""
+        split = self.detail * _SUMMED
+        levels = parts[:split].reshape(self.detail, _SUMMED)
+        whole = levels + parts[split:] / self.detail
+        return pooled(whole.T[::-1], _MOST_BANDS, _MOST_PARTS)
+
+    def picture(self, reference: Reference | None) -> np.ndarray:
+        """The spectrum over time: louder is darker, low tones are at the bottom."""
+        row = self.decoded([reference], None)
+        if self.extractor:
+            values, frames = self._spectra(row)
+            shown = 10 / np.log(10) * values[0, : frames[0]]
+        else:
+            wave = row[0, : max(int(row[0, -1]), self.window, 400)]
+            bands = self.bands if self.window else _SHOWN_BANDS
+            power = mel_power(wave[None], self.rate, self.window or 400, self.hop, bands)[0]
+            shown = 10 * np.log10(power + _FLOOR)
+        shade = np.clip((shown.max() - shown) / _RANGE, 0, 1)
+        shade = np.ones_like(shade) if np.ptp(shade) == 0 else shade  # silence is white
+        grey = np.rint(255 * shade.T[::-1]).astype(np.uint8)
+        wide = int(np.clip(4 * grey.shape[1], *_SHOWN_WIDTHS))
+        return resize(np.repeat(grey[:, :, None], 3, axis=2), _SHOWN_BANDS, wide)
+
+    def _spectra(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values that a body takes, shape (n, frames or samples, ...), and how many are sound."""
+        made = self.inputs(rows)
+        values = made["inputs"].numpy()
+        many = made["lengths"].numpy()
+        if self.extractor and values.ndim == 3:  # lengths are samples, frames a hundredth of 1 s
+            many = many * 100 // self.rate
+        return values, np.clip(many, 1, values.shape[1])
+
+    def blank(self, rows: np.ndarray) -> np.ndarray:
+        """Silence of the same lengths."""
+        found = np.zeros_like(rows)
+        found[:, -1] = rows[:, -1]
+        return found
+
+    def laid(self, values: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, float]:
+        """Times and bands, low ones at the bottom; what was said behind the end is apart."""
+        taken, (frames,) = self._spectra(row[None])
+        sound = int(np.ceil(len(values) * frames / taken.shape[1]))
+        inside = pooled(values[:sound].T[::-1], _MOST_BANDS, _MOST_PARTS)
+        return inside, float(values[sound:].sum())
 
 
 def _mask(

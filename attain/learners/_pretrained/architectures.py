@@ -26,6 +26,10 @@ _LITE1 = (1, 3, 3, 4, 4, 5, 1)
 """Repeats at depth 1.1, rounded up; the first and the last stage keep theirs."""
 
 
+_MIDDLE = 5
+"""Stages up to those with a place for each 16 pixels."""
+
+
 class Backbone(nn.Module):
     """A network from inputs to one row of features, shape (rows, hidden).
 
@@ -58,6 +62,17 @@ class Backbone(nn.Module):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
+
+    def middle(self, inputs: torch.Tensor) -> torch.Tensor:
+        """States of a layer whose places are still those of the inputs; here the inputs."""
+        return inputs
+
+    def onward(
+        self, states: torch.Tensor, inputs: torch.Tensor, **more: torch.Tensor
+    ) -> torch.Tensor:
+        """Features from the states of that layer, the inputs, and what else `forward` takes."""
+        found: torch.Tensor = self(states, **more)
+        return found
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -134,13 +149,26 @@ class EfficientNetLite(Backbone):
             made += [_Block(kernel, 1, expand, out, out) for _ in range(times - 1)]
         self.blocks = nn.ModuleList(made)
         self.head = _Top(self.hidden)
+        self._deep = sum(repeats[:_MIDDLE])
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Features of images, shape (rows, 3, height, width)."""
+        return self.onward(self.middle(inputs), inputs)
+
+    def middle(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The last states with a place for each 16 pixels; from here on a path needs few steps."""
         x = functional.relu6(self.norm(self.stem(inputs)))
-        for block in self.blocks:
+        for block in self.blocks[: self._deep]:
             x = block(x)
-        return self.head(x).mean(dim=(2, 3))
+        return x
+
+    def onward(
+        self, states: torch.Tensor, inputs: torch.Tensor, **more: torch.Tensor
+    ) -> torch.Tensor:
+        """Features from those states."""
+        for block in self.blocks[self._deep :]:
+            states = block(states)
+        return self.head(states).mean(dim=(2, 3))
 
 
 class SpeakerLstm(Backbone):

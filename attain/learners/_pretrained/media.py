@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from attain.core.errors import ArtifactError
 from attain.core.types import Pretrained
@@ -43,7 +44,48 @@ class Foreign(Backbone):
 
     def forward(self, inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> torch.Tensor:
         """Means over all places of an image, or over the places of a clip that are sound."""
-        states = self.net(**{self._name: inputs}).last_hidden_state
+        return self._pooled(self.net(**{self._name: inputs}).last_hidden_state, inputs, lengths)
+
+    def middle(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Embeddings of patches, the last stage but one of convolutions, or features of samples.
+
+        Of other networks, those of spectra among them, the inputs.
+        """
+        inner, found = self._inner(), []
+        if inner is not None:
+            handle = inner.register_forward_hook(lambda *told: found.append(told[-1]))
+            with handle:
+                self.net(**{self._name: inputs})
+        if not found or not isinstance(found[0], torch.Tensor):
+            return inputs
+        states: torch.Tensor = found[0]
+        return states.transpose(1, 2) if inputs.ndim == 2 else states
+
+    def onward(
+        self, states: torch.Tensor, inputs: torch.Tensor, **more: torch.Tensor
+    ) -> torch.Tensor:
+        """Features from states that take the place of those of the network's own inputs."""
+        if states.shape[1:] == inputs.shape[1:]:
+            return super().onward(states, inputs, **more)
+        inner = self._inner()
+        assert inner is not None  # it gave states of this shape
+        own = states.transpose(1, 2) if inputs.ndim == 2 else states
+        with inner.register_forward_hook(lambda *_: own):
+            found: torch.Tensor = self(inputs.expand(len(states), *inputs.shape[1:]), **more)
+        return found
+
+    def _inner(self) -> nn.Module | None:
+        """A module whose outputs have the places of the inputs, but fewer of them."""
+        if self._name == "input_values":
+            return getattr(self.net, "feature_extractor", None)
+        stages = getattr(getattr(self.net, "encoder", None), "stages", None)
+        if stages is not None and len(stages) > 1:
+            return cast("nn.Module", stages[-2])
+        return getattr(self.net, "embeddings", None)
+
+    def _pooled(
+        self, states: torch.Tensor, inputs: torch.Tensor, lengths: torch.Tensor | None
+    ) -> torch.Tensor:
         if states.ndim == 4:
             return states.mean(dim=(2, 3))
         if lengths is None or inputs.ndim != 2:
@@ -122,7 +164,23 @@ def _own(folder: Path, config: Mapping[str, Any]) -> tuple[Backbone, dict[str, A
     with plainly(str(folder)):
         state = load_file(folder / WEIGHTS)
     fit(net, state, str(folder))
-    return net, dict(ARCHITECTURES[config["model_type"]].front)
+    front = dict(ARCHITECTURES[config["model_type"]].front)
+    if not config.get("trained", True):
+        _for_random_weights(net, front)
+    return net, front
+
+
+def _for_random_weights(net: Backbone, front: dict[str, Any]) -> None:
+    """What suits weights that learn from the start: quick statistics, logarithms of power.
+
+    Published networks keep a hundredth of each batch, for millions of them, and the speaker's was
+    taught on power, whose small numbers random weights do not see.
+    """
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.1
+    if "log" in front:
+        front["log"] = True
 
 
 def fit(net: Backbone, state: Mapping[str, torch.Tensor], place: str) -> None:
