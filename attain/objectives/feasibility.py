@@ -55,7 +55,11 @@ class Feasibility:
 
 
 def decidable(
-    objective: Objective, n: int, positives: int | None = None, spread: float | None = None
+    objective: Objective,
+    n: int,
+    positives: int | None = None,
+    spread: float | None = None,
+    unit: str = "row",
 ) -> Feasibility:
     """What the sealed rows can show of an objective.
 
@@ -67,26 +71,27 @@ def decidable(
             and near the target, such that n rows have a standard error of ``spread / sqrt(n)``;
             `spread_of` takes it from a baseline's score. For metrics without a formula of their
             own.
+        unit: What `n` counts, for people: ``row``, or ``group`` when rows belong together.
 
     Returns:
         State, the rows that count, the value needed and the sentence to show.
     """
     metric = lookup(objective.metric)
     if objective.target is None:
-        return Feasibility(objective, "no target", n, None, _no_target(objective))
+        return Feasibility(objective, "no target", n, None, _no_target(objective, unit))
     if metric.needs == "measurement":
         text = f"{objective} is measured on the final model; it does not rest on sealed rows"
         return Feasibility(objective, "measured", n, None, text)
     rows = _rows_that_count(metric, n, positives)
     if rows is None or not _computable(metric, positives, spread):
-        return Feasibility(objective, "unknown", n, None, _unknown(objective, n))
+        return Feasibility(objective, "unknown", n, None, _unknown(objective, n, unit))
     needed = _needed(objective, metric, n, positives, spread)
     if needed is None or _out_of_reach(objective, metric, needed):
         share = (positives or 0) / max(n, 1)
-        text = _undecidable(objective, metric, rows, share)
+        text = _undecidable(objective, metric, rows, share, unit)
         return Feasibility(objective, "undecidable", rows, None, text)
     text = (
-        f"{_rows(rows, metric)} cannot certify {objective} unless the model is really about "
+        f"{_rows(rows, metric, unit)} cannot certify {objective} unless the model is really about "
         f"{needed:.3g}"
     )
     return Feasibility(objective, "decidable", rows, needed, text)
@@ -205,34 +210,41 @@ def _out_of_reach(objective: Objective, metric: Metric, needed: float) -> bool:
     return left <= NEGLIGIBLE * worth
 
 
-def _rows(rows: int, metric: Metric) -> str:
+def _rows(rows: int, metric: Metric, unit: str) -> str:
     kind = {"positive": "positive ", "negative": "negative "}.get(
         _SHARES.get(base_name(metric.name), "all"), ""
     )
-    return f"{rows:,} {kind}sealed rows"
+    return _sealed(rows, unit, kind)
 
 
-def _no_target(objective: Objective) -> str:
-    return f"{objective} has no target: more sealed rows would only narrow its interval"
+def _sealed(count: int, unit: str, kind: str = "") -> str:
+    return f"{count:,} {kind}sealed {unit}{'' if count == 1 else 's'}"
 
 
-def _unknown(objective: Objective, n: int) -> str:
+def _no_target(objective: Objective, unit: str) -> str:
+    return f"{objective} has no target: more sealed {unit}s would only narrow its interval"
+
+
+def _unknown(objective: Objective, n: int, unit: str) -> str:
     return (
-        f"whether {n:,} sealed rows can certify {objective} is known once a baseline shows how "
+        f"whether {_sealed(n, unit)} can certify {objective} is known once a baseline shows how "
         f"much it varies from row to row"
     )
 
 
-def _undecidable(objective: Objective, metric: Metric, rows: int, positives: float) -> str:
-    text = f"{_rows(rows, metric)} cannot certify {objective}: "
+def _undecidable(
+    objective: Objective, metric: Metric, rows: int, positives: float, unit: str
+) -> str:
+    text = f"{_rows(rows, metric, unit)} cannot certify {objective}: "
     if objective.target == metric.best:
         return text + "no number of rows shows that a model is perfect; lower the target"
     text += "only a practically perfect model would pass; "
     enough = _enough(objective, metric, positives)
     if enough is None:
-        return text + "seal more rows or lower the target"
+        return text + f"seal more {unit}s or lower the target"
     value, count = enough
-    return text + f"with {_rows(count, metric)} a model of {value:.3g} would, or lower the target"
+    enough_rows = _rows(count, metric, unit)
+    return text + f"with {enough_rows} a model of {value:.3g} would, or lower the target"
 
 
 def _enough(objective: Objective, metric: Metric, positives: float) -> tuple[float, int] | None:

@@ -274,9 +274,12 @@ def _feasibility(objectives: tuple[Objective, ...], dataset: Dataset, seal: Seal
     units = seal.groups or seal.rows
     binary = len(seal.class_counts) == 2
     positives = seal.class_counts[1] if binary and not seal.groups else None
+    unit = "group" if seal.groups else "row"
     return {
         "items": [
-            decidable(o, seal.rows if lookup(o.metric).needs == "measurement" else units, positives)
+            decidable(o, seal.rows, unit="row")
+            if lookup(o.metric).needs == "measurement"
+            else decidable(o, units, positives, unit=unit)
             for o in objectives
         ]
     }

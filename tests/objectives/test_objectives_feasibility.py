@@ -29,6 +29,13 @@ def test_the_sentence_names_rows_target_and_value():
     )
 
 
+def test_groups_are_called_groups():
+    """Rows that belong together count as one, and the sentence says of what it speaks."""
+    found = decidable(parse(["accuracy >= 0.8"])[0], 1, unit="group")
+    assert found.text.startswith("1 sealed group cannot certify accuracy >= 0.8")
+    assert "sealed groups a model of" in found.text
+
+
 @pytest.mark.parametrize(
     ("n", "needed"), [(200, 0.951), (500, 0.933), (2000, 0.917), (5000, 0.911)]
 )
