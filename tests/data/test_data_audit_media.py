@@ -21,6 +21,7 @@ from attain.data.checks_media import (
     UnreadableFiles,
 )
 from attain.data.infer import describe
+from attain.data.looks import close_pairs, looks
 from attain.data.seal import make_seal, sealed_summary
 from attain.data.table import to_rows
 
@@ -209,3 +210,13 @@ def test_wrong_labels_are_told_by_what_a_pretrained_model_reads():
     assert told.state is FOUND
     assert len(set(told.rows) & set(wrong)) >= 0.8 * max(len(wrong), len(told.rows))
     assert "a linear model on the pre-trained one" in told.explanation
+
+
+def test_clips_of_other_lengths_are_no_copies():
+    """The same tone half as long again is another clip; a tenth cut off is a copy."""
+    wave = tone(3, seconds=0.9)
+    stretched = np.interp(np.linspace(0, len(wave) - 1, 3 * len(wave) // 2), range(len(wave)), wave)
+    cells = [clip(wave), clip(stretched.astype(np.float32)), clip(wave[: int(0.92 * len(wave))])]
+    found = looks(cells)
+    assert (0, 1) not in {tuple(pair) for pair in close_pairs(found, 64)}
+    assert (0, 2) in {tuple(pair) for pair in close_pairs(found, 64)}
