@@ -51,8 +51,10 @@ class Strategy(Protocol):
     ) -> Mapping[str, Signal]:
         """What running trials are told, given their losses so far; absent means CONTINUE.
 
-        The history holds trials of the same learner with the curve of their first fit, and their
-        status says how that fit ended: ``done`` when nothing ended it.
+        Of a fit that was paused it is asked again, with the losses up to there, whenever there is
+        room for a trial: PAUSE lets it wait, STOP permits deleting its state, CONTINUE has it go on
+        from there. The history holds trials of the same learner with the curve of their first fit,
+        and their status says how that fit ended: ``done`` when nothing ended it.
         """
         ...
 
@@ -72,7 +74,8 @@ class FitData:
         cache: Folder that all fits of a study share, for what depends on nothing but rows and a
             pre-trained model; every entry is keyed by its content. None to keep nothing.
         checkpoint: Folder of this fit alone, in which a learner may keep its state; if one is found
-            there, the fit goes on from it and ends as if it had never been interrupted.
+            there, the fit goes on from it and ends as if it had never been interrupted. One that
+            is damaged, or of another fit, is passed over.
     """
 
     dataset: Dataset
@@ -115,7 +118,10 @@ class Learner(Protocol):
         ...
 
     def fit(self, config: Config, data: FitData, report: Report) -> Model:
-        """A fitted model. Calls `report(step, losses)` if it learns in steps, and obeys STOP."""
+        """A fitted model. Calls `report(step, losses)` if it learns in steps, and obeys STOP.
+
+        PAUSE is said only to learners with ``pauses = True`` (see `Pausable`).
+        """
         ...
 
     def predict(self, model: Any, rows: Rows) -> np.ndarray:
@@ -125,6 +131,19 @@ class Learner(Protocol):
     def load(self, folder: Path) -> Model:
         """The model that `save` wrote; its predictions are equal to the last bit."""
         ...
+
+
+@runtime_checkable
+class Pausable(Protocol):
+    """A learner whose fits can go on later; others begin anew, and are told STOP.
+
+    Attributes:
+        pauses: Whether PAUSE ends a fit as STOP does and leaves its state in `FitData.checkpoint`.
+            A fit that finds it there reports all earlier losses once more, and obeys what it is
+            told then, too.
+    """
+
+    pauses: bool
 
 
 @runtime_checkable

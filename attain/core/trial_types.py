@@ -79,6 +79,8 @@ class Trial:
         purpose: ``baseline``, ``search`` or ``confirm``.
         predicted: Loss that the strategy predicted, if any.
         fidelity: Share of the full training that is granted, in (0, 1].
+        parent: The trial whose paused fit this one goes on with; empty for a new configuration.
+        step: Where that fit was paused.
     """
 
     id: str
@@ -93,13 +95,16 @@ class Trial:
     purpose: str = "search"
     predicted: float | None = None
     fidelity: float = 1.0
+    parent: str = ""
+    step: int = 0
 
 
 class Status(StrEnum):
     """How a job or a trial ended.
 
     Only DONE carries predictions; LOST is nobody's fault and is asked again. RACED trials were
-    clearly behind on their first folds, and the others were saved.
+    clearly behind on their first folds, and the others were saved; one whose first fit was paused
+    may go on as another trial (`Trial.parent`).
     """
 
     DONE = "done"

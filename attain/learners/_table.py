@@ -49,6 +49,7 @@ class Sample:
         hints: As in `FitData`.
         seed: As in `FitData`.
         threads: As in `FitData`.
+        checkpoint: As in `FitData`.
     """
 
     dataset: Dataset
@@ -61,6 +62,7 @@ class Sample:
     hints: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,6 +293,7 @@ class TableLearner(ABC):
             hints=data.hints,
             seed=data.seed,
             threads=data.threads,
+            checkpoint=data.checkpoint,
         )
         core, facts = self._fit(config, _with_stop(sample, codes, data.stop), report)
         return TableModel(self.name, core, prepared, classes, seen, facts)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ from attain.core.space import Categorical, Config, Float, Int, Parameter, Space
 from attain.core.types import Dataset, Signal
 from attain.learners._prepare import Plan
 from attain.learners._shared import row_weights, two_columns, weight_parameters
+from attain.learners._state import Course
 from attain.learners._steps import Patience, fixed_rounds
 from attain.learners._store import read_json, write_json
 from attain.learners._table import Core, Sample, TableLearner
@@ -26,6 +29,8 @@ MOST_ROUNDS = 5_000
 _REMEDY = "the folder is damaged or was altered; get the model anew"
 _FEW_ROWS = 256
 """Up to so many rows one thread is faster than waking the others."""
+_BLOCK = 10
+"""Rounds between which random streams begin anew."""
 _ONE_HOT = 4
 """Up to so many labels LightGBM tries each label against the rest, without smoothing."""
 _TABREPO = "TabRepo (Salinas & Erickson 2023, arXiv 2311.02971), LightGBM space and defaults"
@@ -88,6 +93,7 @@ class LightGBM(TableLearner):
 
     name = "lightgbm"
     stops_early = True
+    pauses = True
 
     def space(self, dataset: Dataset) -> Space:
         """Step size, size of trees, randomness and penalties.
@@ -118,23 +124,30 @@ class LightGBM(TableLearner):
         return Plan(numeric="keep", codes=True, cyclic=False)
 
     def _fit(self, config: Config, sample: Sample, report: Report) -> tuple[Core, dict[str, Any]]:
-        booster, stop = _boosters(config, sample)
-        rate = float(config["learning_rate"])
+        rate, stop = float(config["learning_rate"]), sample.stop_matrix is not None
         fixed = fixed_rounds(sample.hints, MOST_ROUNDS)
         if fixed is None and not stop:  # nothing says when to stop: a length that suits the rate
             fixed = int(np.clip(round(8 / rate), 50, 1000))
         patience = Patience(int(np.clip(round(5 / rate), 20, 300)))
-        for rounds in range(1, (fixed or MOST_ROUNDS) + 1):
-            exhausted = booster.update()
-            losses = _losses(booster, stop)
+
+        def over(rounds: int, losses: Mapping[str, float]) -> bool:
             if stop:
                 patience.improved(rounds, losses["stop"])
-            if report(rounds, losses) is Signal.STOP or exhausted:
-                break
-            if fixed is None and patience.over:
-                break
+            return fixed is None and patience.over
+
+        course = Course(self.name, config, sample, report)
+        found = course.found(over)
+        growing = _Growing(config, sample, None if found is None else found.arrays["booster"])
+        ended, rounds = fixed is None and patience.over, growing.rounds
+        while not ended and rounds < (fixed or MOST_ROUNDS) and course.signal is Signal.CONTINUE:
+            rounds += 1
+            exhausted = growing.grow()
+            losses = _losses(growing.booster, stop)
+            ended = over(rounds, losses) or exhausted
+            if course.tell(rounds, losses) is Signal.PAUSE and rounds >= _BLOCK:
+                course.keep(*growing.state())
         best = rounds if fixed is not None else max(1, patience.at)
-        text = booster.model_to_string(num_iteration=best)
+        text = growing.text(best)
         return Booster(text, sample.seen), {"rounds": best, "trees": best * max(1, _width(sample))}
 
     def _load(self, folder: Path) -> Core:
@@ -248,25 +261,108 @@ def _arguments(config: Config, sample: Sample) -> dict[str, Any]:
     return arguments | ({"num_class": sample.seen} if objective == "multiclass" else {})
 
 
-def _boosters(config: Config, sample: Sample) -> tuple[Any, bool]:
+class _Growing:
+    """A booster under way, whose random streams begin anew every ten rounds.
+
+    A booster that goes on from a model has no memory of its streams; so they are a function of the
+    seed and of the round.
+
+    Args:
+        config: Values of parameters.
+        sample: What it learns from.
+        start: A model to go on from, as bytes, shape (n,); None to begin anew.
+    """
+
+    def __init__(self, config: Config, sample: Sample, start: np.ndarray | None) -> None:
+        import lightgbm
+
+        self._arguments = _arguments(config, sample)
+        bags, draws = self._arguments["bagging_freq"] > 0, self._arguments["feature_fraction"] < 1
+        self._random = bags or draws or bool(self._arguments["extra_trees"])
+        train, stop = _datasets(self._arguments, config, sample)
+        self.rounds = 0
+        self._given: int | None = None
+        if start is None:
+            self.booster = lightgbm.Booster(params=self._arguments, train_set=train)
+            self.booster.set_train_data_name("train")
+            if stop is not None:
+                self.booster.add_valid(stop, "stop")
+            return
+        old = lightgbm.Booster(model_str=start.tobytes().decode())
+        self.rounds = self._given = int(old.current_iteration())
+        # the one public way to go on from a model makes a round at once: `grow` hands it out
+        self.booster = lightgbm.train(
+            self._arguments | (self._seeds() if self._random else {}),
+            train,
+            num_boost_round=1,
+            valid_sets=[train] if stop is None else [train, stop],
+            valid_names=["train"] if stop is None else ["train", "stop"],
+            init_model=old,
+            keep_training_booster=True,
+        )
+
+    def grow(self) -> bool:
+        """Make a round.
+
+        Returns:
+            Whether nothing was left to learn.
+        """
+        given, self._given = self._given, None
+        if given is None and self._random and self.rounds and self.rounds % _BLOCK == 0:
+            self._reseed()
+        self.rounds += 1
+        if given is not None:
+            return int(self.booster.current_iteration()) == given
+        return bool(self.booster.update())
+
+    def text(self, rounds: int) -> str:
+        """LightGBM's model format.
+
+        Args:
+            rounds: How many of the first ones; said in the text, however they came about.
+
+        Returns:
+            The text.
+        """
+        whole = str(self.booster.model_to_string(num_iteration=rounds))
+        return re.sub(r"\[num_iterations: \d+\]", f"[num_iterations: {rounds}]", whole)
+
+    def state(self) -> tuple[int, dict[str, np.ndarray]]:
+        """The model when its streams last began anew.
+
+        Returns:
+            Rounds done then, at least 10, and the model as bytes under ``booster``.
+        """
+        rounds = self.rounds - self.rounds % _BLOCK
+        return rounds, {"booster": np.frombuffer(self.text(rounds).encode(), dtype=np.uint8)}
+
+    def _seeds(self) -> dict[str, int]:
+        seed = (self._arguments["seed"] + self.rounds * 1_000_003) % 2**31
+        return dict.fromkeys(("bagging_seed", "feature_fraction_seed", "extra_seed"), seed)
+
+    def _reseed(self) -> None:
+        if self._arguments["bagging_freq"]:  # bags are drawn anew only if their size has changed
+            share = self._arguments["bagging_fraction"]
+            self.booster.reset_parameter({"bagging_fraction": share - 1e-3})
+        self.booster.reset_parameter(self._arguments | self._seeds())
+
+
+def _datasets(
+    arguments: Mapping[str, Any], config: Config, sample: Sample
+) -> tuple[Any, Any | None]:
     import lightgbm
 
-    arguments = _arguments(config, sample)
     train = lightgbm.Dataset(
         sample.matrix,
         label=sample.y,
         weight=row_weights(config, sample.y) if sample.seen else None,
         categorical_feature=sample.prepared.coded,
-        params=arguments,
+        params=dict(arguments),
         free_raw_data=False,
     )
-    booster = lightgbm.Booster(params=arguments, train_set=train)
-    booster.set_train_data_name("train")
     if sample.stop_matrix is None:
-        return booster, False
-    stop = train.create_valid(sample.stop_matrix, label=sample.stop_y)
-    booster.add_valid(stop, "stop")
-    return booster, True
+        return train, None
+    return train, train.create_valid(sample.stop_matrix, label=sample.stop_y)
 
 
 def _losses(booster: Any, stop: bool) -> dict[str, float]:

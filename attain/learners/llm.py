@@ -22,6 +22,7 @@ class Llm:
 
     name = NAME
     stops_early = True
+    pauses = True
 
     def space(self, dataset: Dataset) -> Space:
         """What can be tuned for these rows.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from attain.core.space import Categorical, Config, Float, Int, Ordinal, Space
 from attain.core.types import Dataset, Signal
 from attain.learners._prepare import Plan
 from attain.learners._shared import log_loss, numeric_parameter, rmse, softmax, two_columns
+from attain.learners._state import Course
 from attain.learners._steps import Patience, fixed_rounds
 from attain.learners._store import read_arrays, read_json, write_arrays, write_json
 from attain.learners._table import Core, Sample, TableLearner
@@ -99,6 +101,7 @@ class Mlp(TableLearner):
 
     name = "mlp"
     stops_early = True
+    pauses = True
 
     def space(self, dataset: Dataset) -> Space:
         """Size, step size and its schedule, penalty, batch and scaling.
@@ -163,16 +166,26 @@ class Mlp(TableLearner):
         if fixed is None and sample.stop_matrix is None:
             fixed = _DEFAULT_EPOCHS
         best: Layers | None = None
-        rounds, patience = 0, Patience(_PATIENCE)
-        for epoch in range(1, (fixed or MOST_EPOCHS) + 1):
+        rounds, epoch, sound, patience = 0, 0, True, Patience(_PATIENCE)
+
+        def better(epoch: int, losses: Mapping[str, float]) -> bool:
+            return fixed is not None or patience.improved(epoch, losses.get("stop", math.nan))
+
+        course = Course(self.name, config, sample, report)
+        state = course.found(better)
+        if state is not None:
+            epoch, rounds = state.step, patience.at or state.step
+            best = fit.restore(state.arrays)
+        last = fixed or MOST_EPOCHS
+        while epoch < last and sound and course.signal is Signal.CONTINUE and not patience.over:
+            epoch += 1
             sound = fit.epoch(epoch)
             now = fit.layers()
             losses = fit.losses(now) if sound else {"train": math.nan}
-            better = sound if fixed else patience.improved(epoch, losses.get("stop", math.nan))
-            if better or best is None:
+            if (sound and better(epoch, losses)) or best is None:
                 best, rounds = now, epoch
-            if report(epoch, losses) is Signal.STOP or not sound or patience.over:
-                break
+            if course.tell(epoch, losses) is Signal.PAUSE:
+                course.keep(epoch, fit.state(best))
         assert best is not None  # there is at least one epoch
         return best, {"rounds": rounds, "epochs": epoch}
 
@@ -225,15 +238,18 @@ class _Training:
         if number > 1 and self._decays:
             rate = self._rate * self._tau / max(number - 1, self._tau)
             self._network._optimizer.learning_rate_init = rate
-        classes = {"classes": np.arange(self._sample.seen)} if self._sample.seen else {}
         try:
-            with np.errstate(all="ignore"):  # overflow shows as a loss that is not finite
-                self._network.partial_fit(self._matrix, self._target, **classes)
+            self._pass(slice(None))
         except ValueError as error:
             if "non-finite" in str(error):
                 return False
             raise
         return math.isfinite(self._network.loss_)
+
+    def _pass(self, rows: slice) -> None:
+        classes = {"classes": np.arange(self._sample.seen)} if self._sample.seen else {}
+        with np.errstate(all="ignore"):  # overflow shows as a loss that is not finite
+            self._network.partial_fit(self._matrix[rows], self._target[rows], **classes)
 
     def layers(self) -> Layers:
         """A copy of the weights as they are now."""
@@ -245,6 +261,50 @@ class _Training:
             center=self._center,
             scale=self._scale,
         )
+
+    def state(self, best: Layers) -> dict[str, np.ndarray]:
+        """Everything that the next epoch depends on, and the best weights so far.
+
+        Args:
+            best: These weights.
+
+        Returns:
+            Arrays by name.
+        """
+        network, kept = self._network, dict[str, np.ndarray]()
+        optimizer = network._optimizer
+        _, words, position, has_gauss, gauss = network.random_state.get_state()
+        kept |= {"random.words": words, "random.rest": np.array([position, has_gauss, gauss])}
+        kept["optimizer.t"] = np.array(optimizer.t)
+        parts = {"live": [*network.coefs_, *network.intercepts_]}
+        parts |= {"mean": optimizer.ms, "square": optimizer.vs}
+        parts["best"] = [*best.weights, *best.biases]
+        return kept | {f"{k}.{i}": a for k, arrays in parts.items() for i, a in enumerate(arrays)}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> Layers:
+        """Go on from a state.
+
+        Args:
+            state: What `state` gave.
+
+        Returns:
+            The best weights so far.
+        """
+        network = self._network
+        self._pass(slice(network.batch_size))  # has everything made, which is then replaced
+        live, optimizer = [*network.coefs_, *network.intercepts_], network._optimizer
+        for i, array in enumerate(live):
+            array[...] = state[f"live.{i}"]
+        optimizer.ms = [state[f"mean.{i}"] for i in range(len(live))]
+        optimizer.vs = [state[f"square.{i}"] for i in range(len(live))]
+        optimizer.t = int(state["optimizer.t"])
+        position, has_gauss, gauss = state["random.rest"]
+        words = state["random.words"]
+        network.random_state.set_state(("MT19937", words, int(position), int(has_gauss), gauss))
+        best = [state[f"best.{i}"] for i in range(len(live))]
+        half = len(network.coefs_)
+        weights, biases = tuple(best[:half]), tuple(best[half:])
+        return dataclasses.replace(self.layers(), weights=weights, biases=biases)
 
     def losses(self, layers: Layers) -> dict[str, float]:
         """Log loss, or root mean squared error in the target's unit, without the penalty.

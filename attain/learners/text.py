@@ -23,6 +23,7 @@ class Text:
 
     name = NAME
     stops_early = True
+    pauses = True
 
     def space(self, dataset: Dataset) -> Space:
         """What can be tuned for these rows.

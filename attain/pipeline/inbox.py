@@ -149,7 +149,7 @@ _PLANS: Mapping[str, Callable[[Searching, Mapping[str, Any]], _Plan]] = {
 def _copied(search: Searching, trial: Trial, point: Mapping[str, Scalar]) -> Trial:
     """The trial of a configuration that was changed by hand; it counts as one of the search."""
     learner, config = unprefix(point, search.ready.fixed)
-    trial_id = f"t{search.trials.asked('search') + 1:04d}"
+    trial_id = search.trials.next_id()
     changes = [
         f"{name} {numbers.setting(value)}"
         for name, value in point.items()

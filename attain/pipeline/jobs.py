@@ -48,7 +48,8 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
             a learner that learns in steps stops with what it has), ``out`` (file for the
             predictions, relative to the folder), and optionally ``stop_seed`` (of the choice of
             rows to stop on; the same for all configurations makes their curves comparable),
-            ``judge`` (see `judged`) and ``checkpoint`` (folder in which this fit keeps its state).
+            ``judge`` (see `judged`), ``checkpoint`` (folder in which this fit keeps its state) and
+            ``origin`` (that of a paused fit which this one goes on with).
         progress: Told of each look at the fit under way.
 
     Returns:
@@ -60,6 +61,7 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     fold = all_folds(payload["folder"], payload["split"], dataset)[payload["fold"]]
     learner: Learner = find("learner", payload["learner"])()
     on_point = judged(payload.get("judge"), progress)
+    folders.take_over(payload["folder"], payload.get("origin"), payload.get("checkpoint"))
     trained = _fit(learner, payload, dataset, rows, fold.train, on_point)
     if trained.model is None:
         return _failed(trained, began)
@@ -102,6 +104,8 @@ class Judged:
         trial: Id of the trial.
         history: Finished trials of the same learner, with their curves.
         losses: After each step so far, on the rows set aside.
+        after: The step that a paused fit goes on from; what was before has been judged.
+        folder: Of the study; its disk says whether a paused fit may keep its state.
         facts: ``stopped``, the step after which the strategy ended the fit, if it did; ``paused``
             the same if it may go on later.
     """
@@ -111,24 +115,31 @@ class Judged:
     trial: str = ""
     history: tuple[Observed, ...] = ()
     losses: list[float] = field(default_factory=list)
+    after: int = 0
+    folder: str = ""
     facts: dict[str, int] = field(default_factory=dict)
 
     def __call__(self, point: CurvePoint) -> Signal:
         """CONTINUE, or what ends the fit with what has been learnt so far.
 
-        PAUSE does, too, but what the fit needs to go on is kept until the study ends.
+        PAUSE does, too, but what the fit needs to go on is kept, if its learner keeps it and the
+        disk has room.
         """
         self.progress(encode(point))
         loss = point.values.get("stop")
         if self.strategy is None or loss is None:
             return Signal.CONTINUE
         self.losses += [loss] * (point.step - len(self.losses))
+        if point.step <= self.after:
+            return Signal.CONTINUE
         signals = self.strategy.judge(self.history, {self.trial: self.losses})
         signal = signals.get(self.trial, Signal.CONTINUE)
         if signal is not Signal.CONTINUE:
             self.facts["stopped"] = point.step
         if signal is Signal.PAUSE:
             self.facts["paused"] = point.step
+            if not folders.has_room(self.folder):
+                return Signal.STOP  # it begins anew if it ever goes on
         return signal
 
 
@@ -136,8 +147,8 @@ def judged(asked: Mapping[str, Any] | None, progress: Progress) -> Judged:
     """What a fit under way is told.
 
     Args:
-        asked: ``strategy`` (a registered name), ``trial`` and ``history`` (encoded); None to let
-            the fit run to its end.
+        asked: ``strategy`` (a registered name), ``trial``, ``history`` (encoded) and ``after`` (the
+            step up to which it was judged before); None to let the fit run to its end.
         progress: Told of each look.
 
     Returns:
@@ -146,7 +157,9 @@ def judged(asked: Mapping[str, Any] | None, progress: Progress) -> Judged:
     if asked is None:
         return Judged(progress)
     history = decode(tuple[Observed, ...], asked["history"])
-    return Judged(progress, find("strategy", asked["strategy"])(), asked["trial"], history)
+    strategy = find("strategy", asked["strategy"])()
+    place = {"after": asked["after"], "folder": asked["folder"]}
+    return Judged(progress, strategy, asked["trial"], history, **place)
 
 
 def _fit(

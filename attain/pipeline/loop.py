@@ -19,7 +19,7 @@ from attain.core.space import Space
 from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Split, Trial
 from attain.parameters import screen
 from attain.parameters.select import LEARNER, READERS, unprefix
-from attain.pipeline import expected
+from attain.pipeline import expected, judging
 from attain.pipeline.climbing import Climb, climbs, learner_of, opened, start
 from attain.pipeline.inbox import heed
 from attain.pipeline.late import LATE, has_model, is_late
@@ -187,6 +187,7 @@ class Search:
         if last is not None:
             decision = decode(Decision, last.payload["decision"])
             if decision.kind is Move.STOP:
+                judging.let_go(self.trials)
                 return decision
         while True:
             heed_stop(self.study, self.trials, self)
@@ -195,6 +196,7 @@ class Search:
                 if decision.kind is Move.STOP:
                     if has_model(self.trials) or decision.stop != "budget":
                         self.trials.drop("search", f"the search ended: {decision.stop}")
+                    judging.let_go(self.trials)
                     return decision
             self._propose()
             self.since += sum(1 for t in self.trials.pump() if self._is_search(t))
@@ -254,7 +256,7 @@ class Search:
         if self.study.closing:  # those under way are finished first
             return not self.trials.busy
         if not self.trials.busy and (not self.proposing or self.trials_left() <= 0):
-            return True
+            return judging.next_paused(self.trials) is None
         if self.opened and self.space.ladders:
             unknown = self.climb.unknown(self.space)
             if unknown != "waiting":
@@ -262,15 +264,18 @@ class Search:
         return self.since >= self._round_size()
 
     def _propose(self) -> None:
-        while self.proposing and self.trials.has_room and self.trials_left() > 0:
+        while self.trials.has_room and not self.study.closing:
+            if self._goes_on():
+                continue
+            if not self.proposing or self.trials_left() <= 0:
+                return
             seed = derive(self.study.seed, "strategy")
             space = self.climb.offered(self.space, self._seconds_left())
             proposals = self.strategy.propose(space, self.trials.history(), 1, seed)
             if not proposals:
                 self.proposing = space is not self.space and self.trials.busy
                 return
-            number = self.trials.asked("search") + 1
-            trial_id = f"t{number:04d}"
+            trial_id = self.trials.next_id()
             learner, config = unprefix(proposals[0].config, self.ready.fixed)
             self.trials.ask(
                 Trial(
@@ -286,6 +291,14 @@ class Search:
                     predicted=proposals[0].predicted,
                 )
             )
+
+    def _goes_on(self) -> bool:
+        """Ask for the rest of a paused fit, if one is no longer behind: no work is lost."""
+        paused = judging.next_paused(self.trials)
+        if paused is None:
+            return False
+        self.trials.ask(judging.continuation(self.trials, paused, self.round))
+        return True
 
     def _split(self, trial: str) -> Split:
         """The folds of a trial: those of all, or its own (Nagler et al. 2024, arXiv 2405.15393)."""

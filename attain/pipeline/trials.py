@@ -22,14 +22,14 @@ from attain.core.types import (
     Trial,
 )
 from attain.pipeline import folders
-from attain.pipeline.racing import Contest, curve_of, race, raced_out, stopped_early
+from attain.pipeline.judging import asked_of, fold_name, paused, state_of
+from attain.pipeline.racing import Contest, race, raced_out, stopped_early
 from attain.pipeline.scoring import Judge, Scored, observe
 from attain.pipeline.study import Study
 from attain.validate.race import Race, unsound
 
 FIT_FOLD = "attain.pipeline.jobs:fit_fold"
 MOST_LOST = 3
-MOST_CURVES = 100  # of earlier fits, for a strategy that judges one under way
 LARGEST_SHARE = 0.1  # of the time budget, for one trial
 LEAST_SECONDS = 2.0  # for one fit, however small the budget
 FORECAST_ROOM = 3.0  # times the seconds forecast at the defaults, for fits of any configuration
@@ -76,9 +76,10 @@ class Trials:
         self.strategy = strategy
         self.forecasts = forecasts or {}
         self.firm = firm
-        self._judges = bool(strategy) and getattr(find("strategy", strategy), "judges", True)
+        self.judges = bool(strategy) and getattr(find("strategy", strategy), "judges", True)
         self.trials: dict[str, Trial] = {}
         self.scored: dict[str, Scored] = {}
+        self.continued: dict[str, str] = {}  # by paused trial, the one that goes on with it
         self._outcomes: dict[str, dict[int, Outcome]] = {}
         self._records: dict[str, list[int]] = {}
         self._queue: deque[tuple[str, int]] = deque()
@@ -103,6 +104,8 @@ class Trials:
                 self._enqueue(trial)
                 self._settle(trial.id)
         kept = [fold_name(*item) for item in self._queue]
+        kept += [state_of(t.parent) for t in self.trials.values() if t.id not in self.scored]
+        kept += [state_of(t.id) for t in paused(self)]
         if self.study.last("refit") is None:
             kept.append(folders.REFIT)
         folders.keep_checkpoints(self.study.folder, kept)
@@ -121,9 +124,18 @@ class Trials:
     def history(self) -> tuple[Observed, ...]:
         """The search as a strategy sees it, in order of asking.
 
-        A baseline that is a point of the space counts; confirmations do not.
+        A baseline that is a point of the space counts; confirmations do not, nor does a paused
+        trial that has gone on as another one.
         """
         return tuple(self._observed(t) for t in self.trials.values() if self._searches(t))
+
+    def outcome(self, trial: str, fold: int = 0) -> Outcome | None:
+        """What a trial's fit gave, if it has ended."""
+        return self._outcomes[trial].get(fold)
+
+    def next_id(self) -> str:
+        """The number of the next trial of the search."""
+        return f"t{1 + sum(t.purpose == 'search' for t in self.trials.values()):04d}"
 
     def _observed(self, trial: Trial) -> Observed:
         """The same object until more is known: strategies recognise what they have seen."""
@@ -165,8 +177,8 @@ class Trials:
         return float(self._outcomes[trial][0].facts["size_mb"])
 
     def asked(self, purpose: str) -> int:
-        """Number of trials asked for a purpose."""
-        return sum(1 for t in self.trials.values() if t.purpose == purpose)
+        """Number of configurations asked for a purpose; one that goes on is no other one."""
+        return sum(1 for t in self.trials.values() if t.purpose == purpose and not t.parent)
 
     def succeeded(self, purpose: str) -> bool:
         """Whether any trial asked for a purpose has a loss."""
@@ -249,6 +261,8 @@ class Trials:
 
     def _admit(self, trial: Trial, record: int) -> None:
         self.trials[trial.id] = trial
+        if trial.parent:
+            self.continued[trial.parent] = trial.id
         self._outcomes.setdefault(trial.id, {})
         self._records.setdefault(trial.id, []).append(record)
 
@@ -285,24 +299,12 @@ class Trials:
             "seconds": self._soft_seconds(trial),
             "out": f"trials/{trial.id}-f{fold}.npz",
             "stop_seed": derive(trial.split.seed, "stop rows", fold),
-            "judge": self._judge(trial) if fold == 0 else None,
+            "judge": asked_of(self, trial) if fold == 0 else None,
             "checkpoint": fold_name(trial.id, fold),
+            "origin": state_of(trial.parent) if trial.parent and fold == 0 else None,
         }
         name = fold_name(trial.id, fold) + (f"-again{attempt}" if attempt else "")
         return Job(name, FIT_FOLD, payload, self._hard_limits(trial))
-
-    def _judge(self, trial: Trial) -> dict[str, Any] | None:
-        """What a strategy judges a trial's first fit by: the fits of its learner before it."""
-        if not self._judges or trial.purpose != "search":
-            return None
-        same = [t for t in self.trials.values() if t.learner == trial.learner]
-        seen = [observe(t, s) for t in same if (s := self.scored.get(t.id)) is not None]
-        curves = [_first_fit(o, self._outcomes[o.trial].get(0)) for o in seen]
-        return {
-            "strategy": self.strategy,
-            "trial": trial.id,
-            "history": encode([o for o in curves[-MOST_CURVES:] if o.curve]),
-        }
 
     def _soft_seconds(self, trial: Trial) -> float | None:
         """When a fit stops with what it has, so that no trial takes more than a tenth of the time.
@@ -409,13 +411,16 @@ class Trials:
             ),
         )
 
-    @staticmethod
-    def _searches(trial: Trial) -> bool:
+    def _searches(self, trial: Trial) -> bool:
+        if trial.id in self.continued:
+            return False
         return trial.purpose == "search" or (trial.purpose == "baseline" and bool(trial.point))
 
     def _score(self, trial: Trial, scored: Scored) -> None:
         self.study.write("validate", "scored", encode(scored), *self._records[trial.id])
         self.scored[trial.id] = scored
+        if trial.parent:
+            folders.drop_checkpoint(self.study.folder, state_of(trial.parent))
 
     def _forget(self, trial_id: str, *, end: bool = True) -> None:
         """Drop what waits of a trial; what runs is ended, or left to end by itself unheard."""
@@ -425,18 +430,6 @@ class Trials:
             if end:
                 self.executor.cancel(job)
                 folders.drop_checkpoint(self.study.folder, fold_name(trial_id, fold))
-
-
-def _first_fit(seen: Observed, first: Outcome | None) -> Observed:
-    """A trial with the curve of its first fit, and how that fit ended: folds were raced later."""
-    whole = first is not None and first.status is Status.DONE and "stopped" not in first.facts
-    status = Status.DONE.value if whole else seen.status
-    return replace(seen, status=status, curve=curve_of(first))
-
-
-def fold_name(trial: str, fold: int) -> str:
-    """The name of a fold's job, and of the folder of its state."""
-    return f"{trial}-f{fold}"
 
 
 def _outcome(trial: str, fold: int, event: Event) -> Outcome:

@@ -140,7 +140,8 @@ def racing(book: Book) -> dict[str, Any] | None:
         ``trials`` (that ended early), ``saved`` and ``folds`` (of all trials of the search that are
         scored), ``text`` and ``record`` (of the last that ended early); None when there is none.
     """
-    asked = {t.id: t for _, t in book.trials if t.purpose == "search"}
+    later = {t.parent for _, t in book.trials}  # paused ones that went on under another number
+    asked = {t.id: t for _, t in book.trials if t.purpose == "search" and t.id not in later}
     ended = {r.payload["trial"]: r for r in book.of("scored") if r.payload["trial"] in asked}
     raced = {k: r for k, r in ended.items() if r.payload.get("status") == Status.RACED}
     if not raced:

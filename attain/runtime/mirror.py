@@ -45,7 +45,7 @@ def needs(payload: Mapping[str, Any]) -> Needs:
 
     Args:
         payload: With ``folder``, if it reads files of a study; names of files below it may stand
-            anywhere in it. ``checkpoint`` names a state in which it may go on.
+            anywhere in it. ``checkpoint`` and ``origin`` name states in which it may go on.
 
     Returns:
         The unsealed rows, the model, files that are named, and the state so far; those that exist.
@@ -55,8 +55,8 @@ def needs(payload: Mapping[str, Any]) -> Needs:
         return Needs()
     root = Path(folder)
     names = {ROWS, *(n for n in _texts(payload) if _relative(n) and (root / n).is_file())}
-    state = payload.get("checkpoint")
-    parts = [MODEL, *([f"{CHECKPOINTS}/{state}"] if isinstance(state, str) else [])]
+    states = (payload.get("checkpoint"), payload.get("origin"))
+    parts = [MODEL, *(f"{CHECKPOINTS}/{state}" for state in states if isinstance(state, str))]
     for part in parts:
         names |= {_name(root, p) for p in (root / part).rglob("*") if p.is_file()}
     return Needs(folder, {n: stamp(root / n) for n in sorted(names) if (root / n).is_file()})

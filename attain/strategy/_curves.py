@@ -71,21 +71,25 @@ class Judging(ABC):
     def judge(
         self, history: Sequence[Observed], running: Mapping[str, Sequence[float]]
     ) -> Mapping[str, Signal]:
-        """STOP for each running trial that is behind at the step it has come to.
+        """PAUSE for each trial that is behind at the step it has come to, STOP for hopeless ones.
+
+        A paused trial goes on once it is no longer behind, which is the promotion of successive
+        halving (Li et al. 2020, arXiv 1810.05934, algorithm 2) for every rule of this kind.
 
         Args:
             history: Trials so far; those with a curve are what running ones are compared with.
-            running: Losses after each step of the running trials.
+            running: Losses after each step of the running or paused trials.
 
         Returns:
-            Signals of those that are to stop.
+            Signals of those that are not to go on.
         """
         found = {}
         for trial, losses in running.items():
             if not self._looks(trial, len(losses)):
                 continue
-            if self._behind(losses, [o for o in history if o.trial != trial]):
-                found[trial] = Signal.STOP
+            signal = self._told(losses, [o for o in history if o.trial != trial])
+            if signal is not Signal.CONTINUE:
+                found[trial] = signal
         return found
 
     @abstractmethod
@@ -93,17 +97,17 @@ class Judging(ABC):
         """Whether fits are compared after this step."""
 
     @abstractmethod
-    def _behind(self, losses: Sequence[float], others: Sequence[Observed]) -> bool:
-        """Whether a fit is to stop, given its losses after each step, and other trials."""
+    def _told(self, losses: Sequence[float], others: Sequence[Observed]) -> Signal:
+        """What a fit is told, given its losses after each step, and other trials."""
 
 
 class Ranking(Judging):
     """Compares the best loss so far with the best losses of others at the same step."""
 
-    def _behind(self, losses: Sequence[float], others: Sequence[Observed]) -> bool:
+    def _told(self, losses: Sequence[float], others: Sequence[Observed]) -> Signal:
         known = [best_until(o.curve, len(losses)) for o in others]
-        return self._worse(min(losses), sorted(value for value in known if value is not None))
+        return self._ranked(min(losses), sorted(value for value in known if value is not None))
 
     @abstractmethod
-    def _worse(self, own: float, others: Sequence[float]) -> bool:
-        """Whether a fit is to stop, given the best losses up to here, increasing."""
+    def _ranked(self, own: float, others: Sequence[float]) -> Signal:
+        """What a fit is told, given the best losses up to here, increasing."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attain.core.types import Observed
+from attain.core.types import Observed, Signal
 from attain.stats.extrapolate import Falls, chance_of_fall
 from attain.strategy._curves import Judging
 
@@ -26,12 +26,14 @@ class Curves(Judging):
     Attributes:
         first: Steps that every fit is granted; looks follow whenever half as many are added.
         fewest: Fits that must have run to their end.
-        chance: Of becoming the best, below which a fit ends.
+        chance: Of becoming the best, below which a fit is paused.
+        hopeless: The same, below which it ends for good.
     """
 
     first: int = 10
     fewest: int = 3
     chance: float = 0.05
+    hopeless: float = 0.01
 
     def _looks(self, trial: str, step: int) -> bool:
         return self._mark(step) > self._mark(step - 1)
@@ -41,10 +43,10 @@ class Curves(Judging):
             return -1
         return math.floor(math.log(step / self.first, _GROWTH) + 1e-9)
 
-    def _behind(self, losses: Sequence[float], others: Sequence[Observed]) -> bool:
+    def _told(self, losses: Sequence[float], others: Sequence[Observed]) -> Signal:
         finished = [o.curve for o in others if o.status == "done" and _finite(o.curve)]
         if len(finished) < self.fewest or not np.isfinite(losses).all():
-            return False
+            return Signal.CONTINUE
         step, own = len(losses), np.minimum.accumulate(losses)
         ends = [min(loss for _, loss in curve) for curve in finished]
         start = float(np.median([curve[0][1] for curve in finished]))
@@ -60,7 +62,9 @@ class Curves(Judging):
             rest=then[:, 2] - np.array([end for _, end in came]),
             unit=_MEANINGLESS * max(start - min(ends), np.finfo(float).tiny),
         )
-        return chance < self.chance
+        if chance >= self.chance:
+            return Signal.CONTINUE
+        return Signal.PAUSE if chance >= self.hopeless else Signal.STOP
 
 
 def _finite(curve: Sequence[tuple[int, float]]) -> bool:

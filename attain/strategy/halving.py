@@ -1,8 +1,9 @@
 """Asynchronous successive halving: at each rung only the best third goes on.
 
-Li et al. 2020, "A system for massively parallel hyperparameter tuning", arXiv 1810.05934, in its
-stopping form: a fit that reaches a rung continues when it is among the best 1/eta of all that have
-reached it, and ends otherwise; nobody waits for a rung to fill, and nothing is paused.
+Li et al. 2020, "A system for massively parallel hyperparameter tuning", arXiv 1810.05934: a fit
+that reaches a rung continues when it is among the best 1/eta of all that have reached it, and is
+paused otherwise; nobody waits for a rung to fill. It goes on once enough worse ones have come.
+Beyond the best 2/eta it ends for good: few came back from there on real tables, and none mattered.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attain.core.seeds import derive
+from attain.core.types import Signal
 from attain.strategy._curves import Ranking
+
+_HOPE = 2  # times the share that goes on: who is within it may wait
 
 
 @dataclass(frozen=True)
@@ -36,9 +40,12 @@ class Halving(Ranking):
             rung *= self.eta
         return rung == step
 
-    def _worse(self, own: float, others: Sequence[float]) -> bool:
+    def _ranked(self, own: float, others: Sequence[float]) -> Signal:
         allowed = (len(others) + 1) // self.eta
-        return allowed > 0 and sum(value <= own for value in others) >= allowed
+        ahead = sum(value <= own for value in others)
+        if not allowed or ahead < allowed:
+            return Signal.CONTINUE
+        return Signal.PAUSE if ahead < _HOPE * allowed else Signal.STOP
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from attain.core.types import Signal
 from attain.strategy._curves import Ranking, is_milestone
 
 
@@ -26,8 +27,8 @@ class Median(Ranking):
     def _looks(self, trial: str, step: int) -> bool:
         return step >= self.first and is_milestone(step)
 
-    def _worse(self, own: float, others: Sequence[float]) -> bool:
-        if len(others) < self.fewest:
-            return False
+    def _ranked(self, own: float, others: Sequence[float]) -> Signal:
         half = len(others) // 2
-        return own > (others[half] + others[~half]) / 2
+        if len(others) < self.fewest or own <= (others[half] + others[~half]) / 2:
+            return Signal.CONTINUE
+        return Signal.PAUSE if own <= others[len(others) * 3 // 4] else Signal.STOP

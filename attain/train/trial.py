@@ -64,14 +64,16 @@ def train(
         config: Values of its parameters.
         data: Rows, seed and threads.
         on_point: Told every look at the fit; may answer with a signal, and STOP or PAUSE end the
-            fit as the clock does. What it raises is not the learner's fault and passes through.
+            fit as the clock does. A learner that pauses keeps its state then; others are told STOP.
+            What it raises is not the learner's fault and passes through.
         seconds: Soft limit of wall time; None for none. A learner that does not learn in steps
             cannot keep it; the executor's hard limit ends it.
 
     Returns:
         Model, status, message and curve.
     """
-    watch = _Watch(on_point, seconds)
+    can_pause = data.checkpoint is not None and getattr(learner, "pauses", False)
+    watch = _Watch(on_point, seconds, can_pause)
     try:
         with _warnings_to_log():
             model = learner.fit(config, data, watch.report)
@@ -143,6 +145,7 @@ class _Watch:
 
     on_point: OnPoint | None
     limit: float | None
+    can_pause: bool = False
     start: float = field(default_factory=time.monotonic)
     divergence: Divergence = field(default_factory=Divergence)
     diverged: bool = False
@@ -189,7 +192,10 @@ class _Watch:
             answer = self.on_point(self.last)
         except Exception as error:
             raise _Passing(error) from error
-        if answer in (Signal.STOP, Signal.PAUSE):
+        if answer is Signal.PAUSE:
+            self.message = f"paused on request at step {step}"
+            return Signal.PAUSE if self.can_pause else Signal.STOP
+        if answer is Signal.STOP:
             self.message = f"stopped on request at step {step}"
             return Signal.STOP
         return Signal.CONTINUE

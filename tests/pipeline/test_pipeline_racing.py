@@ -17,11 +17,11 @@ from attain.core.types import CurvePoint, Objective, Observed, Outcome, Score, S
 from attain.objectives import parse
 from attain.pipeline import jobs
 from attain.pipeline import run as running
+from attain.pipeline.judging import first_fit
 from attain.pipeline.racing import overtaken_by
 from attain.pipeline.result import Result
 from attain.pipeline.scoring import Scored
 from attain.pipeline.spec import StudySpec
-from attain.pipeline.trials import _first_fit
 
 Run = Callable[..., Result]
 Make = Callable[..., StudySpec]
@@ -133,10 +133,16 @@ def test_a_strategy_ends_fits_that_are_behind(strategy: str, run: Run) -> None:
         if "stopped" in p["outcome"]["facts"]
     }
     assert stopped
+    paused = {
+        p["outcome"]["trial"]
+        for p in payloads(result.records, "outcome")
+        if "paused" in p["outcome"]["facts"]
+    }
     for trial, step in stopped.items():
         end = scored(result)[trial]
         assert (end.status, end.loss, fits(result)[trial]) == (Status.RACED, None, 1)
-        assert end.message == f"ended by the strategy at step {step} of fold 1: behind"
+        end_or_pause = "paused" if trial in paused else "ended"
+        assert end.message == f"{end_or_pause} by the strategy at step {step} of fold 1: behind"
         assert end.race is not None
         assert end.race.loss is not None
     assert not set(stopped) & set(payloads(result.records, "finalists")[0]["trials"])
@@ -230,7 +236,7 @@ def test_whose_folds_were_raced_still_shows_a_whole_curve(
     """A first fit that nothing ended teaches how curves go on, though other folds were saved."""
     curve = tuple(CurvePoint(step, {"stop": 1 / step}) for step in (1, 2, 3))
     first = Outcome("t", 0, Status.DONE, curve=curve, facts=facts)
-    found = _first_fit(Observed("t", {}, status), first)
+    found = first_fit(Observed("t", {}, status), first)
     assert found.status == told
     assert found.curve == ((1, 1.0), (2, 0.5), (3, 1 / 3))
-    assert _first_fit(Observed("t", {}, "failed"), None).status == "failed"
+    assert first_fit(Observed("t", {}, "failed"), None).status == "failed"

@@ -13,7 +13,7 @@ from attain.strategy.curves import Curves
 from attain.strategy.halving import Halving, Hyperband
 from attain.strategy.median import Median
 
-STOP = Signal.STOP
+STOP, PAUSE = Signal.STOP, Signal.PAUSE
 STEPS = 100
 
 
@@ -41,17 +41,35 @@ def test_the_best_until_a_step(curve, step, wanted):
 
 
 @pytest.mark.parametrize(
-    ("own", "others", "stops"),
+    ("own", "others", "wanted"),
     [
-        *((9.0, (), False), (9.0, (1.0,), False), (9.0, (1.0, 2.0), True)),
-        *((0.5, (1.0, 2.0), False), (1.0, (1.0, 2.0), True), (1.5, (1, 2, 3, 4, 5), False)),
-        *((2.5, (1, 2, 3, 4, 5), True), (2.5, (1, 2, 3, 4, 5, 6, 7, 8), False)),
+        *((9.0, (), None), (9.0, (1.0,), None), (9.0, (1.0, 2.0), STOP)),
+        *((0.5, (1.0, 2.0), None), (1.0, (1.0, 2.0), PAUSE), (1.5, (1, 2, 3, 4, 5), None)),
+        *((2.5, (1, 2, 3, 4, 5), PAUSE), (2.5, (1, 2, 3, 4, 5, 6, 7, 8), None)),
+        *((4.5, (1, 2, 3, 4, 5), STOP), (4.5, (1, 2, 3, 4, 5, 6, 7, 8), PAUSE)),
     ],
 )
-def test_one_in_three_goes_on_at_a_rung(own, others, stops):
-    """Among the best third of all that reached the rung, its own included; too few: all go on."""
+def test_one_in_three_goes_on_at_a_rung(own, others, wanted):
+    """Among the best third of all that reached the rung, its own included; too few: all go on.
+    The second third waits."""
     told = Halving().judge(done(*others), {"t": [own] * 10})
-    assert told == ({"t": STOP} if stops else {})
+    assert told == ({"t": wanted} if wanted else {})
+
+
+@pytest.mark.parametrize(
+    ("strategy", "step", "own", "few", "many"),
+    [
+        (Halving(), 30, 2.5, (1, 3, 4), (1, 3, 4, 5, 6)),
+        (Median(), 26, 4.5, (1, 2, 3, 4, 5, 6), (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)),
+    ],
+)
+def test_a_paused_trial_goes_on_once_enough_worse_ones_have_come(strategy, step, own, few, many):
+    """Asked again with the same losses, its own first showing left out of the comparison."""
+    losses = {"t": [own] * step}
+    itself = Observed("t", {}, "raced", None, curve=((1, own), (step, own)))
+    assert strategy.judge(done(*few), losses) == {"t": PAUSE}
+    assert strategy.judge([*done(*few), itself], losses) == {"t": PAUSE}
+    assert strategy.judge([*done(*many), itself], losses) == {}
 
 
 def test_rungs_are_powers_of_three_times_the_first():
@@ -95,7 +113,8 @@ def test_the_median_rule_waits_for_steps_and_fits_then_judges_at_milestones():
     rule = Median()
     assert rule.judge(done(*range(9)), {"t": [99.0] * 9}) == {}
     assert rule.judge(done(*range(4)), {"t": [99.0] * 50}) == {}
-    assert rule.judge(done(*range(9)), {"t": [4.5] * 26}) == {"t": STOP}
+    assert rule.judge(done(*range(9)), {"t": [4.5] * 26}) == {"t": PAUSE}
+    assert rule.judge(done(*range(9)), {"t": [7.5] * 26}) == {"t": STOP}
     assert rule.judge(done(*range(9)), {"t": [3.9] * 26}) == {}
 
 

@@ -120,12 +120,12 @@ def test_forests_keep_the_soft_limit_too():
     assert done.curve == ()
 
 
-@pytest.mark.parametrize("signal", [Signal.STOP, Signal.PAUSE])
-def test_on_point_can_end_the_fit(signal):
+@pytest.mark.parametrize(("signal", "word"), [(Signal.STOP, "stopped"), (Signal.PAUSE, "paused")])
+def test_on_point_can_end_the_fit(signal, word):
     """The caller's answer to a point is a signal."""
     learner = Scripted([1.0] * 9)
     done = train(learner, {}, DATA, on_point=lambda p: signal if p.step == 4 else None)
-    assert (done.model, done.message) == ("stopped", "stopped on request at step 4")
+    assert (done.model, done.message) == ("stopped", f"{word} on request at step 4")
     assert learner.reported == 4
 
 

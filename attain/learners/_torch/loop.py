@@ -97,7 +97,8 @@ def fit(
         report: Told ``train`` (mean loss of a unit since the last report), ``grad_norm`` (mean),
             ``lr`` (the largest of all groups) and ``units_per_s``, and at evaluations what
             `Work.evaluate` measured. STOP ends with the best weights; PAUSE also writes a
-            checkpoint. After a restart it is told all earlier reports once more.
+            checkpoint. After a restart it is told all earlier reports once more, and obeyed: a fit
+            that was killed once it had paused is still paused.
         seed: Of order, dropout and whatever the work draws.
         threads: CPU threads.
         checkpoint: Folder of this fit alone; None to keep nothing.
@@ -314,9 +315,9 @@ class _Fit:
             values = {name: float(value) for name, value in stored.items()}
             self._history.append((int(step), values))
             signal = self._report(int(step), values)
-            if signal is Signal.STOP:
+            if signal is not Signal.CONTINUE:
                 break
-        return Signal.STOP if signal is Signal.STOP else Signal.CONTINUE
+        return signal
 
     def _moving(self) -> dict[str, torch.Tensor]:
         """All tensors that steps change: weights, averages, moments; by name."""

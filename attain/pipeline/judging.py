@@ -1,0 +1,193 @@
+"""Fits that a strategy judges: what it is told, which paused one goes on, which state may go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Protocol
+
+from attain.core.codec import encode
+from attain.core.protocols import Strategy
+from attain.core.registry import find
+from attain.core.types import Observed, Outcome, Signal, Status, Trial
+from attain.pipeline import folders
+from attain.pipeline.racing import curve_of
+from attain.pipeline.scoring import Scored, observe
+from attain.pipeline.study import Study
+
+MOST_CURVES = 100  # of earlier fits, for a strategy that judges one under way
+
+
+class Trials(Protocol):
+    """What is needed of `pipeline.trials.Trials`."""
+
+    study: Study
+    strategy: str
+    judges: bool
+    trials: dict[str, Trial]
+    scored: dict[str, Scored]
+    continued: dict[str, str]
+
+    def outcome(self, trial: str, fold: int = 0) -> Outcome | None:
+        """What a fit gave, if it has ended."""
+
+    def next_id(self) -> str:
+        """The number of the next trial of the search."""
+
+
+def asked_of(trials: Trials, trial: Trial) -> dict[str, Any] | None:
+    """What a strategy judges a trial's first fit by: the fits of its learner before it.
+
+    Args:
+        trials: The study's trials.
+        trial: About to be fitted.
+
+    Returns:
+        For `jobs.judged`; None when its strategy judges nothing.
+    """
+    if not trials.judges or trial.purpose != "search":
+        return None
+    return {
+        "strategy": trials.strategy,
+        "trial": trial.id,
+        "history": encode(first_fits(trials, trial.learner, without=trial.parent)),
+        "after": trial.step,
+        "folder": str(trials.study.folder),
+    }
+
+
+def first_fits(trials: Trials, learner: str, without: str = "") -> tuple[Observed, ...]:
+    """Trials of a learner with the curves of their first fits; a paused one until it has gone on.
+
+    Args:
+        trials: The study's trials.
+        learner: Whose.
+        without: The trial to leave out: the one that is judged, by its earlier name.
+
+    Returns:
+        Those that learn in steps, the last hundred.
+    """
+    known = [
+        first_fit(observe(t, trials.scored[t.id]), trials.outcome(t.id))
+        for t in trials.trials.values()
+        if t.learner == learner and t.id != without and t.id in trials.scored
+        if trials.continued.get(t.id) not in trials.scored
+    ]
+    return tuple([o for o in known if o.curve][-MOST_CURVES:])
+
+
+def first_fit(seen: Observed, first: Outcome | None) -> Observed:
+    """A trial with the curve of its first fit, and how that fit ended: folds were raced later.
+
+    Args:
+        seen: The trial.
+        first: What its first fit gave, if it has ended.
+
+    Returns:
+        ``done`` where nothing ended that fit.
+    """
+    whole = first is not None and first.status is Status.DONE and "stopped" not in first.facts
+    status = Status.DONE.value if whole else seen.status
+    return replace(seen, status=status, curve=curve_of(first))
+
+
+def paused(trials: Trials) -> Iterator[Trial]:
+    """Trials of the search whose first fit waits, in order of asking.
+
+    Args:
+        trials: The study's trials.
+
+    Yields:
+        Those that nobody has gone on with.
+    """
+    for trial in trials.trials.values():
+        first = trials.outcome(trial.id)
+        if first is None or "paused" not in first.facts:
+            continue
+        if trial.id in trials.scored and trial.id not in trials.continued:
+            yield trial
+
+
+def next_paused(trials: Trials) -> Trial | None:
+    """The paused trial that is to go on now, as the strategy judges by what has been seen since.
+
+    The state of one that it tells to stop is deleted; should it be judged otherwise later, it
+    begins anew.
+
+    Args:
+        trials: The study's trials.
+
+    Returns:
+        Of those that are not told to wait or to stop, the one furthest on, then the one with the
+        smallest loss; None when all wait.
+    """
+    waiting = list(paused(trials)) if trials.judges else []
+    if not waiting:
+        return None
+    strategy: Strategy = find("strategy", trials.strategy)()
+    able: list[tuple[int, float, Trial]] = []
+    for learner in sorted({t.learner for t in waiting}):
+        losses = {t.id: _losses(trials.outcome(t.id)) for t in waiting if t.learner == learner}
+        told = strategy.judge(first_fits(trials, learner), losses)
+        for trial in (t for t in waiting if t.id in losses):
+            signal = told.get(trial.id, Signal.CONTINUE)
+            if signal is Signal.STOP:
+                folders.drop_checkpoint(trials.study.folder, state_of(trial.id))
+            elif signal is Signal.CONTINUE:
+                able.append((-len(losses[trial.id]), min(losses[trial.id]), trial))
+    return min(able, key=lambda one: one[:2])[2] if able else None
+
+
+def continuation(trials: Trials, trial: Trial, round_: int) -> Trial:
+    """The trial that goes on with a paused one.
+
+    Args:
+        trials: The study's trials.
+        trial: Paused.
+        round_: Of refinement, now.
+
+    Returns:
+        The same configuration, seed and folds under a number of its own.
+    """
+    first = trials.outcome(trial.id)
+    assert first is not None
+    step = int(first.facts["paused"])
+    return replace(
+        trial,
+        id=trials.next_id(),
+        reason=f"{trial.id} goes on from step {step}: by what is known now it is not behind",
+        round=round_,
+        seen=len(trials.study.records),
+        parent=trial.id,
+        step=step,
+    )
+
+
+def let_go(trials: Trials) -> None:
+    """Delete the states of all paused fits: the search has ended.
+
+    Args:
+        trials: The study's trials.
+    """
+    for trial in paused(trials):
+        folders.drop_checkpoint(trials.study.folder, state_of(trial.id))
+
+
+def state_of(trial: str) -> str:
+    """The name of the state of a trial's first fit."""
+    return fold_name(trial, 0)
+
+
+def fold_name(trial: str, fold: int) -> str:
+    """The name of a fold's job, and of the folder of its state."""
+    return f"{trial}-f{fold}"
+
+
+def _losses(outcome: Outcome | None) -> list[float]:
+    """The loss after each step, as a strategy was told them while the fit was under way."""
+    assert outcome is not None
+    found: list[float] = []
+    for point in outcome.curve:
+        if "stop" in point.values:
+            found += [point.values["stop"]] * (point.step - len(found))
+    return found
