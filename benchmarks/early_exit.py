@@ -10,7 +10,8 @@ configurations in another order. `lost` is how much worse the chosen configurati
 of the whole search; `share_lost` is the same over the distance from the median test score to the
 best. Optuna's pruners run as they are, where `benchmarks/.venvs/optuna` exists. `--check` exits
 with 1 unless a method of attain saves 70 % of the steps at a score that cannot be told from the
-whole search's. The last line is JSON.
+whole search's. With `--equal`, every method gets the same training work instead and tries as many
+configurations as it pays for. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -56,6 +57,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "early_exit"
 OPTUNA = HERE / ".venvs" / "optuna"
 FOLDS, CONFIGURATIONS, DRAWN = 5, 30, 24
+FEW = 8  # configurations whose work all methods get with --equal
 SAVED = 0.7  # share of the steps, for --check
 
 
@@ -181,7 +183,93 @@ def fitted(name: str, number: int) -> Fitted | None:
         return Fitted(each["curve"], each["valid"], float(file["test"]))
 
 
-Stop = Callable[[int, Sequence[float]], int]  # of a trial and its curve: steps it is granted
+class Stop(Protocol):
+    """What ends first fits."""
+
+    def granted(self, trial: int, curve: Sequence[float], after: int) -> int:
+        """The step at which a fit ends, given its whole curve and the step that it goes on from."""
+
+    def again(self) -> tuple[int, int] | None:
+        """A paused trial that goes on, and from which step."""
+
+
+@dataclass
+class ByStrategy:
+    """One of attain's strategies.
+
+    Attributes:
+        strategy: What judges.
+        goes_on: Whether it is asked again about what it has paused.
+    """
+
+    strategy: Any
+    goes_on: bool = True
+    history: dict[str, Observed] = field(default_factory=dict)
+    paused: dict[str, list[float]] = field(default_factory=dict)
+
+    def granted(self, trial: int, curve: Sequence[float], after: int) -> int:
+        name, told = f"t{trial:04d}", list(map(float, curve))
+        known = [o for o in self.history.values() if o.trial != name]
+        last, signal = len(told), Signal.CONTINUE
+        for step in range(after + 1, len(told) + 1):
+            signal = self.strategy.judge(known, {name: told[:step]}).get(name, Signal.CONTINUE)
+            if signal is not Signal.CONTINUE:
+                last = step
+                break
+        points = tuple(CurvePoint(s + 1, {"stop": told[s]}) for s in range(last))
+        shown = curve_of(Outcome(name, 0, Status.DONE, curve=points))
+        ended = "done" if last == len(told) else "raced"
+        self.history[name] = Observed(name, {}, ended, curve=shown)
+        if signal is Signal.PAUSE and self.goes_on and last < len(told):
+            self.paused[name] = told[:last]
+        return last
+
+    def again(self) -> tuple[int, int] | None:
+        if not self.paused:
+            return None
+        told = self.strategy.judge(list(self.history.values()), self.paused)
+        able = [name for name in self.paused if told.get(name, Signal.CONTINUE) is Signal.CONTINUE]
+        if not able:
+            return None
+        name = min(able, key=lambda n: (-len(self.paused[n]), min(self.paused[n])))
+        return int(name[1:]), len(self.paused.pop(name))
+
+
+@dataclass
+class ByPruner:
+    """A pruner of Optuna, which ends fits for good."""
+
+    judge: Callable[[int, Sequence[float]], int]
+
+    def granted(self, trial: int, curve: Sequence[float], after: int) -> int:
+        return self.judge(trial, curve)
+
+    def again(self) -> None:
+        return None
+
+
+def by_optuna(pruner: str) -> ByPruner:
+    """The steps that a pruner of Optuna grants, with its default settings."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name="early exit",  # Optuna draws the bracket of a trial from this name
+        pruner=getattr(optuna.pruners, pruner)(),
+        sampler=optuna.samplers.RandomSampler(seed=0),
+    )
+
+    def judge(trial: int, curve: Sequence[float]) -> int:
+        asked = study.ask()
+        for step, loss in enumerate(curve, 1):
+            asked.report(float(loss), step)
+            if asked.should_prune():
+                study.tell(asked, state=optuna.trial.TrialState.PRUNED)
+                return step
+        study.tell(asked, float(min(curve)))
+        return len(curve)
+
+    return ByPruner(judge)
 
 
 @dataclass
@@ -214,30 +302,53 @@ class Replay:
         a, b = self.fits[i].valid[:k], self.fits[rival].valid[:k]
         return gap(self.case.metric, self.case.direction, self.y[:k], a, b)
 
-    def run(self) -> dict[str, float]:
+    def run(self, most: float = np.inf) -> dict[str, float]:
         """Shares of folds and steps that were trained, the test score of the best, and the share
-        of ended first fits that would have fallen below all finished ones before them."""
-        steps, used, whole, past = 0, 0, [], []
-        ended, wrong, lowest = 0, 0, np.inf
-        for i, f in enumerate(self.fits):
-            granted = self.judge(i, f.curves[0]) if self.judge else len(f.curves[0])
-            if granted < len(f.curves[0]):
-                steps, used, ended = steps + granted, used + 1, ended + 1
-                wrong += f.curves[0].min() < lowest
-                continue
-            lowest = min(lowest, f.curves[0].min())
-            done, seen = self._race(i, whole, past)
-            past += [] if seen is None else [seen]
-            steps, used = steps + sum(len(c) for c in f.curves[:done]), used + done
-            whole += [i] if done == FOLDS else []
+        of ended first fits that would have fallen below all finished ones before them. Nothing is
+        begun after `most` steps, once a configuration is complete."""
+        self.steps, self.used, self.ended, self.wrong, self.went_on = 0, 0, 0, 0, 0
+        self.lowest, tried = np.inf, 0
+        whole: list[int] = []
+        past: list[Race] = []
+        for i in range(len(self.fits)):
+            if whole and self.steps >= most:
+                break
+            self._first(i, 0, whole, past)
+            tried += 1
+            while self.judge is not None and (found := self.judge.again()) is not None:
+                self._first(*found, whole, past)
+                self.went_on += 1
         best = min(whole, key=lambda i: self.losses[i])
         return {
-            "folds": used / (FOLDS * len(self.fits)),
-            "steps": steps / sum(f.steps for f in self.fits),
+            "folds": self.used / (FOLDS * len(self.fits)),
+            "steps": self.steps / sum(f.steps for f in self.fits),
             "test": self.fits[best].test,
             "first": float(self.losses[best] == min(self.losses)),
-            "wrong": wrong / max(ended, 1),
+            "wrong": self.wrong / max(self.ended, 1),
+            "went_on": self.went_on / len(self.fits),
+            "tried": tried,
         }
+
+    def _first(self, i: int, after: int, whole: list[int], past: list[Race]) -> None:
+        """The first fit of a trial, from a step on, and the others if nothing ends it."""
+        f, granted = self.fits[i], len(self.fits[i].curves[0])
+        if self.judge is not None:
+            granted = self.judge.granted(i, f.curves[0], after)
+        self.steps += granted - after
+        self.used += after == 0
+        if granted < len(f.curves[0]):
+            self.ended += after == 0
+            self.wrong += after == 0 and f.curves[0].min() < self.lowest
+            return
+        if after:  # it was not lost after all
+            self.ended -= 1
+            self.wrong -= f.curves[0].min() < self.lowest
+        self.lowest = min(self.lowest, f.curves[0].min())
+        done, seen = self._race(i, whole, past)
+        past += [] if seen is None else [seen]
+        self.steps += sum(len(c) for c in f.curves[1:done])
+        self.used += done - 1
+        whole += [i] if done == FOLDS else []
 
     def _race(self, i: int, whole: list[int], past: list[Race]) -> tuple[int, Race | None]:
         if not self.racing or not whole:
@@ -253,57 +364,20 @@ class Replay:
         return done, seen
 
 
-def by_strategy(strategy: Any) -> Stop:
-    """The steps that one of attain's strategies grants, given what was granted before."""
-    history: list[Observed] = []
-
-    def judge(trial: int, curve: Sequence[float]) -> int:
-        name, told = f"t{trial:04d}", list(map(float, curve))
-        ends = (s for s in range(1, len(told) + 1) if strategy.judge(history, {name: told[:s]}))
-        last = next(ends, len(told))
-        points = tuple(CurvePoint(s + 1, {"stop": told[s]}) for s in range(last))
-        shown = curve_of(Outcome(name, 0, Status.DONE, curve=points))
-        ended = "done" if last == len(told) else "raced"
-        history.append(Observed(name, {}, ended, curve=shown))
-        return last
-
-    return judge
-
-
-def by_optuna(pruner: str) -> Stop:
-    """The steps that a pruner of Optuna grants, with its default settings."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(
-        study_name="early exit",  # Optuna draws the bracket of a trial from this name
-        pruner=getattr(optuna.pruners, pruner)(),
-        sampler=optuna.samplers.RandomSampler(seed=0),
-    )
-
-    def judge(trial: int, curve: Sequence[float]) -> int:
-        asked = study.ask()
-        for step, loss in enumerate(curve, 1):
-            asked.report(float(loss), step)
-            if asked.should_prune():
-                study.tell(asked, state=optuna.trial.TrialState.PRUNED)
-                return step
-        study.tell(asked, float(min(curve)))
-        return len(curve)
-
-    return judge
-
-
 METHODS: dict[str, tuple[bool, Callable[[], Stop] | None]] = {
     "racing": (True, None),
-    "halving": (False, lambda: by_strategy(Halving())),
-    "hyperband": (False, lambda: by_strategy(Hyperband())),
-    "median": (False, lambda: by_strategy(Median())),
-    "curves": (False, lambda: by_strategy(Curves())),
-    "racing+halving": (True, lambda: by_strategy(Halving())),
-    "racing+hyperband": (True, lambda: by_strategy(Hyperband())),
-    "racing+median": (True, lambda: by_strategy(Median())),
-    "racing+curves": (True, lambda: by_strategy(Curves())),
+    "halving": (False, lambda: ByStrategy(Halving())),
+    "hyperband": (False, lambda: ByStrategy(Hyperband())),
+    "median": (False, lambda: ByStrategy(Median())),
+    "curves": (False, lambda: ByStrategy(Curves())),
+    "racing+halving": (True, lambda: ByStrategy(Halving())),
+    "racing+hyperband": (True, lambda: ByStrategy(Hyperband())),
+    "racing+median": (True, lambda: ByStrategy(Median())),
+    "racing+curves": (True, lambda: ByStrategy(Curves())),
+    "racing+halving, for good": (True, lambda: ByStrategy(Halving(), goes_on=False)),
+    "racing+hyperband, for good": (True, lambda: ByStrategy(Hyperband(), goes_on=False)),
+    "racing+median, for good": (True, lambda: ByStrategy(Median(), goes_on=False)),
+    "racing+curves, for good": (True, lambda: ByStrategy(Curves(), goes_on=False)),
     "optuna-median": (False, lambda: by_optuna("MedianPruner")),
     "optuna-hyperband": (False, lambda: by_optuna("HyperbandPruner")),
 }
@@ -336,6 +410,33 @@ def replayed(name: str, fits: list[Fitted], seeds: int, methods: Sequence[str]) 
     return found
 
 
+def equal(name: str, fits: list[Fitted], seeds: int) -> dict[str, dict[str, float]]:
+    """What each method finds with the steps that racing needs for `FEW` configurations.
+
+    `regret` is the test score's distance from the best of all, over the distance from the median;
+    `tried` counts configurations.
+    """
+    worse = 1.0 if CASES[name].direction is Direction.MINIMIZE else -1.0
+    tests = np.array([worse * f.test for f in fits])
+    unit = float(np.median(tests) - tests.min())
+    found: dict[str, list[tuple[float, float]]] = {}
+    for seed in range(seeds):
+        rng = np.random.default_rng(derive(seed, "equal", name))
+        own = [fits[0], *(fits[i] for i in rng.permutation(np.arange(1, len(fits))))]
+        few = Replay(name, own[:FEW], True, None)
+        few.run()
+        for method, (racing, judge) in METHODS.items():
+            if method.startswith("racing") and "for good" not in method:
+                replay = Replay(name, own, racing, judge() if judge else None)
+                ran = replay.run(most=few.steps)
+                regret = (worse * ran["test"] - tests.min()) / unit
+                found.setdefault(method, []).append((regret, ran["tried"]))
+    return {
+        m: {"regret": round(float(r), 3), "tried": round(float(t), 1)}
+        for m, (r, t) in ((m, np.mean(v, axis=0)) for m, v in found.items())
+    }
+
+
 def summary(results: Mapping[str, Mapping[str, list[dict[str, float]]]]) -> dict[str, Any]:
     """By method and task, means over seeds; over all tasks with intervals over tasks and seeds."""
     methods = next(iter(results.values())).keys()
@@ -364,6 +465,7 @@ def means(rows: list[dict[str, float]]) -> dict[str, float]:
         "share_lost": round(float(np.mean([r["share"] for r in rows])), 3),
         "dropped_first": round(1 - float(np.mean([r["first"] for r in rows])), 3),
         "wrongly_ended": round(float(np.mean([r["wrong"] for r in rows])), 3),
+        "went_on": round(float(np.mean([r["went_on"] for r in rows])), 3),
     }
 
 
@@ -384,6 +486,7 @@ def main() -> int:
     parser.add_argument("--tasks", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--quick", action="store_true", help="one task, eight configurations")
+    parser.add_argument("--equal", action="store_true", help="the same work for every method")
     parser.add_argument("--check", action="store_true", help="exit 1 below 70 %% at equal score")
     asked = parser.parse_args()
     names = ["credit-lightgbm"] if asked.quick else asked.tasks
@@ -392,9 +495,14 @@ def main() -> int:
     results, began = {}, time.monotonic()
     for name in names:
         fits = [f for i in range(count) if (f := fitted(name, i)) is not None]
+        if asked.equal:
+            print(json.dumps({"equal": name, **equal(name, fits, asked.seeds)}), flush=True)
+            continue
         results[name] = replayed(name, fits, 3 if asked.quick else asked.seeds, methods)
         line = {m: means(r) for m, r in results[name].items()}
         print(f"{name}, {time.monotonic() - began:.0f} s: {json.dumps(line)}", file=sys.stderr)
+    if asked.equal:
+        return 0
     found = summary(results)
     print(json.dumps({"benchmark": "early_exit", "tasks": names, "methods": found}))
     ours = [found[m]["all"] for m in methods if not m.startswith("optuna")]

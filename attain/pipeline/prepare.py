@@ -43,7 +43,9 @@ from attain.pipeline.reading import reader
 from attain.pipeline.rigor import LEVELS, nested_cost, why_not_nested
 from attain.pipeline.spec import AUTO, DEEP, DEFAULT_TEST, StudySpec
 from attain.pipeline.study import Study
+from attain.strategy import fidelity
 from attain.strategy.auto import choose
+from attain.validate.race import unsound
 from attain.validate.resample import plan
 
 _PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "lightgbm")
@@ -117,7 +119,11 @@ def prepare(
         lambda: encode(_selection(spec, dataset, spaces, chosen_split, foretold)),
     ).payload
     space = decode(Space, selection["space"])
-    strategy = study.once("strategy", "strategy", lambda: _strategy(spec, space, foretold))
+    strategy = study.once(
+        "strategy",
+        "strategy",
+        lambda: _strategy(spec, selection, foretold, chosen_split, objectives),
+    )
     return Prepared(
         dataset=dataset,
         objectives=objectives,
@@ -341,11 +347,28 @@ def _selection(
     )
 
 
-def _strategy(spec: StudySpec, space: Space, foretold: Mapping[str, Forecast]) -> dict[str, str]:
+def _strategy(
+    spec: StudySpec,
+    selection: Mapping[str, Any],
+    foretold: Mapping[str, Forecast],
+    split: Split,
+    objectives: tuple[Objective, ...],
+) -> dict[str, str]:
     if spec.strategy != AUTO:
         return {"name": spec.strategy, "reason": "stated in the study file"}
+    space = decode(Space, selection["space"])
     name, reason = choose(space, spec.budget.trials, spread=spread(foretold))
-    return {"name": name, "reason": reason}
+    learners = [find("learner", c["name"])() for c in selection["learners"] if c["used"]]
+    case = fidelity.Case(
+        strategy=name,
+        trials=spec.budget.trials,
+        minutes=spec.budget.minutes,
+        unraced=unsound(split) if spec.racing else "turned off",
+        steps=any(getattr(learner, "stops_early", False) for learner in learners),
+        measured=tuple(o.metric for o in objectives if lookup(o.metric).needs == "measurement"),
+    )
+    name, early = fidelity.choose_fidelity(case)
+    return {"name": name, "reason": f"{reason}; {early}"}
 
 
 def _replaying(
