@@ -55,13 +55,13 @@ def forecast(
         return Forecast((plain,), facts=facts)
     body = rungs.resident_body(data)
     front = rungs.find_front(kind, case.config(parameters.FROZEN), case.lesson, body)
-    pace = _pace(case, front)
+    pace, head = _pace(case, front), head_seconds(case, body.hidden)
     facts |= rungs.seen(front)
     found = [
         plain,
-        guarded(parameters.FROZEN, lambda: _frozen(case, front, pace)),
-        guarded(parameters.LAST, lambda: _tuned(case, parameters.LAST, front, pace)),
-        guarded(parameters.FULL, lambda: _tuned(case, parameters.FULL, front, pace)),
+        guarded(parameters.FROZEN, lambda: _frozen(case, pace, head)),
+        guarded(parameters.LAST, lambda: _tuned(case, parameters.LAST, front, pace, head)),
+        guarded(parameters.FULL, lambda: _tuned(case, parameters.FULL, front, pace, head)),
     ]
     return Forecast(tuple(found), facts=facts)
 
@@ -79,10 +79,9 @@ def _plain(kind: str, case: Case) -> RungForecast:
     return RungForecast(parameters.PLAIN, trained, seconds, resident(trained * 120), reason)
 
 
-def _frozen(case: Case, front: Front, pace: float) -> RungForecast:
+def _frozen(case: Case, pace: float, head: float) -> RungForecast:
     """Reading all files once, and solving heads on features of the right shape."""
     width = rungs.resident_body(case.data).hidden
-    head = head_seconds(case, width)
     read = pace * case.rows * (1 + stop_share(case))
     trained = (width + 1) * case.lesson.outputs.count
     reason = f"{read:.1f} s to read all files, once for the whole study, then {head:.1f} s"
@@ -91,12 +90,12 @@ def _frozen(case: Case, front: Front, pace: float) -> RungForecast:
     )
 
 
-def _tuned(case: Case, rung: str, front: Front, pace: float) -> RungForecast:
+def _tuned(case: Case, rung: str, front: Front, pace: float, head: float) -> RungForecast:
     config = case.config(rung)
     body = rungs.resident_body(case.data)
     work = rungs.make_work(config, case.data, body, front, case.lesson)
     net, told = rungs.make_net(config, body, empty_head(body.hidden, case.lesson.outputs.count))
-    start = pace * case.rows + head_seconds(case, body.hidden)
+    start = pace * case.rows + head
     look = pace * case.rows * stop_share(case)
     return tuned(case, rung, net, work, told, body, (look, start))
 
