@@ -4,7 +4,8 @@
 
 `kill -9` of the coordinator: searches with one worker and with several, in SQLite and in
 PostgreSQL, and whole studies of a table. Then a disk that is full, a database server that crashes
-and comes back, a coordinator that sleeps through a takeover, and a node of a cluster that dies.
+and comes back, a coordinator that sleeps through a takeover, and on a Ray cluster a coordinator
+that is killed and a node that dies.
 After each fault every record that was there must still be there, no trial may have two results, and
 in the end a search with one worker must equal the one that nobody disturbed; with several workers
 all trials must be there, each with the value of its configuration.
@@ -23,14 +24,15 @@ import resource
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing, redirect_stderr
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,8 @@ from attain.testing.postgres import PostgresServer, find_server
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "faults.json"
+NODE = {"node_ip_address": "127.0.0.2", "object_store_memory": 80_000_000,
+        "include_log_monitor": False, "num_cpus": 2}  # fmt: skip
 CREDIT = HERE.parent / "examples" / "credit" / "credit_g.csv"
 TRIALS = 40
 SHARES = {"sqlite-1": 0.5, "sqlite-3": 0.2, "postgres-1": 0.2, "postgres-3": 0.06, "table": 0.04}
@@ -327,33 +331,70 @@ def make_silent(place: str) -> bool:
     return True
 
 
-def dead_nodes(faults: int, draw: random.Random, folder: Path) -> dict[str, Any]:
-    """A node of a cluster dies under a running search, which goes on with the others."""
+@contextmanager
+def ray_cluster() -> Iterator[Any]:
+    """A cluster of two nodes with two processors each, on loopback."""
     os.environ.update({"RAY_worker_niceness": "0", "RAY_USAGE_STATS_ENABLED": "0"})
-    import ray
     from ray.cluster_utils import Cluster
 
-    plain = {"node_ip_address": "127.0.0.2", "object_store_memory": 80_000_000,
-             "include_log_monitor": False}  # fmt: skip
-    cluster = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False, **plain}
-    )
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **NODE})
+    try:
+        cluster.add_node(**NODE)
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def dead_drivers(faults: int, draw: random.Random, folder: Path) -> dict[str, Any]:
+    """The coordinator of a search on a cluster is killed; the same command goes on there."""
+    count = Count("driver-death")
+
+    def life(place: str, address: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, __file__, "--life", place, "--cluster", address]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    with ray_cluster() as cluster:
+        for number in range(faults):
+            place, before = str(folder / f"driver{number}"), list[Any]()
+            for wanted in sorted(draw.sample(range(1, TRIALS - 5), 2)):  # two deaths of each search
+                driver = life(place, cluster.address)
+                while len(finished(records(place))) < wanted and driver.poll() is None:
+                    time.sleep(0.01)
+                driver.kill()
+                count.different += driver.wait() != -signal.SIGKILL
+                count.faults += 1
+                now = records(place)
+                count.look(before, now)
+                count.finished_at_fault += len(finished(now))
+                before = now
+            count.different += life(place, cluster.address).wait() != 0
+            end = records(place)
+            count.look(before, end)
+            count.different += invalid(end)
+    return count.result()
+
+
+def dead_nodes(faults: int, draw: random.Random, folder: Path) -> dict[str, Any]:
+    """A node of a cluster dies under a running search, which goes on with the others."""
+    import ray
+
     count = Count("node-death")
-    for number in range(faults):
-        node, place = cluster.add_node(num_cpus=2, **plain), str(folder / f"node{number}")
-        thread = threading.Thread(target=search, args=(place, 4, f"ray:{cluster.address}"))
-        thread.start()
-        while len(finished(records(place))) < 5:
-            time.sleep(0.02)
-        before = records(place)
-        cluster.remove_node(node, allow_graceful=False)
-        count.faults += 1
-        thread.join()
-        end = records(place)
-        count.look(before, end)
-        count.different += invalid(end)
-    ray.shutdown()
-    cluster.shutdown()
+    with ray_cluster() as cluster:
+        for number in range(faults):
+            node, place = cluster.add_node(**NODE), str(folder / f"node{number}")
+            thread = threading.Thread(target=search, args=(place, 6, f"ray:{cluster.address}"))
+            thread.start()
+            while len(finished(records(place))) < 5:
+                time.sleep(0.02)
+            before = records(place)
+            cluster.remove_node(node, allow_graceful=False)
+            count.faults += 1
+            count.finished_at_fault += len(finished(before))
+            thread.join()
+            end = records(place)
+            count.look(before, end)
+            count.different += invalid(end)
+        ray.shutdown()
     return count.result()
 
 
@@ -371,7 +412,8 @@ def parts(asked: argparse.Namespace, server: PostgresServer | None, folder: Path
     if server is not None:
         plan["server-restart"] = lambda: restarts(few, draw, server)
     plan["lease-steal"] = lambda: steals(few, draw, folder, server)
-    if not asked.quick:  # last: after it this process has threads, and must not fork any more
+    if not asked.quick:  # last: after these this process has threads, and must not fork any more
+        plan["driver-death"] = lambda: dead_drivers(3, draw, folder)
         plan["node-death"] = lambda: dead_nodes(3, draw, folder)
     return plan
 
@@ -385,7 +427,12 @@ def main() -> int:
         "--quick", action="store_true", help="ten kills and one of each other fault"
     )
     parser.add_argument("--check", action="store_true", help="exit 1 if anything was lost")
+    parser.add_argument("--life", help=argparse.SUPPRESS)
+    parser.add_argument("--cluster", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.life:
+        search(asked.life, 3, f"ray:{asked.cluster}")
+        return 0
     RESULTS.parent.mkdir(exist_ok=True)
     done = json.loads(RESULTS.read_text()) if RESULTS.exists() and not asked.quick else {}
     server = PostgresServer(durable=True) if find_server() else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -27,7 +28,8 @@ from attain.pipeline.ticker import Ticker
 
 FIRST_FAILURES = 5  # without a single success, after which going on makes no sense
 MOST_LOST = 3  # times that a trial is tried again after a node died under it
-IDLE_SHARE = 0.01
+IDLE_SHARE = 0.1  # of workers' time, from which on more trials are worth more than knowing more
+IDLE_SHARE_BLIND = 0.01  # the same where nothing is to be known
 MOST_AHEAD = 8
 _POLL_SECONDS = 0.2
 
@@ -99,16 +101,19 @@ class Place:
 class Ahead:
     """How many trials wait at the workers' doors, so that none stands idle.
 
-    A trial that is asked for ahead of its time knows less, so this is done only where trials are so
-    short that workers would spend more than one percent of their time waiting for the next; and
-    never for a single worker, whose search would then depend on how fast this machine is.
+    A trial that is asked for ahead of its time knows less. Where a strategy learns from results,
+    this is done only where workers would wait for more than a tenth of their time, and for no more
+    trials than end while others are asked for; else from a hundredth on, and for one trial of each
+    worker at least. Never for a single worker, whose search would then depend on how fast this
+    machine is.
 
     Args:
         workers: How many run at a time.
+        learns: Whether proposals depend on results.
     """
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    def __init__(self, workers: int, *, learns: bool = True) -> None:
+        self._workers, self._learns = workers, learns
         self._trials, self._seconds, self._between = 0, 0.0, 0.0
 
     def note(self, trials: int, seconds: float, between: float) -> None:
@@ -126,11 +131,12 @@ class Ahead:
     @property
     def count(self) -> int:
         """Trials to have waiting, at most eight for each worker."""
-        brief = self._trials and self._between > IDLE_SHARE * self._seconds
+        least = IDLE_SHARE if self._learns else IDLE_SHARE_BLIND
+        brief = self._trials and self._between > least * self._seconds
         if not brief or self._workers == 1:
             return 0
-        ratio = self._between / max(self._seconds, 1e-9)
-        return self._workers * min(MOST_AHEAD, 1 + int(ratio))
+        ratio = min(self._between / max(self._seconds, 1e-9), float(MOST_AHEAD))
+        return math.ceil(self._workers * (ratio if self._learns else max(ratio, 1.0)))
 
 
 class Search:
@@ -228,14 +234,15 @@ class Search:
         executor = place.open()
         limits = Limits(seconds=place.seconds, bytes=place.bytes)
         under_way: dict[str, FunctionTrial] = {}
-        ahead, events = Ahead(place.workers), list[Event]()
+        learns = getattr(self.optimizer.journal.strategy, "learns", True)
+        ahead, events = Ahead(place.workers, learns=learns), list[Event]()
         try:
             while True:
                 began = time.perf_counter()
-                with self.optimizer.journal.gathered():  # one flush of the disk for all
-                    ended_now = [e for e in events if e.kind == "ended"]
-                    for event in ended_now:
-                        self._take(under_way.pop(event.job), event)
+                ended_now = [e for e in events if e.kind == "ended"]
+                # One flush of the disk for all; but what has ended waits for no model to be fitted.
+                with nullcontext() if learns else self.optimizer.journal.gathered():
+                    self._take_all(under_way, ended_now)
                     ended = self._due(len(under_way))
                     room = place.workers + ahead.count
                     new = self._fill(under_way, room) if ended is None else []
@@ -276,6 +283,11 @@ class Search:
         if self._left:
             return [self._left.popleft() for _ in range(min(n, len(self._left)))]
         return list(self.optimizer.ask(n))
+
+    def _take_all(self, under_way: dict[str, FunctionTrial], events: list[Event]) -> None:
+        with self.optimizer.journal.gathered():
+            for event in events:
+                self._take(under_way.pop(event.job), event)
 
     def _take(self, trial: FunctionTrial, event: Event) -> None:
         if event.status is Status.DONE:

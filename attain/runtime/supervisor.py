@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import pickle
 import selectors
@@ -177,7 +178,7 @@ class Supervisor:
             worker.task, worker.since = self._waiting.popleft(), time.monotonic()
             worker.jobs += 1
             self._hand_over(worker, worker.task)
-        for worker in self._workers:
+        for worker in sorted(self._workers, key=_began):  # who began first is likely to end first
             if self._waiting and self._may_have_next(worker, self._waiting[0]):
                 worker.next = self._waiting.popleft()
                 self._hand_over(worker, worker.next)
@@ -428,10 +429,15 @@ class Supervisor:
         self._woken.close()
 
 
+def _began(worker: WorkerProcess) -> float:
+    """When its job began; last of all while it has not."""
+    began = worker.task.started if worker.task is not None else None
+    return math.inf if began is None else began
+
+
 def _lingers(worker: WorkerProcess) -> bool:
     """Whether its job takes longer than those do that others may wait behind."""
-    began = worker.task.started if worker.task is not None else None
-    return began is not None and time.monotonic() - began > BRIEF_SECONDS
+    return time.monotonic() - _began(worker) > BRIEF_SECONDS
 
 
 def _deadline(worker: WorkerProcess) -> float | None:

@@ -8,9 +8,16 @@ from attain.core.types import Observed, Signal
 
 
 class Unjudging:
-    """A strategy that lets every trial run to its end."""
+    """A strategy that lets every trial run to its end.
+
+    Attributes:
+        judges: Whether `judge` ever says anything but CONTINUE.
+        learns: Whether proposals depend on results, not on what was asked for alone; others may be
+            asked for ahead at no loss.
+    """
 
     judges = False
+    learns = True
 
     def judge(
         self, history: Sequence[Observed], running: Mapping[str, Sequence[float]]

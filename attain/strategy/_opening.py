@@ -97,6 +97,8 @@ class Opening:
 class Drawing(Unjudging, ABC):
     """A search that learns nothing: known-good defaults, then a stream of points."""
 
+    learns = False
+
     def propose(
         self, space: Space, history: Sequence[Observed], n: int, seed: int
     ) -> tuple[Proposal, ...]:

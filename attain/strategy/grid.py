@@ -28,6 +28,7 @@ class Grid(Unjudging):
     """
 
     levels: int = 4
+    learns = False  # no annotation, so that it is no field
 
     def propose(
         self, space: Space, history: Sequence[Observed], n: int, seed: int

@@ -21,9 +21,12 @@ JOBS = "door_jobs:"
 
 @pytest.fixture
 def brisk(tmp_path, here):
-    """Two workers that have been seen to do short jobs."""
+    """Two workers that are up, and have been seen to do short jobs."""
     made = LocalExecutor(workers=2, logs=tmp_path / "logs")
-    collect(made, *(job(f"short{k}", "echo", value=k) for k in range(4)))
+    files = [str(tmp_path / name) for name in "ab"]
+    pairs = zip(files, reversed(files), strict=True)  # each rests until the other one has begun
+    collect(made, *(job(own, f"{JOBS}note_begin", file=own, until=other) for own, other in pairs))
+    collect(made, *(job(f"short{k}", "echo", value=k) for k in range(30)))
     yield made
     made.close()
 
