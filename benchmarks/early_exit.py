@@ -10,8 +10,7 @@ configurations in another order. `lost` is how much worse the chosen configurati
 of the whole search; `share_lost` is the same over the distance from the median test score to the
 best. Optuna's pruners run as they are, where `benchmarks/.venvs/optuna` exists. `--check` exits
 with 1 unless a method of attain saves 70 % of the steps at a score that cannot be told from the
-whole search's. With `--equal`, every method gets the same training work instead and tries as many
-configurations as it pays for. The last line is JSON.
+whole search's. `--equal` gives every method the same training work instead. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -183,16 +182,6 @@ def fitted(name: str, number: int) -> Fitted | None:
         return Fitted(each["curve"], each["valid"], float(file["test"]))
 
 
-class Stop(Protocol):
-    """What ends first fits."""
-
-    def granted(self, trial: int, curve: Sequence[float], after: int) -> int:
-        """The step at which a fit ends, given its whole curve and the step that it goes on from."""
-
-    def again(self) -> tuple[int, int] | None:
-        """A paused trial that goes on, and from which step."""
-
-
 @dataclass
 class ByStrategy:
     """One of attain's strategies.
@@ -244,8 +233,7 @@ class ByPruner:
     def granted(self, trial: int, curve: Sequence[float], after: int) -> int:
         return self.judge(trial, curve)
 
-    def again(self) -> None:
-        return None
+    again = staticmethod(lambda: None)
 
 
 def by_optuna(pruner: str) -> ByPruner:
@@ -280,13 +268,14 @@ class Replay:
         name: The task.
         fits: The configurations in order of asking.
         racing: Whether folds are raced.
-        judge: Says after how many steps the first fit of a trial ends.
+        judge: Ends first fits: `granted` says at which step, given the curve and where it goes on;
+            `again` which paused one goes on, and from where.
     """
 
     name: str
     fits: list[Fitted]
     racing: bool
-    judge: Stop | None
+    judge: Any
 
     def __post_init__(self) -> None:
         case, (_, rows, _, split) = CASES[self.name], table(self.name)
@@ -364,7 +353,7 @@ class Replay:
         return done, seen
 
 
-METHODS: dict[str, tuple[bool, Callable[[], Stop] | None]] = {
+METHODS: dict[str, tuple[bool, Callable[[], Any] | None]] = {
     "racing": (True, None),
     "halving": (False, lambda: ByStrategy(Halving())),
     "hyperband": (False, lambda: ByStrategy(Hyperband())),
@@ -411,11 +400,8 @@ def replayed(name: str, fits: list[Fitted], seeds: int, methods: Sequence[str]) 
 
 
 def equal(name: str, fits: list[Fitted], seeds: int) -> dict[str, dict[str, float]]:
-    """What each method finds with the steps that racing needs for `FEW` configurations.
-
-    `regret` is the test score's distance from the best of all, over the distance from the median;
-    `tried` counts configurations.
-    """
+    """What each method finds with the steps that racing needs for `FEW` configurations: the test
+    score's distance from the best of all over the distance from the median."""
     worse = 1.0 if CASES[name].direction is Direction.MINIMIZE else -1.0
     tests = np.array([worse * f.test for f in fits])
     unit = float(np.median(tests) - tests.min())

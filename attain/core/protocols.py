@@ -41,6 +41,9 @@ class Strategy(Protocol):
     ) -> tuple[Proposal, ...]:
         """Up to n configurations; a pure function of its arguments.
 
+        Those with a parent go on with a trial that waits; a class attribute ``continues = True``
+        says that there may be such, also when no new configuration is allowed any more.
+
         A cache may make it faster but never change the answer. Fewer than n (also none) means that
         the space is exhausted. Running trials are part of the history.
         """
@@ -144,6 +147,19 @@ class Pausable(Protocol):
     """
 
     pauses: bool
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A learner that can change parameters while it learns; what changes them it never sees.
+
+    Attributes:
+        adjustable: Names of parameters whose value in a configuration may be a `core.schedule`.
+            Fits whose schedules agree up to a step are the same up to there, and may go on from
+            each other's state.
+    """
+
+    adjustable: tuple[str, ...]
 
 
 @runtime_checkable

@@ -33,6 +33,7 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "hyperband": "attain.strategy.halving:Hyperband",
         "median": "attain.strategy.median:Median",
         "curves": "attain.strategy.curves:Curves",
+        "population": "attain.strategy.population:Population",
     },
     "learner": {
         "baseline": "attain.learners.baseline:Baseline",

@@ -54,12 +54,17 @@ class Proposal:
         reason: Who asked and why, in one clause.
         predicted: Predicted loss, if the strategy has a model.
         spread: Standard deviation of that prediction.
+        parent: The waiting trial whose place this one takes; empty for a new configuration.
+        origin: The waiting trial whose state it takes over; empty for the parent's own. Its
+            configuration may differ from that one's in what is adjustable.
     """
 
     config: Config
     reason: str
     predicted: float | None = None
     spread: float | None = None
+    parent: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Trial:
         fidelity: Share of the full training that is granted, in (0, 1].
         parent: The trial whose paused fit this one goes on with; empty for a new configuration.
         step: Where that fit was paused.
+        origin: The trial whose state, seed and configuration it took over instead; mostly empty.
     """
 
     id: str
@@ -97,6 +103,7 @@ class Trial:
     fidelity: float = 1.0
     parent: str = ""
     step: int = 0
+    origin: str = ""
 
 
 class Status(StrEnum):
@@ -213,7 +220,10 @@ class Observed:
         goals: What to minimise, one number per goal, when there are several; `loss` then says how
             the trial ranks where a strategy knows only one.
         excess: By how much each limit is exceeded, in the limit's units; at most 0 where it holds.
-        curve: Steps and losses of its first fit on rows set aside, if it learns in steps.
+        curve: Steps and losses of its first fit on rows set aside, if it learns in steps; shown to
+            strategies that judge.
+        step: Where that fit waits to go on; 0 when it does not.
+        adjustable: Parameters of `config` that may change while it learns.
     """
 
     trial: str
@@ -226,6 +236,8 @@ class Observed:
     goals: tuple[float, ...] = ()
     excess: tuple[float, ...] = ()
     curve: tuple[tuple[int, float], ...] = ()
+    step: int = 0
+    adjustable: tuple[str, ...] = ()
 
 
 class Signal(StrEnum):

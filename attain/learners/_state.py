@@ -16,6 +16,7 @@ import numpy as np
 from attain.core.codec import encode
 from attain.core.files import write_atomic
 from attain.core.protocols import Report
+from attain.core.schedule import until
 from attain.core.space import Config
 from attain.core.types import Signal
 from attain.learners._table import Sample
@@ -83,7 +84,7 @@ class Course:
         """
         if self.sample.checkpoint is not None:
             told = tuple((at, losses) for at, losses in self.told if at <= step)
-            write(self.sample.checkpoint, self._identity(), State(step, arrays, told))
+            write(self.sample.checkpoint, self._identity(step), State(step, arrays, told))
 
     def found(self, note: Callable[[int, Mapping[str, float]], Any]) -> State | None:
         """The state to go on from; all that was reported until then is reported once more.
@@ -97,17 +98,18 @@ class Course:
         """
         if self.sample.checkpoint is None or not (self.sample.checkpoint / FILE).exists():
             return None
-        state = read(self.sample.checkpoint, self._identity())
+        state = read(self.sample.checkpoint, self._identity)
         for step, losses in () if state is None else state.told:
             note(step, losses)
             if self.tell(step, losses) is not Signal.CONTINUE:
                 break
         return state
 
-    def _identity(self) -> str:
-        """Hash of everything that the course of the fit depends on."""
+    def _identity(self, step: int) -> str:
+        """Hash of everything that the course of the fit up to a step depends on."""
         sample = self.sample
-        plain = [self.learner, dict(self.config), sample.seed, dict(sample.hints), sample.seen]
+        config = {name: until(value, step) for name, value in self.config.items()}
+        plain = [self.learner, config, sample.seed, dict(sample.hints), sample.seen]
         digest = hashlib.sha256(json.dumps(encode(plain), sort_keys=True).encode())
         for array in (sample.matrix, sample.y, sample.stop_matrix, sample.stop_y):
             if array is not None:
@@ -135,12 +137,12 @@ def write(folder: Path, identity: str, state: State) -> None:
     write_atomic(folder / FILE, hashlib.sha256(content).digest() + content)
 
 
-def read(folder: Path, identity: str) -> State | None:
+def read(folder: Path, identity: Callable[[int], str]) -> State | None:
     """The state that `write` kept.
 
     Args:
         folder: As given to `write`.
-        identity: Must be equal to the written one.
+        identity: Of the fit up to a step; must be equal to the written one.
 
     Returns:
         None when it is missing, damaged, or of another fit.
@@ -153,7 +155,7 @@ def read(folder: Path, identity: str) -> State | None:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         plain = json.loads(arrays.pop(_PLAIN).tobytes())
-        if plain["identity"] != identity:
+        if plain["identity"] != identity(int(plain["step"])):
             return None
         told = tuple((int(at), {k: float(v) for k, v in by.items()}) for at, by in plain["told"])
         return State(int(plain["step"]), arrays, told)

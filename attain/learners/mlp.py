@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from attain.core.protocols import Report
+from attain.core.schedule import value_at
 from attain.core.space import Categorical, Config, Float, Int, Ordinal, Space
 from attain.core.types import Dataset, Signal
 from attain.learners._prepare import Plan
@@ -102,6 +103,7 @@ class Mlp(TableLearner):
     name = "mlp"
     stops_early = True
     pauses = True
+    adjustable = ("learning_rate", "alpha")
 
     def space(self, dataset: Dataset) -> Space:
         """Size, step size and its schedule, penalty, batch and scaling.
@@ -204,14 +206,14 @@ class _Training:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
         kind = MLPClassifier if sample.seen else MLPRegressor
-        self._rate = float(config["learning_rate"])
+        self._rate, self._alpha = config["learning_rate"], config["alpha"]
         self._decays = config["schedule"] == "decay"
         self._sample = sample
         self._network = kind(
             hidden_layer_sizes=(int(config["width"]),) * int(config["layers"]),
             activation=str(config["activation"]),
-            learning_rate_init=self._rate,
-            alpha=float(config["alpha"]),
+            learning_rate_init=float(value_at(self._rate, 1)),
+            alpha=float(value_at(self._alpha, 1)),
             batch_size=min(int(config["batch"]), len(sample.y)),
             # a generator and not a number, or every epoch would shuffle the rows alike
             random_state=np.random.RandomState(sample.seed),
@@ -235,9 +237,12 @@ class _Training:
         Returns:
             Whether loss and weights are still finite.
         """
-        if number > 1 and self._decays:
-            rate = self._rate * self._tau / max(number - 1, self._tau)
+        if number > 1:
+            rate = float(value_at(self._rate, number))
+            if self._decays:
+                rate = rate * self._tau / max(number - 1, self._tau)
             self._network._optimizer.learning_rate_init = rate
+        self._network.alpha = float(value_at(self._alpha, number))
         try:
             self._pass(slice(None))
         except ValueError as error:

@@ -7,9 +7,12 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from attain.core.codec import encode
+from attain.core.errors import PluginError
 from attain.core.protocols import Strategy
 from attain.core.registry import find
-from attain.core.types import Observed, Outcome, Signal, Status, Trial
+from attain.core.schedule import changed
+from attain.core.space import Space
+from attain.core.types import Observed, Outcome, Proposal, Signal, Status, Trial
 from attain.pipeline import folders
 from attain.pipeline.racing import curve_of
 from attain.pipeline.scoring import Scored, observe
@@ -31,6 +34,9 @@ class Trials(Protocol):
     def outcome(self, trial: str, fold: int = 0) -> Outcome | None:
         """What a fit gave, if it has ended."""
 
+    def history(self) -> tuple[Observed, ...]:
+        """The search as a strategy sees it."""
+
     def next_id(self) -> str:
         """The number of the next trial of the search."""
 
@@ -47,10 +53,11 @@ def asked_of(trials: Trials, trial: Trial) -> dict[str, Any] | None:
     """
     if not trials.judges or trial.purpose != "search":
         return None
+    own = replace(observe(trial, None), adjustable=adjustable_of(trial))
     return {
         "strategy": trials.strategy,
         "trial": trial.id,
-        "history": encode(first_fits(trials, trial.learner, without=trial.parent)),
+        "history": encode((*first_fits(trials, trial.learner, without=trial.parent), own)),
         "after": trial.step,
         "folder": str(trials.study.folder),
     }
@@ -68,12 +75,35 @@ def first_fits(trials: Trials, learner: str, without: str = "") -> tuple[Observe
         Those that learn in steps, the last hundred.
     """
     known = [
-        first_fit(observe(t, trials.scored[t.id]), trials.outcome(t.id))
+        shown(trials, t, observe(t, trials.scored[t.id]))
         for t in trials.trials.values()
         if t.learner == learner and t.id != without and t.id in trials.scored
         if trials.continued.get(t.id) not in trials.scored
     ]
     return tuple([o for o in known if o.curve][-MOST_CURVES:])
+
+
+def shown(trials: Trials, trial: Trial, seen: Observed) -> Observed:
+    """A trial as a strategy that judges sees it.
+
+    Args:
+        trials: The study's trials.
+        trial: The trial.
+        seen: As any strategy sees it.
+
+    Returns:
+        With the curve of its first fit, where that waits, and what may change from there on.
+    """
+    first = trials.outcome(trial.id)
+    step = 0 if first is None else int(first.facts.get("paused", 0))
+    found = first_fit(seen, first) if trial.id in trials.scored else seen
+    return replace(found, step=step, adjustable=adjustable_of(trial))
+
+
+def adjustable_of(trial: Trial) -> tuple[str, ...]:
+    """Parameters of a trial's point that may change while it learns."""
+    names = getattr(find("learner", trial.learner), "adjustable", ())
+    return tuple(name for n in names if (name := f"{trial.learner}.{n}") in trial.point)
 
 
 def first_fit(seen: Observed, first: Outcome | None) -> Observed:
@@ -101,11 +131,15 @@ def paused(trials: Trials) -> Iterator[Trial]:
         Those that nobody has gone on with.
     """
     for trial in trials.trials.values():
-        first = trials.outcome(trial.id)
-        if first is None or "paused" not in first.facts:
-            continue
-        if trial.id in trials.scored and trial.id not in trials.continued:
+        ended = trial.id in trials.scored and trial.id not in trials.continued
+        if ended and was_paused(trials, trial.id):
             yield trial
+
+
+def was_paused(trials: Trials, trial: str) -> bool:
+    """Whether a trial's first fit was paused, whatever has become of it."""
+    first = trials.outcome(trial)
+    return first is not None and "paused" in first.facts
 
 
 def next_paused(trials: Trials) -> Trial | None:
@@ -160,6 +194,66 @@ def continuation(trials: Trials, trial: Trial, round_: int) -> Trial:
         seen=len(trials.study.records),
         parent=trial.id,
         step=step,
+        origin="",
+    )
+
+
+def follower(trials: Trials, strategy: Any, space: Space, seed: int, round_: int) -> Trial | None:
+    """How a waiting trial goes on where no new configuration may be tried.
+
+    Args:
+        trials: The study's trials.
+        strategy: Of the search.
+        space: In force now.
+        seed: Of the strategy.
+        round_: Of refinement, now.
+
+    Returns:
+        None where none waits, or the strategy goes on with none by itself.
+    """
+    if not getattr(strategy, "continues", False) or not any(paused(trials)):
+        return None
+    history = trials.history()
+    made = strategy.propose(space, history, len(history), seed)
+    found = next((p for p in made if p.parent), None)
+    return None if found is None else follow(trials, found, round_)
+
+
+def follow(trials: Trials, proposal: Proposal, round_: int) -> Trial:
+    """The trial that takes the place of a waiting one, perhaps from another one's state.
+
+    Args:
+        trials: The study's trials.
+        proposal: With a parent.
+        round_: Of refinement, now.
+
+    Returns:
+        With the source's seed and configuration, in which changes are schedules: so what is fitted
+        on other folds, or on all rows, changes alike.
+
+    Raises:
+        PluginError: When parent or origin do not wait.
+    """
+    waiting = {t.id: t for t in paused(trials)}
+    source = waiting.get(proposal.origin or proposal.parent)
+    if source is None or proposal.parent not in waiting:
+        rule = "parent and origin of a proposal must be trials that wait"
+        asked = f"{proposal.parent!r} and {proposal.origin!r}"
+        raise PluginError(f"{rule} (got {asked}) — correct `propose` of {trials.strategy}")
+    base = continuation(trials, source, round_)
+    config = dict(source.config)
+    for name in adjustable_of(source):
+        new, own = proposal.config[name], name.removeprefix(f"{source.learner}.")
+        if new != source.point[name]:
+            config[own] = changed(config[own], base.step, float(new))
+    return replace(
+        base,
+        point=proposal.config,
+        config=config,
+        reason=proposal.reason,
+        parent=proposal.parent,
+        origin=proposal.origin,
+        predicted=proposal.predicted,
     )
 
 

@@ -170,8 +170,8 @@ class Search:
         for record in study.records:
             if record.kind == "decision":
                 search._obey(decode(Decision, record.payload["decision"]))
-            elif record.kind == "scored" and record.payload["search"]:
-                search.since += 1
+            elif record.kind == "scored":
+                search.since += search._is_search(record.payload["trial"])
         return search
 
     def run(self) -> Decision:
@@ -202,7 +202,9 @@ class Search:
             self.since += sum(1 for t in self.trials.pump() if self._is_search(t))
 
     def _is_search(self, trial: str) -> bool:
-        return self.trials.trials[trial].purpose == "search"
+        """Whether a trial tells the search something; one that waits has yet to."""
+        waits = judging.was_paused(self.trials, trial)
+        return self.trials.trials[trial].purpose == "search" and not waits
 
     def stop(self, trial: str) -> None:
         """End one trial of the search by hand; it counts as one that was tried."""
@@ -255,8 +257,11 @@ class Search:
             return True
         if self.study.closing:  # those under way are finished first
             return not self.trials.busy
-        if not self.trials.busy and (not self.proposing or self.trials_left() <= 0):
-            return judging.next_paused(self.trials) is None
+        spent = self.trials_left() <= 0
+        if spent and self.trials.busy:  # what was asked for is finished
+            return False
+        if not self.trials.busy and (spent or not self.proposing):
+            return self._goes_on(proposing=False) is None
         if self.opened and self.space.ladders:
             unknown = self.climb.unknown(self.space)
             if unknown != "waiting":
@@ -265,9 +270,12 @@ class Search:
 
     def _propose(self) -> None:
         while self.trials.has_room and not self.study.closing:
-            if self._goes_on():
+            able = self.proposing and self.trials_left() > 0
+            rest = self._goes_on(proposing=able)
+            if rest is not None:
+                self.trials.ask(rest)
                 continue
-            if not self.proposing or self.trials_left() <= 0:
+            if not able:
                 return
             seed = derive(self.study.seed, "strategy")
             space = self.climb.offered(self.space, self._seconds_left())
@@ -275,6 +283,9 @@ class Search:
             if not proposals:
                 self.proposing = space is not self.space and self.trials.busy
                 return
+            if proposals[0].parent:
+                self.trials.ask(judging.follow(self.trials, proposals[0], self.round))
+                continue
             trial_id = self.trials.next_id()
             learner, config = unprefix(proposals[0].config, self.ready.fixed)
             self.trials.ask(
@@ -292,13 +303,15 @@ class Search:
                 )
             )
 
-    def _goes_on(self) -> bool:
-        """Ask for the rest of a paused fit, if one is no longer behind: no work is lost."""
-        paused = judging.next_paused(self.trials)
-        if paused is None:
-            return False
-        self.trials.ask(judging.continuation(self.trials, paused, self.round))
-        return True
+    def _goes_on(self, *, proposing: bool) -> Trial | None:
+        """The rest of a paused fit that is no longer behind, or that the strategy goes on with."""
+        found = judging.next_paused(self.trials)
+        if found is not None:
+            return judging.continuation(self.trials, found, self.round)
+        if proposing:  # then the strategy is asked anyway
+            return None
+        seed = derive(self.study.seed, "strategy")
+        return judging.follower(self.trials, self.strategy, self.space, seed, self.round)
 
     def _split(self, trial: str) -> Split:
         """The folds of a trial: those of all, or its own (Nagler et al. 2024, arXiv 2405.15393)."""

@@ -177,9 +177,8 @@ def stopped_early(outcomes: Sequence[Outcome]) -> str:
     """
     for o in outcomes:
         if "stopped" in o.facts:
-            how = "paused" if "paused" in o.facts else "ended"
-            at = o.facts["stopped"]
-            return f"{how} by the strategy at step {at} of fold {o.fold + 1}: behind"
+            at = f"by the strategy at step {o.facts['stopped']} of fold {o.fold + 1}"
+            return f"paused {at}" if "paused" in o.facts else f"ended {at}: behind"
     return ""
 
 

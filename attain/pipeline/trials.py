@@ -22,7 +22,7 @@ from attain.core.types import (
     Trial,
 )
 from attain.pipeline import folders
-from attain.pipeline.judging import asked_of, fold_name, paused, state_of
+from attain.pipeline.judging import asked_of, fold_name, paused, shown, state_of
 from attain.pipeline.racing import Contest, race, raced_out, stopped_early
 from attain.pipeline.scoring import Judge, Scored, observe
 from attain.pipeline.study import Study
@@ -104,7 +104,8 @@ class Trials:
                 self._enqueue(trial)
                 self._settle(trial.id)
         kept = [fold_name(*item) for item in self._queue]
-        kept += [state_of(t.parent) for t in self.trials.values() if t.id not in self.scored]
+        left = [t for t in self.trials.values() if t.id not in self.scored]
+        kept += [state_of(name) for t in left for name in (t.parent, t.origin)]
         kept += [state_of(t.id) for t in paused(self)]
         if self.study.last("refit") is None:
             kept.append(folders.REFIT)
@@ -141,7 +142,8 @@ class Trials:
         """The same object until more is known: strategies recognise what they have seen."""
         scored = self.scored.get(trial.id)
         if trial.id not in self._seen or self._seen[trial.id][0] is not scored:
-            self._seen[trial.id] = scored, observe(trial, scored)
+            seen = observe(trial, scored)
+            self._seen[trial.id] = scored, shown(self, trial, seen) if self.judges else seen
         return self._seen[trial.id][1]
 
     def baseline(self) -> Mapping[str, Score]:
@@ -301,7 +303,7 @@ class Trials:
             "stop_seed": derive(trial.split.seed, "stop rows", fold),
             "judge": asked_of(self, trial) if fold == 0 else None,
             "checkpoint": fold_name(trial.id, fold),
-            "origin": state_of(trial.parent) if trial.parent and fold == 0 else None,
+            "origin": state_of(trial.origin or trial.parent) if trial.parent and not fold else None,
         }
         name = fold_name(trial.id, fold) + (f"-again{attempt}" if attempt else "")
         return Job(name, FIT_FOLD, payload, self._hard_limits(trial))

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attain.core.errors import SpaceError
 from attain.core.protocols import Strategy
+from attain.core.registry import find
 from attain.core.space import (
     Categorical,
     Condition,
@@ -336,7 +337,34 @@ def _defaults(space: Space) -> Iterator[Config]:
     yield from filter(space.allows, starts)
 
 
-_CHECKS = (_inside, _replay, _distinct, _running, _failed, _older)
+def _waiting(make: Make) -> Iterator[str]:
+    """Trials that wait may be gone on with, once each; whatever else is proposed is new."""
+    for name in ("continuous numbers", "several learners"):
+        space = SPACES[name]
+        ended = [_observed(i, p.config, "done") for i, p in enumerate(_some(space, 8))]
+        curves = [((1, 9.0), (10, 1.0 + i)) for i in range(len(ended))]
+        history = [
+            replace(o, status="raced", loss=None, curve=c, step=10, adjustable=tuple(o.config))
+            for o, c in zip(ended[1:], curves, strict=False)
+        ]
+        got = make().propose(space, [ended[0], *history], 12, 0)
+        parents = [p.parent for p in got if p.parent]
+        waits = {o.trial for o in history}
+        for proposal in got:
+            yield from (f"{name}: {fault}" for fault in _faults(space, proposal))
+            for other in filter(None, (proposal.parent, proposal.origin)):
+                if other not in waits:
+                    yield f"{name}: a proposal goes on with {other}, which does not wait"
+        if len(set(parents)) < len(parents):
+            yield f"{name}: two proposals take the place of one trial"
+
+
+def _some(space: Space, count: int) -> tuple[Proposal, ...]:
+    found: tuple[Proposal, ...] = find("strategy", "random")().propose(space, [], count, 7)
+    return found
+
+
+_CHECKS = (_inside, _replay, _distinct, _running, _failed, _older, _waiting)
 
 
 def _study(

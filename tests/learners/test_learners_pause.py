@@ -14,6 +14,7 @@ import pytest
 
 from attain.core.protocols import FitData
 from attain.core.registry import find
+from attain.core.schedule import changed
 from attain.core.types import Dataset, Rows, Signal
 from attain.data import infer
 from attain.data.table import to_rows
@@ -164,3 +165,20 @@ def test_only_learners_that_keep_their_state_are_told_to_pause(
     trained = train(learner, {}, data, on_point=lambda point: Signal.PAUSE)
     assert heard == [wanted]
     assert trained.message == "paused on request at step 1"
+
+
+def test_a_schedule_is_followed_from_the_start_or_from_another_fits_state(tmp_path: Path) -> None:
+    """Paused, then changed: as if fitted at once with the schedule; and the change matters."""
+    learner, start = find("learner", "mlp")(), {"learning_rate": 0.003, "alpha": 0.1, "width": 16}
+    learner.fit(start, given("two", tmp_path), Heard(12))
+    rest = {"learning_rate": changed(0.003, 12, 0.01), "alpha": changed(0.1, 12, 1e-4), "width": 16}
+    found = learner.fit(rest, given("two", tmp_path), Heard())
+    whole = learner.fit(rest, given("two", None), Heard())
+    unchanged = learner.fit(start, given("two", None), Heard())
+    rows = case("two")[1]
+    assert np.array_equal(learner.predict(found, rows), learner.predict(whole, rows))
+    assert not np.allclose(learner.predict(found, rows), learner.predict(unchanged, rows))
+    other = {**rest, "learning_rate": changed(0.004, 12, 0.01)}
+    anew = learner.fit(other, given("two", tmp_path), Heard())
+    same = learner.fit(other, given("two", None), Heard())
+    assert np.array_equal(learner.predict(anew, rows), learner.predict(same, rows))

@@ -9,6 +9,7 @@ from typing import Any
 
 from attain.core.space import Float, Space
 from attain.core.types import Signal
+from attain.strategy.population import Population
 from attain.strategy.random import Random
 from attain.testing.fakes import FakeLearner
 
@@ -68,7 +69,8 @@ class Waiting:
         return Random().propose(space, history, n, seed)
 
     def judge(self, history: Any, running: Any) -> Any:
-        signal = Signal.PAUSE if len(history) < 3 else self.later
+        seen = sum(bool(o.curve) for o in history)
+        signal = Signal.PAUSE if seen < 3 else self.later
         return {name: signal for name, losses in running.items() if len(losses) == 3}
 
 
@@ -76,3 +78,10 @@ class GivingUp(Waiting):
     """The same, but then it ends them."""
 
     later = Signal.STOP
+
+
+class Four(Population):
+    """Four members, looked at every twelve steps."""
+
+    def __init__(self) -> None:
+        super().__init__(search="random", size=4, every=12)

@@ -141,8 +141,8 @@ def test_a_strategy_ends_fits_that_are_behind(strategy: str, run: Run) -> None:
     for trial, step in stopped.items():
         end = scored(result)[trial]
         assert (end.status, end.loss, fits(result)[trial]) == (Status.RACED, None, 1)
-        end_or_pause = "paused" if trial in paused else "ended"
-        assert end.message == f"{end_or_pause} by the strategy at step {step} of fold 1: behind"
+        said = f"by the strategy at step {step} of fold 1"
+        assert end.message == (f"paused {said}" if trial in paused else f"ended {said}: behind")
         assert end.race is not None
         assert end.race.loss is not None
     assert not set(stopped) & set(payloads(result.records, "finalists")[0]["trials"])

@@ -16,7 +16,7 @@ from attain.testing.strategy_suite import SIZES, SPACES, check_strategy
 
 _SEARCHES = ("bayes", "cmaes", "evolution", "grid", "lhs", "portfolio", "random", "sobol", "tpe")
 # these propose as bayes, or are it
-_AS_BAYES = ("bayes_per_second", "curves", "halving", "hyperband", "median")
+_AS_BAYES = ("bayes_per_second", "curves", "halving", "hyperband", "median", "population")
 _NAMES = tuple(sorted([*_SEARCHES, *_AS_BAYES]))
 
 
