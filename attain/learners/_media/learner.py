@@ -28,6 +28,7 @@ class MediaLearner:
     kind: ClassVar[ColumnKind]
     reads: ClassVar[tuple[str, ...]]
     stops_early = True
+    pauses = True
 
     def space(self, dataset: Dataset) -> Space:
         """What can be tuned for these rows.
