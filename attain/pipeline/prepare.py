@@ -259,6 +259,9 @@ def _audit(study: Study, spec: StudySpec) -> dict[str, Any]:
     began = time.perf_counter()
     dataset = study.read("dataset", "dataset", Dataset)
     frame = load_work(study.folder)
+    read = reader(study.folder, dataset)
+    if read is not None:
+        study.say("reading the files with the pre-trained network, for wrong labels", "data")
     subject = Subject(
         dataset=dataset,
         frame=frame,
@@ -266,7 +269,7 @@ def _audit(study: Study, spec: StudySpec) -> dict[str, Any]:
         sealed=sealed_summary(study.read("seal", "seal", Seal)),
         seed=spec.seed,
         deep=spec.audit == DEEP,
-        read=reader(study.folder, dataset),
+        read=read,
     )
     origin = work_origin(study.folder, len(frame))
     findings = [
