@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:  # so that a search of any function starts without it
+    import numpy as np
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,8 @@ def _texts(dataset: Dataset, text: Sequence[str], model: str | None, folder: Pat
     if dataset.modality in MEDIA:
         lines = (
             "# A pre-trained network to start from: its folder, or its name on the hub. Without\n"
-            "# one only small pictures or band energies are read. attain import makes one of a .pth.\n"
+            "# one only small pictures or band energies are read. attain import makes one of a\n"
+            "# .pth.\n"
         )
     elif found:
         names = ", ".join(map(_quoted, text or found))

@@ -254,7 +254,8 @@ def _choice_points(
     book: Book, tried: Sequence[dict[str, Any]], metric: str
 ) -> list[dict[str, Any]]:
     able = [t for t in tried if t["purpose"] in ("search", "baseline") and t["loss"] is not None]
-    best = min(able, key=lambda t: t["loss"], default={"id": "", "scores": {}})
+    nothing: dict[str, Any] = {"id": "", "scores": {}}
+    best = min(able, key=lambda t: t["loss"], default=nothing)
     record = book.last("choice")
     so_far = " so far" if record is None else ""
     points = [

@@ -103,8 +103,8 @@ class Mute(Climber):
 class Stubborn(FakeLearner):
     """Keeps its state in its checkpoint's folder, and says where its fits began.
 
-    A fit takes twenty steps of STEP_SECONDS, a twentieth of a second; each is written down. ``touched`` in the
-    data's folder counts the steps that were ever made.
+    A fit takes twenty steps of STEP_SECONDS, a twentieth of a second; each is written down.
+    ``touched`` in the data's folder counts the steps that were ever made.
     """
 
     def space(self, dataset: Any) -> Space:
