@@ -113,6 +113,8 @@ class Study:
             self._used = self._spent + record.at - self._began
         elif record.kind == "scored":
             self._searched += bool(record.payload["search"])
+        elif record.kind == "trial":  # one that goes on is counted once, when it has ended
+            self._searched -= bool(record.payload["trial"].get("parent"))
         elif record.kind == "request":
             self.answered.add(record.payload["id"])
             self.budget = grown(self.budget, record)
@@ -162,7 +164,7 @@ class Study:
 
     @property
     def searched(self) -> int:
-        """Search trials that have been scored."""
+        """Configurations of the search that have been scored, and do not go on."""
         return self._searched
 
     def used(self) -> float:

@@ -87,7 +87,7 @@ class Index:
         self.diagnoses: tuple[Payload, ...] = ()
         self.failed: deque[str] = deque(maxlen=200)
         self.failures: dict[str, int] = {}
-        self.searched = self.last = 0
+        self.searched = self.last = self.going_on = 0
         self.bad: list[int] = []
         self.spent = 0.0
         self.began: float | None = None
@@ -170,6 +170,7 @@ class Index:
         )
         self.trials[entry.id] = self.open[entry.id] = entry
         self.order.append(entry)
+        self.going_on += bool(asked.get("parent"))
 
     def _outcome(self, record: Record) -> None:
         outcome = record.payload["outcome"]

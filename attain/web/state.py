@@ -292,10 +292,11 @@ def spent(index: Index, pulse: Pulse) -> dict[str, Any]:
     runs = index.began is not None and index.used is None and pulse.running
     total = None if limits.minutes is None else limits.minutes * 60
     left = [] if total is None else [total - seconds]
-    if limits.trials and index.searched >= 3:
-        left.append((limits.trials - index.searched) * seconds / index.searched)
+    tried = index.searched - index.going_on  # a paused trial that goes on is no second one
+    if limits.trials and tried >= 3:
+        left.append((limits.trials - tried) * seconds / tried)
     return {
-        "trials": index.searched,
+        "trials": tried,
         "trials_total": limits.trials,
         "seconds": round(seconds, 1),
         "since": index.at if runs else None,

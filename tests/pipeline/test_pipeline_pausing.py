@@ -80,6 +80,7 @@ def undisturbed(whole: dict[str, Any], spec: Make) -> dict[str, Any]:
 
         def listen(notice: Any) -> None:
             record = notice.record
+            whole["counted"] = notice.trials
             if record is not None and record.kind in ("scored", "finalists"):
                 seen[record.payload.get("trial", "finalists")] = states(stated.folder)
 
@@ -107,6 +108,7 @@ def test_paused_trials_go_on_before_anything_new_is_tried(undisturbed: dict[str,
         for t in trials.values()
         if t["parent"]
     )
+    assert undisturbed["counted"] == 4
     ends = scored(undisturbed["result"])
     assert [ends[name]["status"] for name in trials] == ["raced"] * 3 + ["done"] * 4
     assert "goes on from step 3" in trials["t0004"]["reason"]
