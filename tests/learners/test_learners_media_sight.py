@@ -7,7 +7,7 @@ from media_toys import FAST, LEARNERS, case, fit
 
 from attain.core.decode import write_image
 from attain.core.media import inline, parse
-from attain.core.protocols import Attributing, Seeing
+from attain.core.protocols import Attributing, Reading, Seeing
 from attain.core.types import Rows
 from attain.data.infer import describe
 from attain.data.table import to_rows
@@ -15,6 +15,7 @@ from attain.learners._media.front import pooled
 from attain.learners._media.images import ImageFront
 from attain.learners._media.sound import SoundFront
 from attain.learners._pretrained.architectures import EfficientNetLite
+from attain.pipeline.reading import reader
 
 KINDS = (("image", None), ("image", "vit"), ("image", "resnet"), ("audio", None))
 KINDS += (("audio", "speaker"), ("audio", "wave"), ("audio", "ast"))
@@ -41,7 +42,7 @@ def test_places_add_up_to_what_the_file_changed(modality, kind):
             assert np.median(missed) < 3
         else:
             assert all(each.complete for each in told)
-        assert all(each.files[0].values.ndim == 2 for each in told)
+        assert all(np.ndim(each.files[0].values) == 2 for each in told)
         assert {each.files[0].column for each in told} == {"file"}
 
 
@@ -76,10 +77,10 @@ def test_the_place_that_decides_says_most():
     learner, model, rest = fit("image", {}, dataset, rows)
     told = learner.attribute(model, rest, rest.y.astype(np.int64))
     places = corners[-len(rest) :] @ np.array([2, 1])
-    found = np.array([pooled(each.files[0].values, 2, 2).argmax() for each in told])
+    found = np.array([pooled(np.array(each.files[0].values), 2, 2).argmax() for each in told])
     assert np.mean(found == places) >= 0.8
     told = learner.attribute(model, rest, (rest.y.astype(np.int64) + 1) % 3)
-    against = np.array([pooled(each.files[0].values, 2, 2).argmin() for each in told])
+    against = np.array([pooled(np.array(each.files[0].values), 2, 2).argmin() for each in told])
     assert np.mean(against == places) >= 0.6
 
 
@@ -131,6 +132,20 @@ def test_places_of_alike_files_are_near(modality, kind):
     assert alike[same].mean() > alike[~same].mean()
 
 
+@pytest.mark.parametrize(("modality", "kind"), [("image", "vit"), ("audio", "speaker")])
+def test_checks_read_files_as_the_frozen_rung_does(modality, kind, tmp_path):
+    """What checks of labels get are the features that the frozen model's head is told."""
+    dataset, rows = case(modality, kind, rows=24)
+    learner, model, _ = fit(modality, {"rung": "frozen"}, dataset, rows)
+    read = reader(tmp_path, dataset)
+    assert read is not None
+    found = read(rows.X["file"].tolist())
+    assert np.allclose(found, learner.places(model, rows), atol=1e-5)
+    assert np.array_equal(found, read(rows.X["file"].tolist()))  # now from the study's cache
+    assert isinstance(learner, Reading)
+    assert reader(tmp_path, case(modality, None, rows=3)[0]) is None
+
+
 def test_a_constant_model_says_nothing_about_places():
     """One class in training: no place says anything, and pictures can still be made."""
     dataset, rows = case("image", None, rows=30)
@@ -138,7 +153,7 @@ def test_a_constant_model_says_nothing_about_places():
     learner, model, rest = fit("image", {}, dataset, one)
     (told, *_) = learner.attribute(model, rest, np.zeros(len(rest), dtype=np.int64))
     assert told.complete
-    assert not told.files[0].values.any()
+    assert not np.any(told.files[0].values)
     assert len(learner.pictures(model, rest)) == len(learner.places(model, rest)) == len(rest)
 
 
