@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # so that a search of any function starts without it
-    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -39,19 +35,18 @@ class ReadText:
     words: tuple[WordShare, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class SeenFile:
     """One image or clip as a model saw it.
 
     Attributes:
         column: Where it stands.
-        values: What each cell of a grid over its picture contributed, shape (down, across), the top
-            left one first; of a clip the picture is its spectrum over time, low tones at the
-            bottom.
+        values: What each cell of a grid over its picture contributed, row by row from the top left;
+            of a clip the picture is its spectrum over time, low tones at the bottom.
     """
 
     column: str
-    values: np.ndarray
+    values: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class Attribution:
     def residual(self) -> float:
         """What ``output - baseline`` has beyond the sum of all attributions."""
         words = sum(word.value for text in self.texts for word in text.words)
-        places = sum(float(seen.values.sum()) for seen in self.files)
+        places = sum(value for seen in self.files for row in seen.values for value in row)
         return self.output - self.baseline - words - places - self.rest
 
     @property

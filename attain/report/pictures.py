@@ -153,7 +153,7 @@ def _singles(
 
 def _told(question: Question, album: _Album, row: int, told: Attribution) -> dict[str, Any]:
     """One file, for people."""
-    values = told.files[0].values
+    values = np.array(told.files[0].values)
     return {
         "row": int(question.names[row]),
         "at": row,

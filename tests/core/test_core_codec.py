@@ -34,6 +34,10 @@ _EXAMPLES = [
     types.Attribution(
         (types.ReadText("text", "not bad", (types.WordShare(0, 3, -0.5),)),), 1.5, 0.25, steps=32
     ),
+    types.Attribution(
+        (), 1.5, 0.25, steps=16, files=(types.SeenFile("clip", ((0.5, -0.25), (0.0, 1.0))),)
+    ),
+    types.SeenFile("photo", ((0.5, -0.25),)),
     _space,
     _objective,
     types.Objective("rmse", types.Direction.MINIMIZE, low=0.0, high=math.inf),

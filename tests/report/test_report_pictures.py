@@ -40,7 +40,7 @@ def told(task=Task.MULTICLASS, n=60, seconds=30.0, held=40, ask=None, evil="", m
         return np.eye(3)[guess] * 0.7 + 0.1
 
     def attribute(rows, classes):
-        grid = np.array([[2.0, 0.0], [-0.5, 0.25]])
+        grid = ((2.0, 0.0), (-0.5, 0.25))
         return [
             Attribution((), 2.75, 1.0, 0.0, 0.1, 16, (SeenFile("file", grid),))
             for _ in number(rows)

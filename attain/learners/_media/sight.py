@@ -48,7 +48,7 @@ def attribute(model: HeadModel, rows: Rows, classes: np.ndarray | None) -> tuple
     return tuple(
         Attribution(
             (), p.output + shift, p.baseline + shift, p.rest, p.tolerance, p.steps,
-            (SeenFile(name, p.cells),),
+            (SeenFile(name, tuple(map(tuple, p.cells.tolist()))),),
         )
         for p in parts
     )  # fmt: skip
