@@ -160,13 +160,14 @@ class Sketch:
     def told(self) -> Quick | None:
         """The same by a pre-trained model's features of files, with a linear model on them.
 
-        None where no model was named.
+        None where no model was named. Groups are divided, equal files are not: that a new speaker
+        is hard to understand says nothing of labels (12 % of the surest were doubted, all right).
         """
         if self.read is None or not self.media_columns or not self.classes:
             return None
         rows = quick.rows_for(self.hashes, 1, MOST_READ * (10 if self.deep else 1))
         design = quick.directions(self.read(self.media_cells[rows].tolist()))
-        fold = quick.fold_of(self.units[rows], seed=self.seed)
+        fold = quick.fold_of(self.hashes[rows], seed=self.seed)
         guess = quick.out_of_fold(design, self.y[rows], fold, self.classes, self.seed)
         return Quick(rows, fold, guess)
 
