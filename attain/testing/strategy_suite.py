@@ -347,7 +347,11 @@ def _waiting(make: Make) -> Iterator[str]:
             replace(o, status="raced", loss=None, curve=c, step=10, adjustable=tuple(o.config))
             for o, c in zip(ended[1:], curves, strict=False)
         ]
-        got = make().propose(space, [ended[0], *history], 12, 0)
+        try:
+            got = make().propose(space, [ended[0], *history], 12, 0)
+        except Exception as error:  # noqa: BLE001 - any exception is the finding
+            yield f"{name}: trials that wait raise {type(error).__name__}: {error}"
+            continue
         parents = [p.parent for p in got if p.parent]
         waits = {o.trial for o in history}
         for proposal in got:

@@ -268,7 +268,8 @@ def test_no_worker_outlives_its_parent(call, end):
 def test_interrupt_reaches_the_parent_alone(tmp_path):
     """Ctrl-C raises in the parent and leaves the workers to finish their jobs."""
     script = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
 from attain.core.protocols import Job
 from attain.runtime.local import LocalExecutor
 executor = LocalExecutor(workers=1)
