@@ -74,6 +74,8 @@ class FitData:
         hints: Facts that earlier fits of the same configuration returned, such as ``rounds``.
         seed: Of everything random.
         threads: CPU threads that may be used.
+        memory: Bytes that the process of the fit may hold before it is ended; None for all that
+            is free.
         cache: Folder that all fits of a study share, for what depends on nothing but rows and a
             pre-trained model; every entry is keyed by its content. None to keep nothing.
         checkpoint: Folder of this fit alone, in which a learner may keep its state; if one is found
@@ -89,6 +91,7 @@ class FitData:
     threads: int = 1
     cache: Path | None = None
     checkpoint: Path | None = None
+    memory: int | None = None
 
 
 @runtime_checkable

@@ -17,7 +17,8 @@ def forecast(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """What fits of one learner cost on the rows of one fold.
 
     Args:
-        payload: ``folder``, ``dataset``, ``learner``, ``split``, ``seed``, ``threads``.
+        payload: ``folder``, ``dataset``, ``learner``, ``split``, ``seed``, ``threads``,
+            ``memory``.
         progress: Not used.
 
     Returns:

@@ -76,6 +76,7 @@ def _asked(
                 "split": encode(split),
                 "seed": derive(study.seed, "forecast"),
                 "threads": limits.threads,
+                "memory": limits.bytes,
             }
             event = _run(study, executor, Job(f"forecast-{name}", JOB, payload, limits))
             if event.status is Status.DONE:

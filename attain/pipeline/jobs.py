@@ -187,8 +187,8 @@ def fit_data(
 
     Args:
         learner: Says whether it stops early; then, without hints, a part is set aside for that.
-        payload: ``folder``, ``seed``, ``threads``, and optionally ``hints``, ``stop_seed`` and
-            ``checkpoint``.
+        payload: ``folder``, ``seed``, ``threads``, and optionally ``hints``, ``stop_seed``,
+            ``checkpoint`` and ``memory``.
         dataset: What is known of the rows.
         rows: The unsealed rows.
         index: Positions of those to fit on, shape (m,).
@@ -215,6 +215,7 @@ def fit_data(
         threads=payload["threads"],
         cache=folders.cache(payload["folder"]),
         checkpoint=folders.checkpoint(payload["folder"], payload.get("checkpoint")),
+        memory=payload.get("memory"),
     )
 
 

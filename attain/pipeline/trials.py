@@ -295,6 +295,7 @@ class Trials:
             "fold": fold,
             "seed": derive(trial.seed, "fold", fold),
             "threads": self.limits.threads,
+            "memory": self.limits.bytes,
             "metrics": metrics,
             "quality": list(self.judge.quality),
             "full": trial.purpose == "confirm",

@@ -7,15 +7,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from llm_toys import make_net
+from llm_toys import make_net, tiny_llm
 from torch.nn import functional
 
+from attain.learners._llm import tuning
 from attain.learners._llm.batch import collate, lines
 from attain.learners._llm.encode import pack_up
 from attain.learners._llm.losses import dpo_losses, token_losses
 from attain.learners._llm.speak import Speaker
 from attain.learners._pretrained.adapters import LoraConfig, put_on
+from attain.learners._pretrained.load import resident
 from attain.learners._torch.batches import micro_batches
+from attain.learners._torch.recipe import Recipe
 
 SIZES = (17, 5, 9, 4, 12, 7)
 
@@ -182,3 +185,29 @@ def test_preference_loss_follows_the_formula():
     )
     expected = [np.log1p(np.exp(-0.5 * (1.0 - 0.0))), np.log1p(np.exp(-0.5 * (0.0 - 2.0)))]
     np.testing.assert_allclose(moved.numpy(), expected, rtol=1e-6)
+
+
+def test_a_step_is_cut_into_what_fits_into_memory(monkeypatch):
+    """The less a process may hold, the fewer examples at once; at last activations go twice."""
+    body = resident(tiny_llm(), writes=True)
+    told = Recipe(batch=16, epochs=1.0, learning_rate=1e-3)
+    per_token = tuning.activation_bytes(body, 1)
+    monkeypatch.setattr(tuning, "_free", lambda device, memory: float(memory))
+
+    def micro(examples):
+        room = 2.0 * per_token * 100 * examples / 0.8
+        made, twice = tuning.sized(told, body, 100, 0, int(room * 1.01))
+        return made.micro, twice
+
+    assert [micro(n) for n in (40, 16, 15, 5, 2)] == [(16, False), (16, False), (8, False),
+                                                      (4, False), (2, False)]  # fmt: skip
+    assert micro(0.5) == (2, True)
+    assert tuning.sized(told, body, 100, 10**9, 10**9)[1]
+
+
+def test_a_process_is_counted_with_what_it_holds():
+    """Free is what the limit leaves beside what is there, and at most what the machine has."""
+    device = torch.device("cpu")
+    free = tuning._free(device, None)
+    assert 0 < tuning._free(device, 2**33) < 2**33
+    assert tuning._free(device, 2**60) <= free * 1.5

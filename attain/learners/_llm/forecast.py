@@ -158,7 +158,7 @@ def _tuned(
         checkpointing,
         make_work,
         recipe,
-        wants_checkpointing,
+        sized,
     )
     from attain.learners._torch.batches import total_steps
     from attain.learners._torch.memory import probe
@@ -170,10 +170,10 @@ def _tuned(
     try:
         speaker = Speaker(body.net)
         work = make_work(config, body, speaker, _few(taught), None)
-        twice = wants_checkpointing(body, int(work.lengths.max()), told.batch, told.micro)
+        trained = sum(p.numel() for p in speaker.parameters() if p.requires_grad)
+        told, twice = sized(told, body, int(work.lengths.max()), trained, data.memory)
         with checkpointing(body, twice):
             found = probe(speaker, work, told, one_group(speaker), threads=data.threads)
-        trained = sum(p.numel() for p in speaker.parameters() if p.requires_grad)
     finally:
         body.restored()
     steps = total_steps(told_rows, told.batch, told.epochs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,7 +23,8 @@ def identify(
 
     Args:
         work: Its identity and lengths count.
-        recipe: All of it counts.
+        recipe: All of it counts but how many examples are in memory at once: that depends on what
+            is free, and a state says with how many it goes on.
         groups: Names, depths, rates and the first weights count.
         more: What else counts.
 
@@ -33,7 +35,7 @@ def identify(
         [g.depth, g.rate, [[n, list(p.shape), str(p.dtype)] for n, p in g.parameters.items()]]
         for g in groups
     ]
-    plain = [encode(recipe), described, work.identity, list(more)]
+    plain = [encode(replace(recipe, micro=0)), described, work.identity, list(more)]
     digest = hashlib.sha256(json.dumps(plain).encode())
     digest.update(np.ascontiguousarray(work.lengths, dtype=np.int64).tobytes())
     for group in groups:
