@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LEDGER = "ledger.db"
 LOGS = "logs"
 USUAL_TRIALS = 100
+SHOWN = 5  # trials in a notebook
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,21 @@ class MinimizeResult:
         if self.best is None:
             return f"no trial succeeded; {self.reason}"
         return f"{dict(self.best.metrics)} at {self.best.config} ({self.best.id}); {self.reason}"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the best five trials."""
+        from attain.report import notebook
+
+        able = sorted((t for t in self.trials if t.loss is not None), key=_rank)[:SHOWN]
+        names = dict.fromkeys(name for trial in able for name in trial.config)
+        rows = [
+            {"trial": t.id, **t.metrics, **{name: t.config.get(name) for name in names}}
+            for t in able
+        ]
+        heading = (
+            "No trial succeeded" if self.best is None else f"Best of {len(self.trials)} trials"
+        )
+        return notebook.search(heading, self.reason, rows)
 
     @property
     def config(self) -> dict[str, Scalar] | None:
@@ -85,6 +101,12 @@ class MinimizeResult:
                 for trial in self.trials
             ]
         )
+
+
+def _rank(trial: FunctionTrial) -> tuple[float, float]:
+    """Those that break limits least come first, then those of the smallest loss."""
+    loss = math.inf if trial.loss is None else trial.loss
+    return sum(max(excess, 0.0) for excess in trial.excess), loss
 
 
 def minimize(

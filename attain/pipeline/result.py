@@ -60,6 +60,12 @@ class Result:
     def __str__(self) -> str:
         return self.summary
 
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        from attain.report import evidence, notebook
+
+        return notebook.study(evidence.collect(self.records), str(self.report))
+
     def load(self) -> SavedModel:
         """The final model, ready to predict.
 

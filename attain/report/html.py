@@ -45,10 +45,10 @@ def render(evidence: Mapping[str, Any]) -> str:
     Returns:
         A complete document, which embeds the evidence as JSON (element ``attain-evidence``).
     """
-    environment = _environment()
+    made = environment()
     logged = {entry["record"] for entry in evidence["decisions"]}
     style, script = _source("report.css"), _source("report.js")
-    return environment.get_template("report.html.j2").render(
+    return made.get_template("report.html.j2").render(
         e=evidence,
         style=Markup(style),
         script=Markup(script),
@@ -133,8 +133,13 @@ def _share_bar(share: Any) -> Markup:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """Where templates find their charts, words and filters; everything is escaped.
+
+    Returns:
+        Of the folder of templates.
+    """
+    made = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
@@ -142,10 +147,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_show,
     )
-    environment.globals |= {"charts": charts, "plots": plots, "heat": _heat, "bar": _share_bar}
-    environment.globals |= {"trust": reliability, "trust_plots": trust_plots, "words": words}
-    environment.globals |= {"paths": paths, "pictures": pictures, "picture_plots": picture_plots}
-    environment.filters |= {
+    made.globals |= {"charts": charts, "plots": plots, "heat": _heat, "bar": _share_bar}
+    made.globals |= {"trust": reliability, "trust_plots": trust_plots, "words": words}
+    made.globals |= {"paths": paths, "pictures": pictures, "picture_plots": picture_plots}
+    made.filters |= {
         "number": numbers.number,
         "setting": numbers.setting,
         "estimate": numbers.estimate,
@@ -165,4 +170,4 @@ def _environment() -> Environment:
         "when": _when,
         "state": lambda text: str(text).replace(", ", "-").replace(" ", "-"),
     }
-    return environment
+    return made
