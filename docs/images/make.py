@@ -1,6 +1,6 @@
 """The README's pictures, of the demo's study.
 
-    make demo && python tools/pictures.py [STUDY]
+    make demo && python docs/images/make.py [STUDY]
 
 Opens report and dashboard in a headless Chromium and writes docs/images/report.png and
 docs/images/dashboard.png, in 64 colours, so that a clone stays small.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 WIDTH, HEIGHT = 1180, 1000
 sys.path.insert(0, str(ROOT / "tests" / "web"))
