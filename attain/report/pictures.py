@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from attain.core.errors import AttainError
 from attain.core.media import parse
 from attain.core.types import Attribution, Dataset, Rows
 from attain.report import mistakes, numbers
-from attain.report.singles import Question, about, asked_again, short, summed
+from attain.report.singles import Question, about, in_turn, short, summed
 
 MOST_BYTES = 350_000
 """Of all pictures as they stand in the page; those that would go beyond are left out."""
@@ -119,7 +120,9 @@ def what_files_say(
     began = time.perf_counter()
     album = _Album(sight, question.dataset)
     try:
-        singles, wanted = _singles(question, album, began + _SHARES[0] * seconds)
+        singles, wanted = in_turn(
+            question, began + _SHARES[0] * seconds, partial(_told, question, album)
+        )
         looked = _with_alike(question, known, singles, sight, album, began + _SHARES[1] * seconds)
         pairs = _pairs(question, known, album)
     except AttainError as error:
@@ -133,22 +136,6 @@ def what_files_say(
         notes.append(f"{more} left out: all together may take {numbers.size(MOST_BYTES)}.")
     told = {"kind": question.dataset.modality, "singles": singles, "pairs": pairs}
     return {**told, "looked": looked, "bytes": album.bytes, "sums": question.sums}, notes
-
-
-def _singles(
-    question: Question, album: _Album, deadline: float
-) -> tuple[list[dict[str, Any]], int]:
-    """Mistakes and right ones in turn, until time is up; mistakes first in what comes back."""
-    chosen = asked_again(question)
-    guesses = question.guesses
-    found: list[dict[str, Any]] = []
-    for row in chosen:
-        if found and time.perf_counter() > deadline:
-            break
-        index = np.array([row])
-        (told,) = question.ask(index, None if guesses is None else guesses[index])
-        found.append(_told(question, album, row, told))
-    return sorted(found, key=lambda single: bool(single["right"])), len(chosen)
 
 
 def _told(question: Question, album: _Album, row: int, told: Attribution) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -102,6 +103,30 @@ def asked_again(question: Question) -> list[int]:
     question.prediction = question.prediction.copy()
     question.prediction[found] = question.predict(question.rows.take(np.array(found)))
     return found
+
+
+def in_turn(
+    question: Question, deadline: float, told: Callable[[int, Attribution], dict[str, Any]]
+) -> tuple[list[dict[str, Any]], int]:
+    """What single rows say, mistakes and right ones in turn until time is up.
+
+    Args:
+        question: Which model is asked about which rows.
+        deadline: Of `time.perf_counter`; one row is asked about in any case.
+        told: From a row and what it said to what is shown, with its ``right``.
+
+    Returns:
+        What is shown, mistakes first, and how many rows were to be asked about.
+    """
+    wanted, guesses = asked_again(question), question.guesses
+    found: list[dict[str, Any]] = []
+    for row in wanted:
+        if found and time.perf_counter() > deadline:
+            break
+        index = np.array([row])
+        (said,) = question.ask(index, None if guesses is None else guesses[index])
+        found.append(told(row, said))
+    return sorted(found, key=lambda single: bool(single["right"])), len(wanted)
 
 
 def chosen(question: Question) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from attain.core.errors import AttainError
 from attain.core.types import Attribution, ReadText
 from attain.report import numbers
-from attain.report.singles import Question, about, asked_again, ranks, short, summed
+from attain.report.singles import Question, about, in_turn, ranks, short, summed
 
 MOST_ROWS = 500  # behind the lists of words
 MOST_WORDS = 10
@@ -45,7 +46,7 @@ def what_words_say(question: Question, seconds: float) -> tuple[dict[str, Any] |
     """
     began = time.perf_counter()
     try:
-        texts, wanted = _texts(question, began + _LOCAL * seconds)
+        texts, wanted = in_turn(question, began + _LOCAL * seconds, partial(_told, question))
         rows, lists, fewest = _lists(question, began + seconds)
     except AttainError as error:
         return None, [f"What the words say could not be found out: {error}"]
@@ -55,20 +56,6 @@ def what_words_say(question: Question, seconds: float) -> tuple[dict[str, Any] |
     notes = [f"Time was up before {numbers.plural(late, 'text')} could be read."] if late else []
     told = {"texts": texts, "classes": lists, "rows": rows, "fewest": fewest}
     return {**told, "sums": question.sums}, notes
-
-
-def _texts(question: Question, deadline: float) -> tuple[list[dict[str, Any]], int]:
-    """Mistakes and right ones in turn, until time is up; mistakes first in what comes back."""
-    chosen = asked_again(question)
-    guesses = question.guesses
-    found: list[dict[str, Any]] = []
-    for row in chosen:
-        if found and time.perf_counter() > deadline:
-            break
-        index = np.array([row])
-        (told,) = question.ask(index, None if guesses is None else guesses[index])
-        found.append(_told(question, row, told))
-    return sorted(found, key=lambda text: bool(text["right"])), len(chosen)
 
 
 def _told(question: Question, row: int, told: Attribution) -> dict[str, Any]:
