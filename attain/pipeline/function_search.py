@@ -28,7 +28,7 @@ from attain.pipeline.ticker import Ticker
 
 FIRST_FAILURES = 5  # without a single success, after which going on makes no sense
 MOST_LOST = 3  # times that a trial is tried again after a node died under it
-IDLE_SHARE = 0.1  # of workers' time, from which on more trials are worth more than knowing more
+IDLE_SHARE = 0.03  # of workers' time, from which on more trials are worth more than knowing more
 IDLE_SHARE_BLIND = 0.01  # the same where nothing is to be known
 MOST_AHEAD = 8
 _POLL_SECONDS = 0.2
@@ -101,10 +101,10 @@ class Place:
 class Ahead:
     """How many trials wait at the workers' doors, so that none stands idle.
 
-    A trial that is asked for ahead of its time knows less. Where a strategy learns from results,
-    this is done only where workers would wait for more than a tenth of their time, and for no more
-    trials than end while others are asked for; else from a hundredth on, and for one trial of each
-    worker at least. Never for a single worker, whose search would then depend on how fast this
+    A trial that is asked for ahead of its time knows less, about as if a result came one trial
+    later. Where a strategy learns from results, this is done only where workers would wait for more
+    than 3 % of their time, and for no more trials than end while others are asked for; else from
+    1 % on, and for one trial of each worker at least. Never for a single worker, whose search would then depend on how fast this
     machine is.
 
     Args:
