@@ -11,7 +11,7 @@ from attain.learners._shared import contrasts
 from attain.learners._table import Constant, TableModel
 
 _TOLERANCE = 1e-6
-"""Of the sum, relative to its terms: boosting libraries add thousands of terms up in their order."""
+"""Of the sum, relative to its terms: a library adds thousands of terms up in its own order."""
 
 
 @runtime_checkable
