@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,9 @@ from attain.learners._table import Constant, TableModel
 
 _TOLERANCE = 1e-6
 """Of the sum, relative to its terms: a library adds thousands of terms up in its own order."""
+
+_ENTRIES = 4_000_000
+"""Rows x columns of the matrix x classes that are told apart at once: 32 MB."""
 
 
 @runtime_checkable
@@ -52,12 +56,24 @@ def contribute(
         levels = np.log(model.core.values) if model.seen else model.core.values
         return tuple(Attribution((), float(v), float(v)) for v in weighing @ levels)
     matrix = model.prepared.transform(rows.X)
-    outputs = np.einsum("nk,nk->n", model.core.scores(matrix), weighing)
-    parts = np.einsum("nwk,nk->nw", model.core.parts(matrix), weighing)
-    names, place = np.unique(model.prepared.sources, return_inverse=True)
+    step = max(1, _ENTRIES // (matrix.shape[1] * max(1, weighing.shape[1])))
+    told: list[Attribution] = []
+    for start in range(0, len(matrix), step):
+        some = slice(start, start + step)
+        told += _told(model.core, matrix[some], weighing[some], model.prepared.sources)
+    return tuple(told)
+
+
+def _told(
+    core: Summed, matrix: np.ndarray, weighing: np.ndarray, sources: Sequence[str]
+) -> list[Attribution]:
+    """What the cells of a few rows said."""
+    outputs = np.einsum("nk,nk->n", core.scores(matrix), weighing)
+    parts = np.einsum("nwk,nk->nw", core.parts(matrix), weighing)
+    names, place = np.unique(sources, return_inverse=True)
     values = np.zeros((len(matrix), len(names)))
     np.add.at(values.T, place, parts[:, :-1].T)
-    return tuple(
+    return [
         Attribution(
             (),
             float(output),
@@ -66,4 +82,4 @@ def contribute(
             cells=tuple(ReadCell((str(n),), float(v)) for n, v in zip(names, row, strict=True)),
         )
         for output, part, row in zip(outputs, parts, values, strict=True)
-    )
+    ]
