@@ -21,7 +21,7 @@ from attain.core.types import Dataset, Rows
 from attain.data.load import load_frame
 from attain.data.table import to_rows
 from attain.pipeline.calibration import calibrated
-from attain.pipeline.telling import Contributions, contributions, reasons
+from attain.pipeline.telling import Contributions, Tick, contributions, ignore, reasons
 from attain.stats.calibrate import Calibrator
 from attain.validate.threshold import DEFAULT
 
@@ -131,7 +131,7 @@ class SavedModel:
         return self._contributions(rows, self.learner.predict(self.model, rows))
 
     def predict_frame(
-        self, data: Any, *, proba: bool = False, explain: bool = False
+        self, data: Any, *, proba: bool = False, explain: bool = False, tick: Tick = ignore
     ) -> pd.DataFrame:
         """Predictions as a frame with the name of the target.
 
@@ -139,7 +139,8 @@ class SavedModel:
             data: As for `raw`.
             proba: Add one column of probabilities for each class.
             explain: Add a column ``TARGET because``: the three cells that moved each prediction
-                most.
+                most; some milliseconds a row where there are hundreds of trees.
+            tick: Told of rows that are explained.
 
         Returns:
             One row per row of the data.
@@ -163,14 +164,16 @@ class SavedModel:
         for code, label in enumerate(self.dataset.classes if proba else ()):
             frame[f"{name}={label}"] = prediction[:, code]
         if explain:
-            found = self._contributions(rows, prediction)
+            found = self._contributions(rows, prediction, tick)
             frame[f"{name} because"] = reasons(found, rows, task.classifies)
         return frame
 
-    def _contributions(self, rows: Rows, prediction: np.ndarray) -> Contributions:
+    def _contributions(
+        self, rows: Rows, prediction: np.ndarray, tick: Tick = ignore
+    ) -> Contributions:
         classifies = self.dataset.task.classifies
         codes = labels(prediction, self.threshold) if classifies else None
-        return contributions(self._plain, self.model, rows, codes, self.learner_name)
+        return contributions(self._plain, self.model, rows, codes, self.learner_name, tick)
 
 
 def labels(prediction: np.ndarray, threshold: float | None = None) -> np.ndarray:
