@@ -437,7 +437,7 @@ def _recorded_spec(folder: Path) -> StudySpec:
         began = study.last("study")
         if began is None:
             raise ArtifactError(f"{folder} holds an empty ledger — run it first with: attain run")
-        digests = ("data_digest", "model_digest")
+        digests = ("data_digest", "model_digest", "schema_digest")
         stated = {k: v for k, v in began.payload["spec"].items() if k not in digests}
     finally:
         study.close()
