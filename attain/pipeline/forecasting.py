@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from attain.core.codec import decode, encode
@@ -16,10 +17,10 @@ from attain.core.types import Dataset, Forecast, Split, Status
 from attain.pipeline.study import Study
 
 JOB = "attain.pipeline.forecast_jobs:forecast"
-MOST_SECONDS = 600.0  # of one forecast, after which the study goes on without it
+LEAST_SECONDS = 600.0  # that one forecast may take: it comes before the budget's clock starts
 
 MakeExecutor = Callable[[], Executor]
-"""Makes a place with one worker, within the limits of a fit."""
+"""Makes a place with one worker."""
 
 
 def forecasts(
@@ -38,7 +39,7 @@ def forecasts(
         dataset: What is known of the rows.
         split: Of the search; the forecast is of fits on its first fold.
         learners: Those that may be searched.
-        place: Where to ask, and within what limits; None to read the record only.
+        place: Where to ask, and the limits of a fit; None to read the record only.
 
     Returns:
         By learner, without those that failed.
@@ -66,6 +67,7 @@ def _asked(
 ) -> dict[str, Any]:
     began = time.monotonic()
     found, failed = {}, {}
+    limits = _patient(limits)
     with closing(make()) as executor:
         for name in learners:
             study.say(f"measuring what fits of {name} cost", "parameters")
@@ -84,6 +86,13 @@ def _asked(
             else:
                 failed[name] = f"{event.status}: {event.message}"
     return {"forecasts": found, "failed": failed, "seconds": time.monotonic() - began}
+
+
+def _patient(limits: Limits) -> Limits:
+    """Those of a fit, but for a hang that half of a short budget makes of a slow machine."""
+    if limits.seconds is None:
+        return limits
+    return replace(limits, seconds=max(limits.seconds, LEAST_SECONDS))
 
 
 def _run(study: Study, executor: Executor, job: Job) -> Event:

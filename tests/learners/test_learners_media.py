@@ -255,6 +255,18 @@ def test_the_forecast_names_every_rung():
     assert rungs.resident_body(FitData(dataset, rows)).untouched()
 
 
+def test_the_forecast_decodes_a_few_files_only(monkeypatch):
+    """What only a fit needs, all decoded rows, is not made for the sake of a few steps."""
+    from attain.learners._media import forecast
+
+    seen, row = set(), SoundFront._row
+    monkeypatch.setattr(forecast, "_SUMMED", 8)
+    monkeypatch.setattr(SoundFront, "_row", lambda self, r: (seen.add(r), row(self, r))[1])
+    dataset, rows = case("audio", "speaker", rows=60)
+    LEARNERS["audio"]().forecast(FitData(dataset, rows.take(range(44)), rows.take(range(44, 60))))
+    assert 16 <= len(seen) <= 32
+
+
 def test_spectra_are_those_of_the_textbook():
     """A tone's power is in its band; filters have area 1; resampling keeps a tone's place."""
     assert np.allclose(filters(16_000, 4_096, 40).sum(axis=1) * 16_000 / 4_096, 1, atol=0.02)

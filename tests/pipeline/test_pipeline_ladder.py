@@ -18,7 +18,7 @@ from attain.core.protocols import Limits
 from attain.core.registry import find
 from attain.core.space import Condition, Float, Ordinal, Space
 from attain.core.types import Dataset, Decision, Forecast, Move, Pretrained, RungForecast, Split
-from attain.pipeline import api
+from attain.pipeline import api, forecasting
 from attain.pipeline import run as running
 from attain.pipeline.climbing import Climb
 from attain.pipeline.notice import Notice
@@ -139,6 +139,12 @@ def test_a_failed_forecast_costs_nothing_but_itself(run):
     assert record.payload["forecasts"] == {}
     assert "the probe broke" in record.payload["failed"][MUTE]
     assert len(climbs(result)) == 2
+
+
+def test_a_short_budget_leaves_the_forecast_its_time():
+    """It comes before the search; half of a small budget is no hang where others compute, too."""
+    for given, allowed in ((60.0, forecasting.LEAST_SECONDS), (3_600.0, 3_600.0), (None, None)):
+        assert forecasting._patient(Limits(seconds=given, threads=2)) == Limits(allowed, threads=2)
 
 
 def test_a_study_that_is_read_back_decides_the_same(run):
