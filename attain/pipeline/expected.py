@@ -160,14 +160,13 @@ def _score(best: Scored, objective: Objective, found: Corrected, method: str) ->
     """With limits within the metric's range, no nearer than those of the best's own score."""
     own = best.score(objective.metric)
     assert own is not None
-    low = min(found.low, found.estimate - (own.estimate - own.low))
-    high = max(found.high, found.estimate + (own.high - own.estimate))
+    found = found.no_narrower(own.estimate - own.low, own.high - own.estimate)
     ends = objective.low, objective.high
     return replace(
         own,
         estimate=min(max(found.estimate, ends[0]), ends[1]),
-        low=max(low, ends[0]),
-        high=min(high, ends[1]),
+        low=max(found.low, ends[0]),
+        high=min(found.high, ends[1]),
         method=method,
         per_fold=(),
         train=None,

@@ -25,18 +25,24 @@ def simulated(seed: int, configurations: int, rows: int) -> tuple[np.ndarray, np
 
 def by_hand(losses: np.ndarray, resamples: int, seed: int) -> tuple[float, float, float]:
     """BBC-CV, one resample at a time."""
-    n, outside, shares, usual = losses.shape[1], [], [], []
+    n, outside, shares, usual, fewer, selected = losses.shape[1], [], [], [], [], []
     best = np.argsort(losses.mean(axis=1), kind="stable")[:5]
-    for block in bbc.draws(n, resamples, seed=seed):
-        for drawn in block.T:
+    for block, parts in bbc.draws(n, resamples, seed=seed):
+        for drawn, some in zip(block.T, parts.T, strict=True):
             inside, left = np.flatnonzero(drawn), np.flatnonzero(drawn == 0)
             chosen = int(np.argmin([losses[c, inside].mean() for c in range(len(losses))]))
             outside.append(losses[chosen, left].mean())
+            selected.append(losses[chosen].mean())
+            inside = np.flatnonzero(some)
+            chosen = int(np.argmin([losses[c, inside].mean() for c in range(len(losses))]))
+            fewer.append(losses[chosen, left].mean())
             shares.append(len(left) / n)
             usual.append(losses[best][:, left].mean() - losses[best].mean())
-    outside = np.array(outside) - np.mean(usual)
+    given_back = (1 - math.exp(-1)) * (np.mean(fewer) - np.mean(outside))
+    outside = np.array(outside) - np.mean(usual) - given_back
     centre, share = outside.mean(), np.mean(shares)
     factor = np.sqrt(share / (1 - share))
+    factor *= np.sqrt(1 + np.var(selected) / (factor**2 * outside.var()))
     low, high = centre + factor * (np.quantile(outside, [0.025, 0.975]) - centre)
     return float(centre), float(low), float(high)
 
@@ -57,12 +63,16 @@ def test_it_is_what_a_plain_loop_gives(seed: int) -> None:
 
 def test_draws_are_bootstrap_samples() -> None:
     """37 % of the rows are left out on average, and the seed decides which."""
-    drawn = np.concatenate(list(bbc.draws(300, 500, seed=1)), axis=1)
-    assert drawn.shape == (300, 500)
+    drawn, some = (
+        np.concatenate(p, axis=1) for p in zip(*bbc.draws(300, 500, seed=1), strict=True)
+    )
+    assert drawn.shape == some.shape == (300, 500)
+    assert (some <= drawn).all()
+    assert some.mean() == pytest.approx((1 - math.exp(-1)) ** 2, abs=0.005)
     assert set(np.unique(drawn)) == {0.0, 1.0}
     assert 1 - drawn.mean() == pytest.approx(math.exp(-1), abs=0.003)
-    assert np.array_equal(drawn, np.concatenate(list(bbc.draws(300, 500, seed=1)), axis=1))
-    assert not np.array_equal(drawn, np.concatenate(list(bbc.draws(300, 500, seed=2)), axis=1))
+    assert np.array_equal(drawn, next(bbc.draws(300, 500, seed=1))[0])
+    assert not np.array_equal(drawn, next(bbc.draws(300, 500, seed=2))[0])
 
 
 def test_many_rows_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,16 +80,17 @@ def test_many_rows_come_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     losses, _ = simulated(0, 5, 200)
     whole = bbc.of_means(losses, resamples=400)
     monkeypatch.setattr(bbc, "CELLS_AT_ONCE", 700)
-    assert [block.shape[1] for block in bbc.draws(200, 8)] == [3, 3, 2]
+    assert [block.shape[1] for block, _ in bbc.draws(200, 8)] == [3, 3, 2]
     assert bbc.of_means(losses, resamples=400).estimate == pytest.approx(whole.estimate, abs=0.01)
 
 
 def test_groups_are_drawn_whole() -> None:
     """Rows of a group are in or out together, and ten copies of a row are worth one."""
     groups = np.repeat(np.arange(40), 10)
-    for block in bbc.draws(400, 50, clusters=groups):
-        together = block.reshape(40, 10, -1)
-        assert (together == together[:, :1]).all()
+    for blocks in bbc.draws(400, 50, clusters=groups):
+        for block in blocks:
+            together = block.reshape(40, 10, -1)
+            assert (together == together[:, :1]).all()
     losses, _ = simulated(3, 6, 40)
     copied = np.repeat(losses, 10, axis=1)
     single = bbc.of_means(losses, resamples=400)
