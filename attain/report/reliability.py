@@ -22,6 +22,13 @@ _ODD = (
 )
 _SHARES = ("error", "misranked")  # losses that read as a percentage
 _HUGE = "times_1000"
+_REMEDY = "Check ranges, units and spellings"
+_REMEDIES = {
+    **dict.fromkeys(
+        ("blurred", "grained", "bright", "dark", "pressed"), "Check how pictures are taken and kept"
+    ),
+    **dict.fromkeys(("hissing", "quieter", "narrowed"), "Check how clips are recorded and sent"),
+}
 _TITLES = {
     "model": "What would help most: a model that can do more",
     "data": "What would help most: more rows",
@@ -131,7 +138,7 @@ def _accidents(known: Item) -> Iterable[dict[str, str]]:
     text = (
         f"With {accident(worst)}, {metric} gets worse by {_drop(worst)} and "
         f"{numbers.share(worst['flipped'])} of the predictions change, which is worse {than}. "
-        "Check ranges, units and spellings before predicting"
+        f"{_REMEDIES.get(worst['code'], _REMEDY)} before predicting"
     )
     text += f"; the same goes for {numbers.listed(columns[1:], 4)}." if columns[1:] else "."
     yield {

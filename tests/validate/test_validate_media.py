@@ -93,5 +93,6 @@ def test_a_model_of_brightness_is_brittle_to_light():
     assert set(by_code) >= IMAGES
     assert not set(by_code) & CLIPS
     assert by_code["bright"]["drop"] > 0.3
+    assert by_code["bright"]["brittle"]
     assert by_code["blurred"]["drop"] == 0
     assert {a.code for a in ACCIDENTS if ColumnKind.AUDIO in a.kinds} >= CLIPS

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from attain.core.types import Column, ColumnKind, Dataset, Direction, Rows, Task
+from attain.validate import perturb as perturbing
 from attain.validate.perturb import ACCIDENTS, UNSEEN, Part, changed, perturb
 from attain.validate.seeds import seed_spread
 
@@ -313,3 +314,11 @@ def test_small_slips_in_texts_are_blamed_when_they_cost_much() -> None:
         return splendour(Rows(rows.X.assign(note=lower)))
 
     assert entry(only_text(careless), "note", "capitals")["drop"] == 0
+
+
+def test_nothing_is_called_worse_than_what_was_not_measured() -> None:
+    """When time was up before a column's cells were shuffled, no harm is compared with none."""
+    harm = {"code": "times_10", "failed": "", "drop": 0.3, "low": 0.2, "small": False}
+    assert perturbing._is_brittle(harm, 0.1, 0.5, False)
+    assert not perturbing._is_brittle(harm, None, 0.5, False)
+    assert perturbing._is_brittle({**harm, "small": True}, None, 0.5, False)
