@@ -254,6 +254,10 @@ def _wrong_config(folder: Path) -> Iterator[Problem]:
     elif not isinstance(config.get("model_type"), str):
         remedy = "give a model of the transformers library"
         yield Problem("config.json must name its model_type", "none", str(path), remedy)
+    elif quantized := config.get("quantization_config"):
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
+        rule = "weights must be as they were trained; quantized ones cannot be tuned or merged"
+        yield Problem(rule, str(method), str(path), "name the model that this one was made from")
 
 
 def _wrong_weights(folder: Path, trust_pickle: bool) -> Iterator[Problem]:

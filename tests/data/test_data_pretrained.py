@@ -148,6 +148,12 @@ FAULTS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda f: (f / "config.json").write_text("[]"), "config.json must be a JSON object"),
     (lambda f: (f / "config.json").write_bytes(b"\xff\xfe{"), "config.json must be a JSON object"),
     (lambda f: (f / "config.json").write_text("{}"), "must name its model_type"),
+    (
+        lambda f: (f / "config.json").write_text(
+            '{"model_type": "bert", "quantization_config": {"quant_method": "bitsandbytes"}}'
+        ),
+        "quantized ones cannot be tuned.*bitsandbytes.*made from",
+    ),
     (lambda f: (f / "model.safetensors").unlink(), "a model needs weights"),
     (
         lambda f: (f / "model.safetensors").rename(f / "pytorch_model.bin"),
