@@ -123,11 +123,39 @@ def test_rows_of_zeros_that_pad_ranks_stay_zero():
     made.stack.take_off()
 
 
-def test_what_pays_is_measured_and_taken_back():
+def test_a_look_in_one_pass_says_what_looks_in_turn_say(monkeypatch):
+    """Three candidates take three passes in turn and one together, with no more tokens in it."""
+    from attain.learners._llm import many
+
+    made, _ = race()
+    made.advance([0, 1, 2], 4)
+    passes = []
+    losses = made._losses
+    monkeypatch.setattr(made, "_losses", lambda b: passes.append(b.ids.numel()) or losses(b))
+    shared = made.look([0, 2])
+    made.together = 1
+    alone = made.look([0, 2])
+    assert shared == pytest.approx(alone, rel=1e-5)
+    assert alone[0] != pytest.approx(alone[2], rel=1e-3)
+    assert len(passes) == 3
+    monkeypatch.setattr(many, "TOKENS", 64)
+    made.together, passes[:] = 2, []
+    assert made.look([0, 2]) == pytest.approx(alone, rel=1e-5)
+    assert max(passes) <= 64 or len(passes) == len(made._work.stop)
+    made.stack.take_off()
+
+
+def test_what_pays_is_measured_and_taken_back(monkeypatch):
     """The probe leaves weights and steps as they were, and decides between two ways."""
     made, _ = race(together=0)
     before = made.state(1)
+    taken = []
+    step = made._step
+    monkeypatch.setattr(
+        made, "_step", lambda which, at: taken.append(len(which)) or step(which, at)
+    )
     made._measure()
+    assert taken == [3, 3, 1, 1, 1]
     assert set(made.measured) == {"together", "in_turn"}
     assert made.together in (1, 3)
     assert all(torch.equal(t, before[n]) for n, t in made.state(1).items())

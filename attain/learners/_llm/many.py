@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from attain.learners._llm.batch import Batch
-from attain.learners._llm.speak import Speaker, batches, padding
+from attain.learners._llm.encode import Coded
+from attain.learners._llm.speak import TOKENS, Speaker, batches, padding
 from attain.learners._llm.stack import Stack, StackedAdam
 from attain.learners._llm.work import Speech
 from attain.learners._pretrained.adapters import LoraConfig
@@ -191,16 +192,24 @@ class Race:
         total = dict.fromkeys(which, 0.0)
         self._speaker.eval()
         with torch.no_grad():
-            for index in batches(stop.lengths):
-                batch = self._collate(stop, index)
-                for k in which:
-                    with self.stack.active([k]):
-                        total[k] += float(self._losses(batch).double().sum())
+            for at in range(0, len(which), self.together):
+                part = which[at : at + self.together]
+                for k, loss in zip(part, self._look(stop, part), strict=True):
+                    total[k] = loss
         tokens = max(1, int(stop.supervised.sum()))
         found = {k: value / tokens for k, value in total.items()}
         for k, loss in found.items():
             self.courses[k].losses[self.courses[k].step] = loss
         return found
+
+    def _look(self, stop: Coded, which: Sequence[int]) -> list[float]:
+        """Loss of candidates that share a pass, with as many tokens in it as one would have."""
+        total = torch.zeros(len(which), dtype=torch.float64)
+        with self.stack.active(which):
+            for index in batches(stop.lengths, TOKENS // len(which)):
+                losses = self._losses(self._collate(stop, index).tiled(len(which)))
+                total += losses.double().reshape(len(which), -1).sum(1).cpu()
+        return [float(loss) for loss in total]
 
     def state(self, k: int) -> dict[str, torch.Tensor]:
         """Everything that the next step of a candidate depends on, but for its number."""
@@ -259,11 +268,14 @@ class Race:
         return made.to(self._device)
 
     def _measure(self) -> None:
-        """Whether a step of all at once is cheaper than one of each in turn; taken back."""
+        """Whether a step of all at once is cheaper than one of each in turn; taken back.
+
+        Two of them stand for all that take turns: what they do costs the same, whatever the rank.
+        """
         which = list(range(len(self.candidates)))
         states = [self.state(k) for k in which]
         self._speaker.train()
-        for name, parts in (("together", [which]), ("in_turn", [[k] for k in which])):
+        for name, parts in (("together", [which]), ("in_turn", [[0], [1]])):
             try:
                 self._step(parts[0], 0)  # the first of a shape is slow
                 began = time.perf_counter()
@@ -271,7 +283,8 @@ class Race:
                     self._step(part, 0)
                 if self._device.type == "cuda":
                     torch.cuda.synchronize(self._device)
-                self.measured[name] = time.perf_counter() - began
+                taken = time.perf_counter() - began
+                self.measured[name] = taken * len(which) / sum(map(len, parts))
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -18,7 +18,7 @@ from attain.learners._pretrained.load import Body
 TOLERANCE = 1e-3
 """Largest difference of logits for two ways of computing to be one: float32 sums in another
 order differ by less, another formula by far more."""
-_TOKENS = 4096
+TOKENS = 4096
 """Padded tokens in a batch without gradients."""
 
 
@@ -117,7 +117,7 @@ class Sums:
     right: np.ndarray
 
 
-def batches(lengths: np.ndarray, tokens: int = _TOKENS) -> Iterator[np.ndarray]:
+def batches(lengths: np.ndarray, tokens: int = TOKENS) -> Iterator[np.ndarray]:
     """Examples of similar length, as many as there is room for.
 
     Args:
