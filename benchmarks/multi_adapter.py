@@ -7,8 +7,9 @@ Same rows (GSM8K), same steps, the same eight rates and ranks for all; one threa
     attain-all       one process, one base, all eight to the end
     attain-halving   the same, losers paused by successive halving
     peers            a process for each configuration: TRL's SFTTrainer with PEFT, in
-                     benchmarks/.venvs/trl (made with: python -m venv --system-site-packages, then
-                     pip install trl==1.16.0 peft==0.21.2); left out where that is missing
+                     benchmarks/.venvs/trl (made with: python -m venv, then pip install
+                     torch==2.13.0 transformers==5.24.0 trl==1.16.0 peft==0.21.2); left out where
+                     that is missing
 
 Processor seconds and peak resident memory are those of the processes themselves. `--quick` takes a
 model of random weights and synthetic rows, and no peers. The last line is JSON.
@@ -30,6 +31,10 @@ HERE = Path(__file__).resolve().parent
 PEER = HERE / ".venvs" / "trl" / "bin" / "python"
 RATES = (1e-4, 3e-4, 5e-4, 1e-3, 1e-3, 2e-3, 3e-3, 1e-2)
 RANKS = (8, 16, 8, 16, 8, 16, 8, 16)
+ROWS, EPOCHS, BATCH = 60, 1.0, 2
+"""Of the real model: 24 steps for each configuration, so that the first look is after 3 of them;
+about a minute of processor time for a configuration. The model of `--quick` takes three epochs of
+128 rows, eight a step."""
 TARGET = 3.0
 """Halving against all to the end, to the same best loss: processor time saved, as a ratio."""
 
@@ -42,7 +47,7 @@ def rows(data: Path | None, quick: bool) -> list[dict[str, str]]:
 
     frame = load_frame(data / "gsm8k" / "train.jsonl.gz")
     short = frame[(frame.question.str.len() < 140) & (frame.answer.str.len() < 140)]
-    return short.head(120)[["question", "answer"]].to_dict("records")
+    return short.head(ROWS)[["question", "answer"]].to_dict("records")
 
 
 def tiny(folder: Path) -> Path:
@@ -54,7 +59,9 @@ def tiny(folder: Path) -> Path:
     return folder
 
 
-def ours(model: Path, said: list[dict[str, str]], halving: bool, epochs: float) -> dict[str, Any]:
+def ours(
+    model: Path, said: list[dict[str, str]], halving: bool, epochs: float, batch: int
+) -> dict[str, Any]:
     """One race in this process."""
     import pandas as pd
 
@@ -83,7 +90,7 @@ def ours(model: Path, said: list[dict[str, str]], halving: bool, epochs: float) 
     candidates = [
         Candidate(LoraConfig(r), lr, k) for k, (lr, r) in enumerate(zip(RATES, RANKS, strict=True))
     ]
-    race = Race(speaker, work, candidates, Plan(epochs, 8, halving=halving))
+    race = Race(speaker, work, candidates, Plan(epochs, batch, halving=halving))
     with threads(1):
         winner = race.run()
     return {
@@ -105,12 +112,12 @@ torch.set_num_threads(1)
 from datasets import Dataset
 from peft import LoraConfig
 from trl import SFTConfig, SFTTrainer
-model, rows, rate, rank, epochs, out = sys.argv[1:]
+model, rows, rate, rank, epochs, batch, out = sys.argv[1:]
 said = json.load(open(rows))
 cut = len(said) * 4 // 5
 chat = [{"prompt": [{"role": "user", "content": r["question"]}],
          "completion": [{"role": "assistant", "content": r["answer"]}]} for r in said]
-told = SFTConfig(out, num_train_epochs=float(epochs), per_device_train_batch_size=8,
+told = SFTConfig(out, num_train_epochs=float(epochs), per_device_train_batch_size=int(batch),
     learning_rate=float(rate), lr_scheduler_type="cosine", warmup_steps=0.1, report_to=[],
     eval_strategy="epoch", save_strategy="no", bf16=False, use_cpu=True, logging_strategy="no",
     gradient_checkpointing=False, disable_tqdm=True, dataset_num_proc=None)
@@ -124,14 +131,15 @@ print(json.dumps({"cpu_s": use.ru_utime + use.ru_stime, "peak_mb": use.ru_maxrss
 """
 
 
-def peers(model: Path, said: list[dict[str, str]], epochs: float) -> list[dict[str, Any]]:
+def peers(model: Path, said: list[dict[str, str]]) -> list[dict[str, Any]]:
     """A process for each configuration, one after the other."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.json"
         path.write_text(json.dumps(said))
         for rate, rank in zip(RATES, RANKS, strict=True):
-            told = [str(model), str(path), str(rate), str(rank), str(epochs), folder]
+            how = [str(value) for value in (rate, rank, EPOCHS, BATCH)]
+            told = [str(model), str(path), *how, folder]
             made = subprocess.run(
                 [str(PEER), "-c", _PEER, *told], capture_output=True, text=True,
                 env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
@@ -150,8 +158,7 @@ def _cpu() -> float:
 
 def apart(name: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     """One of our ways in a process of its own."""
-    told = [sys.executable, __file__, "--way", name, "--model", str(model),
-            "--epochs", str(options.epochs)]  # fmt: skip
+    told = [sys.executable, __file__, "--way", name, "--model", str(model)]
     told += ["--quick"] if options.quick else ["--data", str(options.data)]
     made = subprocess.run(told, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(made.stdout.strip().splitlines()[-1])
@@ -172,7 +179,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     whole = apart("all", model, options)
     early = apart("halving", model, options)
     said = rows(options.data, options.quick)
-    others = peers(model, said, options.epochs) if PEER.is_file() and not options.quick else []
+    others = peers(model, said) if PEER.is_file() and not options.quick else []
     found = {
         "all": whole,
         "halving": early,
@@ -193,14 +200,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--epochs", type=float, default=3.0)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--way", choices=("all", "halving"))
     options = parser.parse_args()
     if options.way:
         said = rows(options.data, options.quick)
-        print(json.dumps(ours(options.model, said, options.way == "halving", options.epochs)))
+        epochs, batch = (3.0, 8) if options.quick else (EPOCHS, BATCH)
+        found = ours(options.model, said, options.way == "halving", epochs, batch)
+        print(json.dumps(found))
         return 0
     found = compare(options)
     print(json.dumps(found))
