@@ -11,6 +11,7 @@ import numpy as np
 from attain.core.protocols import Report
 from attain.core.space import Categorical, Condition, Config, Float, Parameter, Space
 from attain.core.types import Dataset
+from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import (
     numeric_parameter,
@@ -83,6 +84,7 @@ class Linear(TableLearner):
         Returns:
             The space.
         """
+        dataset = alone(dataset)
         numeric = numeric_parameter(
             "standard", "quantile", "piecewise",
             default="standard",

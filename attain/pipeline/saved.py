@@ -18,11 +18,12 @@ from attain.core.files import file_digest, inside, plain_errors, sync_folder, wr
 from attain.core.protocols import Model, Writing
 from attain.core.registry import find
 from attain.core.types import Dataset, Rows
+from attain.data.labels import joined
 from attain.data.load import load_frame
 from attain.data.table import to_rows
 from attain.pipeline.calibration import calibrated
 from attain.stats.calibrate import Calibrator
-from attain.validate.threshold import DEFAULT
+from attain.validate.threshold import DEFAULT, carried
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +96,9 @@ class SavedModel:
     def predict(self, data: Any) -> np.ndarray:
         """Class labels as text, values, or texts that are written.
 
+        Several labels of a row are one text, written as the target is: with the separator between
+        them, or as a JSON list.
+
         Args:
             data: As for `raw`.
 
@@ -106,7 +110,19 @@ class SavedModel:
         """
         if self.dataset.task.language:
             return self.write(data)
-        prediction = self.raw(data)
+        return self.said(self.raw(data))
+
+    def said(self, prediction: np.ndarray) -> np.ndarray:
+        """What probabilities decide, or the values themselves.
+
+        Args:
+            prediction: As from `raw`.
+
+        Returns:
+            Shape (n,).
+        """
+        if self.dataset.task.several:
+            return np.array(joined(carried(prediction), self.dataset), dtype=object)
         if not self.dataset.task.classifies:
             return prediction
         return np.asarray(self.dataset.classes, dtype=object)[labels(prediction, self.threshold)]
@@ -116,7 +132,7 @@ class SavedModel:
 
         Args:
             data: As for `raw`.
-            proba: Add one column of probabilities for each class.
+            proba: Add one column of probabilities for each class or label.
 
         Returns:
             One row per row of the data.
@@ -130,11 +146,8 @@ class SavedModel:
         if self.dataset.task.language:
             return pd.DataFrame({name: self.write(data)})
         prediction = self.raw(data)
-        if not self.dataset.task.classifies:
-            return pd.DataFrame({name: prediction})
-        classes = np.asarray(self.dataset.classes, dtype=object)
-        frame = pd.DataFrame({name: classes[labels(prediction, self.threshold)]})
-        if proba:
+        frame = pd.DataFrame({name: self.said(prediction)})
+        if proba and self.dataset.task.named:
             for code, label in enumerate(self.dataset.classes):
                 frame[f"{name}={label}"] = prediction[:, code]
         return frame

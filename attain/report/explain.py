@@ -137,8 +137,7 @@ class _Asked:
     def said(self, row: int) -> Any:
         """The target of a row, as people know it."""
         assert self.rows.y is not None
-        value = self.rows.y[row]
-        return self.dataset.classes[int(value)] if self.dataset.task.classifies else float(value)
+        return mistakes.in_words(self.dataset, self.rows.y[row])
 
     @property
     def only_files(self) -> bool:
@@ -150,6 +149,12 @@ class _Asked:
         known = np.isfinite(self.prediction.reshape(len(self.prediction), -1)).all(axis=1)
         unseen = self.held_out[known[self.held_out]]
         if self.attribute is None or not len(unseen):
+            return {}
+        if self.dataset.task.several:
+            notes.append(
+                "Words and places of single rows are told for one class a row only, so they are "
+                "left out where a row carries several labels."
+            )
             return {}
         question = Question(
             self.attribute,
@@ -192,6 +197,8 @@ def _from_predictions(
         found["per_class"] = mistakes.per_class(dataset, y, p, threshold)
         found["calibration"] = mistakes.calibration(dataset, y, p)
         found["curves"] = mistakes.curves(dataset, y, p)
+    elif dataset.task.several:
+        found["per_class"] = mistakes.per_class(dataset, y, p)
     else:
         found["residuals"] = mistakes.residuals(y, p, seed=seed)
     worst = mistakes.worst(dataset, y, p, MOST_ERRORS, threshold)
@@ -284,7 +291,9 @@ def _case(
     rows, names = asked.rows, asked.names
     alike = local.closest(rows.X, training[training != row], row, weights, asked.dataset)
     predicted: Any = float(told) if told.ndim == 0 else None
-    if predicted is None:
+    if asked.dataset.task.several:
+        predicted = mistakes.in_words(asked.dataset, mistakes.carried(told))
+    elif predicted is None:
         predicted = asked.dataset.classes[int(mistakes.guesses(told[None], asked.threshold)[0])]
     shown = [c for c in weights if c in rows.X][: local.MOST_CELLS]
     return {

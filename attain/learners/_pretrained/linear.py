@@ -17,6 +17,7 @@ from attain.learners._pretrained.heads import (
     STRENGTHS,
     Design,
     Head,
+    labels_target,
     path,
     softmax_target,
     squared_target,
@@ -139,6 +140,8 @@ def walk(
 
 
 def _target(lesson: Lesson) -> Any:
+    if lesson.outputs.shares:
+        return labels_target(lesson.targets)
     if lesson.outputs.seen:
         return softmax_target(lesson.targets, lesson.outputs.count, lesson.weights)
     return squared_target(lesson.targets)

@@ -135,8 +135,9 @@ def load_model(
     try:
         kind, told = stored["kind"], stored["outputs"]
         outputs = Outputs(
-            int(told["classes"]), tuple(told["seen"]), float(told["center"]), float(told["scale"])
-        )
+            int(told["classes"]), tuple(told["seen"]), float(told["center"]), float(told["scale"]),
+            tuple(told.get("shares", ())),
+        )  # fmt: skip
         columns = columns_of(tuple(stored["columns"]))
         core = {"constant": _load_constant, **cores}[kind](folder)
         return HeadModel(learner, kind, core, columns, outputs, stored["facts"])
@@ -154,7 +155,8 @@ def contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.nda
     """What scores are multiplied with, shape (rows, outputs).
 
     Adding a number to all scores of a row changes no probability, so a class's score alone means
-    nothing: it is taken relative to the mean of the others, with two classes the log odds.
+    nothing: it is taken relative to the mean of the others, with two classes the log odds. A
+    label's score is its log odds.
 
     Args:
         outputs: What scores mean.
@@ -175,6 +177,7 @@ def contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.nda
         rule, remedy = "a class must be among those trained on", "ask about the predicted class"
         raise DataError([Problem(rule, str(code), "classes", remedy) for code in unseen])
     count = outputs.count
-    found = np.full((rows, count), -1.0 / max(count - 1, 1))
+    rest = 0.0 if outputs.shares else -1.0 / max(count - 1, 1)
+    found = np.full((rows, count), rest)
     found[np.arange(rows), np.searchsorted(np.array(outputs.seen), codes)] = 1.0
     return found
