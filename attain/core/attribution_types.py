@@ -1,4 +1,4 @@
-"""What the words of a text, or the places of an image or a clip, said to a model."""
+"""What the words of a text, the places of an image or a clip, or columns said to a model."""
 
 from __future__ import annotations
 
@@ -50,21 +50,39 @@ class SeenFile:
 
 
 @dataclass(frozen=True)
+class ReadCell:
+    """What one cell of a row contributed, or several together.
+
+    Attributes:
+        columns: Where it stands; several where their cells were looked at together.
+        value: Positive speaks for the output that was asked about, negative against it.
+        error: Standard error of the value; 0 where it is exact.
+    """
+
+    columns: tuple[str, ...]
+    value: float
+    error: float = 0.0
+
+
+@dataclass(frozen=True)
 class Attribution:
-    """How one output for one row came about, word by word or place by place.
+    """How one output for one row came about, word by word, place by place or cell by cell.
 
     For classes the output is the log odds of the class against the others: its score minus the mean
-    score of the other classes, in nats. For values it is the value, in the target's unit.
+    score of the other classes, in nats. For values it is the value, in the target's unit. Where
+    cells were found out about by trying, it is the chance of the class.
 
     Attributes:
         texts: Of each text column.
         output: For the row.
-        baseline: For the same row without its words, with a picture of one colour, or silent.
+        baseline: For the same row without its words, with a picture of one colour, or silent; of
+            cells the mean over other rows.
         rest: Attributed to what belongs to no word or place, such as blanks.
         tolerance: How far the sum may be from ``output - baseline``, in the same unit.
         steps: Intervals of the path along which gradients were summed; 0 when the sum is exact by
-            construction.
+            construction. Of cells the orders in which they were put in; 0 for none.
         files: Of each column of images or clips.
+        cells: Of each column of a table that said something.
     """
 
     texts: tuple[ReadText, ...]
@@ -74,13 +92,15 @@ class Attribution:
     tolerance: float = 0.0
     steps: int = 0
     files: tuple[SeenFile, ...] = ()
+    cells: tuple[ReadCell, ...] = ()
 
     @property
     def residual(self) -> float:
         """What ``output - baseline`` has beyond the sum of all attributions."""
         words = sum(word.value for text in self.texts for word in text.words)
         places = sum(value for seen in self.files for row in seen.values for value in row)
-        return self.output - self.baseline - words - places - self.rest
+        cells = sum(cell.value for cell in self.cells)
+        return self.output - self.baseline - words - places - cells - self.rest
 
     @property
     def complete(self) -> bool:

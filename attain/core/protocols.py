@@ -203,6 +203,17 @@ class Attributing(Protocol):
 
 
 @runtime_checkable
+class Contributing(Protocol):
+    """A learner whose models can say exactly how far each column moved a prediction."""
+
+    def contribute(
+        self, model: Any, rows: Rows, classes: np.ndarray | None
+    ) -> Sequence[Attribution]:
+        """One answer for each row, about the class of this code, or the value where it is None."""
+        ...
+
+
+@runtime_checkable
 class Reading(Protocol):
     """A learner that can say what a pre-trained model, left as it is, makes of files."""
 

@@ -4,7 +4,7 @@ They live in `data_types` (what is wanted, what is known of the rows), `trial_ty
 and `verdict_types` (what follows, and the ledger's records).
 """
 
-from attain.core.attribution_types import Attribution, ReadText, SeenFile, WordShare
+from attain.core.attribution_types import Attribution, ReadCell, ReadText, SeenFile, WordShare
 from attain.core.data_types import (
     Column,
     ColumnKind,
@@ -65,6 +65,7 @@ __all__ = [
     "Outcome",
     "Pretrained",
     "Proposal",
+    "ReadCell",
     "ReadText",
     "Record",
     "Role",

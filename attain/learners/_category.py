@@ -114,6 +114,16 @@ class OneHot:
         out[row, slots[row, column]] = 1.0
         return out
 
+    @property
+    def sources(self) -> np.ndarray:
+        """Position of the categorical column behind each output column, shape (width,)."""
+        ends = np.append(self.starts, len(self.slots))[1:]
+        found = np.empty(self.width, dtype=np.int64)
+        for column, start, end in zip(self.columns, self.starts, ends, strict=True):
+            slots = self.slots[start:end]
+            found[slots[slots >= 0]] = column
+        return found
+
 
 def fit_one_hot(codes: np.ndarray, sizes: np.ndarray, columns: np.ndarray) -> OneHot:
     """Give every code that occurs an output column, except the unseen one.

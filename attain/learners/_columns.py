@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _DAY = 86_400.0
 _WORD = re.compile(r"\w+")
+SIZES = 2
+"""Numbers that a text becomes beside its topics."""
 _MOST_WORDS = 5_000
 _MOST_TEXTS = 20_000
 """Texts that words and their directions are learnt from; a larger sample changes them little."""
@@ -58,6 +60,11 @@ class Dates:
     names: tuple[str, ...]
     origin: np.ndarray
     cyclic: bool
+
+    @property
+    def parts(self) -> int:
+        """Numbers that each column becomes."""
+        return 14 if self.cyclic else 6
 
     def transform(self, X: pd.DataFrame) -> np.ndarray:
         """The parts of all date columns.

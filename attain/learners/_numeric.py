@@ -54,6 +54,12 @@ class Numeric:
             return values
         return np.concatenate([values, np.isnan(raw[:, self.flags])], axis=1)
 
+    @property
+    def sources(self) -> np.ndarray:
+        """Position of the raw column behind each prepared one, shape (width,)."""
+        times = len(self.table) - 1 if self.kind == "piecewise" else 1
+        return np.concatenate([np.tile(self.used, times), self.flags])
+
 
 def fit_numeric(kind: str, raw: np.ndarray) -> Numeric:
     """Learn how to prepare numeric columns.

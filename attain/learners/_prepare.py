@@ -6,7 +6,9 @@ column look-ups and array operations; a scikit-learn ColumnTransformer costs ten
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from attain.learners._category import (
     fit_target_means,
     target_columns,
 )
-from attain.learners._columns import Dates, Text, fit_dates, fit_text, gather_numbers
+from attain.learners._columns import SIZES, Dates, Text, fit_dates, fit_text, gather_numbers
 from attain.learners._numeric import Numeric, fit_numeric
 from attain.learners._store import pack, read_arrays, read_json, unpack, write_arrays, write_json
 
@@ -98,6 +100,20 @@ class Prepared:
         topics = sum(text.directions.shape[1] for text in self.texts)
         first = len(self.numeric.used) + len(self.numeric.flags) + topics
         return list(range(first, first + len(self.categories.names)))
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The user's column behind each column of the matrix."""
+        names = self.categories.names
+        raw = [
+            *self.numbers,
+            *_each([names[i] for i in self.means.columns], self.means.table.shape[1]),
+            *_each(self.dates.names, self.dates.parts),
+            *_each([text.name for text in self.texts], SIZES),
+        ]
+        topics = [name for t in self.texts for name in [t.name] * t.directions.shape[1]]
+        last = names if self.codes else [names[i] for i in self.one_hot.sources]
+        return (*(raw[i] for i in self.numeric.sources), *topics, *last)
 
     def save(self, folder: Path) -> None:
         """Write ``prepare.json`` and ``prepare.npz``.
@@ -192,6 +208,10 @@ def load_prepare(folder: Path) -> Prepared:
     texts = tuple(unpack(Text, f"text{i}", t, arrays) for i, t in enumerate(plain.get("texts", [])))
     numbers, codes = tuple(plain.get("numbers", ())), bool(plain.get("codes"))
     return Prepared(numbers=numbers, texts=texts, codes=codes, **blocks)
+
+
+def _each(names: Iterable[str], times: int) -> list[str]:
+    return [name for name in names for _ in range(times)]
 
 
 def _by_labels(categories: Categories, plan: Plan) -> tuple[np.ndarray, np.ndarray]:

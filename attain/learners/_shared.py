@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from attain.core.errors import DataError, Problem
 from attain.core.space import Categorical, Parameter
 from attain.core.types import Dataset
 
@@ -122,6 +123,32 @@ def two_columns(scores: np.ndarray) -> np.ndarray:
     from scipy.special import expit
 
     return np.stack([expit(-scores), expit(scores)], axis=1)
+
+
+def contrasts(seen: Sequence[int], classes: np.ndarray | None) -> np.ndarray:
+    """What scores are multiplied with to tell of a class.
+
+    Adding a number to all scores of a row changes no probability, so a class's score alone means
+    nothing: it is taken relative to the mean of the others, with two classes the log odds.
+
+    Args:
+        seen: Codes of the classes that have a score, rising.
+        classes: For each row the code of the class that is asked about, shape (n,).
+
+    Returns:
+        Shape (n, seen), float64.
+
+    Raises:
+        DataError: When a class was not among those that were trained on.
+    """
+    codes = np.asarray(classes)
+    unseen = sorted({int(code) for code in codes} - set(seen))
+    if unseen:
+        rule, remedy = "a class must be among those trained on", "ask about the predicted class"
+        raise DataError([Problem(rule, str(code), "classes", remedy) for code in unseen])
+    found = np.full((len(codes), len(seen)), -1.0 / max(len(seen) - 1, 1))
+    found[np.arange(len(codes)), np.searchsorted(np.array(seen), codes)] = 1.0
+    return found
 
 
 def log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:

@@ -17,14 +17,15 @@ from attain.core.errors import ArtifactError, NotApplicable
 from attain.core.files import inside, plain_errors
 from attain.core.protocols import Report
 from attain.core.space import Categorical, Config, Float, Int, Parameter, Space
-from attain.core.types import Dataset, Signal
+from attain.core.types import Attribution, Dataset, Rows, Signal
+from attain.learners._cells import contribute
 from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import row_weights, two_columns, weight_parameters
 from attain.learners._state import Course
 from attain.learners._steps import Patience, fixed_rounds
 from attain.learners._store import read_json, write_json
-from attain.learners._table import Core, Sample, TableLearner
+from attain.learners._table import Core, Sample, TableLearner, TableModel
 
 MOST_ROUNDS = 5_000
 _REMEDY = "the folder is damaged or was altered; get the model anew"
@@ -72,6 +73,40 @@ class Booster:
         threads = {"num_threads": 1} if len(matrix) <= _FEW_ROWS else {}
         found = np.asarray(self.booster.predict(matrix, raw_score=self.seen == 2, **threads))
         return two_columns(found) if self.seen == 2 else found
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        """See `_cells.Summed`.
+
+        Args:
+            matrix: Shape (n, width).
+
+        Returns:
+            Shape (n, seen), or (n, 1) for values.
+        """
+        return self._widened(np.asarray(self.booster.predict(matrix, raw_score=True)))
+
+    def parts(self, matrix: np.ndarray) -> np.ndarray:
+        """LightGBM's own contributions: Shapley values of each tree, following its paths.
+
+        TreeSHAP, Lundberg et al. 2020 (arXiv 1905.04610), algorithm 2.
+
+        Args:
+            matrix: Shape (n, width).
+
+        Returns:
+            Shape (n, width + 1, seen), or (n, width + 1, 1) for values.
+        """
+        found = np.asarray(self.booster.predict(matrix, pred_contrib=True))
+        outputs = self.seen if self.seen > 2 else 1
+        each = found.reshape(len(matrix), outputs, -1).transpose(0, 2, 1)
+        return self._widened(each[..., 0]) if outputs == 1 else each
+
+    def _widened(self, outputs: np.ndarray) -> np.ndarray:
+        """One output with an axis of its own; of two classes the first is 0."""
+        if self.seen > 2:
+            return outputs
+        each = (np.zeros_like(outputs), outputs) if self.seen else (outputs,)
+        return np.stack(each, axis=-1)
 
     def save(self, folder: Path) -> None:
         """Write ``booster.txt`` and ``booster.json``.
@@ -151,6 +186,24 @@ class LightGBM(TableLearner):
         best = rounds if fixed is not None else max(1, patience.at)
         text = growing.text(best)
         return Booster(text, sample.seen), {"rounds": best, "trees": best * max(1, _width(sample))}
+
+    def contribute(
+        self, model: TableModel, rows: Rows, classes: np.ndarray | None
+    ) -> tuple[Attribution, ...]:
+        """How far each column moved predictions, exactly.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them.
+            classes: For each row the code of the class that is asked about; None for values.
+
+        Returns:
+            One answer a row; the baseline is the mean over the training rows.
+
+        Raises:
+            DataError: When a class was not among those the model was trained on.
+        """
+        return contribute(model, rows, classes)
 
     def _load(self, folder: Path) -> Core:
         stored = read_json(folder, "booster.json")

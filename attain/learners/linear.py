@@ -10,7 +10,8 @@ import numpy as np
 
 from attain.core.protocols import Report
 from attain.core.space import Categorical, Condition, Config, Float, Parameter, Space
-from attain.core.types import Dataset
+from attain.core.types import Attribution, Dataset, Rows
+from attain.learners._cells import contribute
 from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import (
@@ -22,7 +23,7 @@ from attain.learners._shared import (
     weight_parameters,
 )
 from attain.learners._store import read_arrays, write_arrays
-from attain.learners._table import Core, Sample, TableLearner
+from attain.learners._table import Core, Sample, TableLearner, TableModel
 
 _PROBST = "Probst et al. 2019 (arXiv 1802.09596), table 1: glmnet lambda 2^-10 to 2^10"
 _SKLEARN = "scikit-learn 1.9 default"
@@ -39,11 +40,13 @@ class Weights:
             each class.
         intercept: Shape (outputs,).
         classifies: Whether outputs are scores of classes.
+        center: Mean of the training rows, shape (width,).
     """
 
     slope: np.ndarray
     intercept: np.ndarray
     classifies: bool
+    center: np.ndarray
 
     def predict(self, matrix: np.ndarray) -> np.ndarray:
         """Probabilities of shape (n, seen), or values of shape (n,).
@@ -54,10 +57,45 @@ class Weights:
         Returns:
             The same numbers as scikit-learn's ``predict_proba`` or ``predict``.
         """
-        scores = matrix @ self.slope + self.intercept
+        scores = self._outputs(matrix)
         if not self.classifies:
             return np.asarray(scores[:, 0])
         return softmax(scores) if scores.shape[1] > 1 else two_columns(scores[:, 0])
+
+    def scores(self, matrix: np.ndarray) -> np.ndarray:
+        """See `_cells.Summed`.
+
+        Args:
+            matrix: Shape (n, width).
+
+        Returns:
+            Shape (n, seen), or (n, 1) for values.
+        """
+        return self._widened(self._outputs(matrix))
+
+    def parts(self, matrix: np.ndarray) -> np.ndarray:
+        """Slope times distance from the mean: Shapley values of a linear model.
+
+        Lundberg & Lee 2017 (arXiv 1705.07874), corollary 1.
+
+        Args:
+            matrix: Shape (n, width).
+
+        Returns:
+            Shape (n, width + 1, seen), or (n, width + 1, 1) for values.
+        """
+        each = (matrix - self.center)[:, :, None] * self.slope
+        mean = np.broadcast_to(self._outputs(self.center[None]), (len(matrix), 1, each.shape[2]))
+        return self._widened(np.concatenate([each, mean], axis=1))
+
+    def _outputs(self, matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(matrix @ self.slope + self.intercept)
+
+    def _widened(self, outputs: np.ndarray) -> np.ndarray:
+        """One output of two classes as two, the first of them 0."""
+        if not self.classifies or outputs.shape[-1] > 1:
+            return outputs
+        return np.concatenate([np.zeros_like(outputs), outputs], axis=-1)
 
     def save(self, folder: Path) -> None:
         """Write ``linear.npz``.
@@ -67,6 +105,7 @@ class Weights:
         """
         flag = np.array(self.classifies)
         arrays = {"slope": self.slope, "intercept": self.intercept, "classifies": flag}
+        arrays["center"] = self.center
         write_arrays(folder, "linear.npz", arrays)
 
 
@@ -106,9 +145,28 @@ class Linear(TableLearner):
             return _logistic(config, sample)
         return _ridge(config, sample)
 
+    def contribute(
+        self, model: TableModel, rows: Rows, classes: np.ndarray | None
+    ) -> tuple[Attribution, ...]:
+        """How far each column moved predictions, exactly.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them.
+            classes: For each row the code of the class that is asked about; None for values.
+
+        Returns:
+            One answer a row; the baseline is the mean over the training rows.
+
+        Raises:
+            DataError: When a class was not among those the model was trained on.
+        """
+        return contribute(model, rows, classes)
+
     def _load(self, folder: Path) -> Core:
         arrays = read_arrays(folder, "linear.npz")
-        return Weights(arrays["slope"], arrays["intercept"], bool(arrays["classifies"]))
+        slope, intercept, center = (arrays[name] for name in ("slope", "intercept", "center"))
+        return Weights(slope, intercept, bool(arrays["classifies"]), center)
 
 
 def _alpha() -> Parameter:
@@ -159,7 +217,8 @@ def _logistic(config: Config, sample: Sample) -> tuple[Core, dict[str, Any]]:
     )
     with unconverged() as messages:
         model.fit(sample.matrix, sample.y, sample_weight=row_weights(config, sample.y))
-    weights = Weights(np.ascontiguousarray(model.coef_.T), model.intercept_, True)
+    center = sample.matrix.mean(axis=0)
+    weights = Weights(np.ascontiguousarray(model.coef_.T), model.intercept_, True, center)
     return weights, {"converged": not messages, "steps": int(np.max(model.n_iter_))}
 
 
@@ -168,4 +227,5 @@ def _ridge(config: Config, sample: Sample) -> tuple[Core, dict[str, Any]]:
 
     model = Ridge(alpha=float(config["alpha"]), random_state=sample.seed)
     model.fit(sample.matrix, sample.y)
-    return Weights(model.coef_.reshape(-1, 1), np.atleast_1d(model.intercept_), False), {}
+    intercept, center = np.atleast_1d(model.intercept_), sample.matrix.mean(axis=0)
+    return Weights(model.coef_.reshape(-1, 1), intercept, False, center), {}

@@ -308,13 +308,16 @@ def result(folder: Path) -> Result:
         study.close()
 
 
-def predict(model_folder: Path, data: Any, *, proba: bool = False) -> pd.DataFrame:
+def predict(
+    model_folder: Path, data: Any, *, proba: bool = False, explain: bool = False
+) -> pd.DataFrame:
     """Predict with a saved model.
 
     Args:
         model_folder: A model folder, or a study folder that has one.
         data: A path, or a frame, with the feature columns.
         proba: Add one column of probabilities for each class.
+        explain: Add a column of the three cells that moved each prediction most.
 
     Returns:
         One row per row of the data.
@@ -322,8 +325,9 @@ def predict(model_folder: Path, data: Any, *, proba: bool = False) -> pd.DataFra
     Raises:
         ArtifactError: When the model is incomplete or was altered.
         DataError: When the data do not have the model's columns.
+        SpecError: When the model cannot be explained exactly.
     """
-    return saved.load(model_folder).predict_frame(data, proba=proba)
+    return saved.load(model_folder).predict_frame(data, proba=proba, explain=explain)
 
 
 def export(folder: Path, to: Path, *, format: str = "folder") -> Path:

@@ -11,7 +11,7 @@ import numpy as np
 
 from attain.core.codec import decode, encode
 from attain.core.errors import DataError, SealError
-from attain.core.protocols import Attributing, FitData, Learner, Model, Seeing
+from attain.core.protocols import Attributing, Contributing, FitData, Learner, Model, Seeing
 from attain.core.registry import find
 from attain.core.seal import Permit, Seal
 from attain.core.types import CurvePoint, Dataset, Direction, Rows, Score, Signal, Split
@@ -219,6 +219,7 @@ def explain(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         beats_baseline=payload["beats_baseline"],
         threshold=payload.get("threshold"),
         attribute=attribute,
+        contribute=_contribute(plain, trained.model),
         sight=_sight(plain, trained.model),
     )
 
@@ -228,6 +229,13 @@ def _attribute(learner: Learner, model: Model) -> Attribute | None:
     if not isinstance(learner, Attributing):
         return None
     return lambda part, classes: learner.attribute(model, part, classes)
+
+
+def _contribute(learner: Learner, model: Model) -> Attribute | None:
+    """How the columns of a table spoke to a model, where its learner can tell exactly."""
+    if not isinstance(learner, Contributing):
+        return None
+    return lambda part, classes: learner.contribute(model, part, classes)
 
 
 def _sight(learner: Learner, model: Model) -> Sight | None:

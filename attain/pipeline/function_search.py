@@ -104,8 +104,8 @@ class Ahead:
     A trial that is asked for ahead of its time knows less, about as if a result came one trial
     later. Where a strategy learns from results, this is done only where workers would wait for more
     than 3 % of their time, and for no more trials than end while others are asked for; else from
-    1 % on, and for one trial of each worker at least. Never for a single worker, whose search would then depend on how fast this
-    machine is.
+    1 % on, and for one trial of each worker at least. Never for a single worker, whose search would
+    then depend on how fast this machine is.
 
     Args:
         workers: How many run at a time.

@@ -13,7 +13,7 @@ import numpy as np
 
 from attain._version import __version__
 from attain.core.codec import decode, encode
-from attain.core.errors import ArtifactError
+from attain.core.errors import ArtifactError, Problem, SpecError
 from attain.core.files import file_digest, inside, plain_errors, sync_folder, write_atomic
 from attain.core.protocols import Model, Writing
 from attain.core.registry import find
@@ -22,6 +22,7 @@ from attain.data.labels import joined
 from attain.data.load import load_frame
 from attain.data.table import to_rows
 from attain.pipeline.calibration import calibrated
+from attain.pipeline.telling import Contributions, contributions, reasons
 from attain.stats.calibrate import Calibrator
 from attain.validate.threshold import DEFAULT, carried
 
@@ -48,7 +49,8 @@ class SavedModel:
         self.config: dict[str, Any] = dict(about["config"])
         self.dataset = decode(Dataset, about["dataset"])
         self.threshold: float | None = about.get("threshold")
-        self.learner = calibrated(find("learner", self.learner_name)(), about.get("calibrator"))
+        self._plain = find("learner", self.learner_name)()
+        self.learner = calibrated(self._plain, about.get("calibrator"))
         self.model: Model = self.learner.load(folder / "learner")
 
     def __repr__(self) -> str:
@@ -127,30 +129,63 @@ class SavedModel:
             return prediction
         return np.asarray(self.dataset.classes, dtype=object)[labels(prediction, self.threshold)]
 
-    def predict_frame(self, data: Any, *, proba: bool = False) -> pd.DataFrame:
+    def explain(self, data: Any) -> Contributions:
+        """How far each column moved each prediction, of models that are sums of their columns.
+
+        Args:
+            data: As for `raw`.
+
+        Returns:
+            In the rows' order.
+
+        Raises:
+            DataError: When a column is missing or a value cannot be read.
+            SpecError: When the model is no sum of its columns (other learners than lightgbm and
+                linear), or a row carries several labels.
+        """
+        rows = self.read(load_frame(data))
+        return self._contributions(rows, self.learner.predict(self.model, rows))
+
+    def predict_frame(
+        self, data: Any, *, proba: bool = False, explain: bool = False
+    ) -> pd.DataFrame:
         """Predictions as a frame with the name of the target.
 
         Args:
             data: As for `raw`.
             proba: Add one column of probabilities for each class or label.
+            explain: Add a column ``TARGET because``: the three cells that moved each prediction
+                most.
 
         Returns:
             One row per row of the data.
 
         Raises:
             DataError: When a column is missing or a value cannot be read.
+            SpecError: As for `explain`.
         """
         import pandas as pd
 
-        name = self.dataset.target
-        if self.dataset.task.language:
+        name, task = self.dataset.target, self.dataset.task
+        if task.language and not explain:
             return pd.DataFrame({name: self.write(data)})
-        prediction = self.raw(data)
+        rows = self.read(load_frame(data))
+        prediction = self.learner.predict(self.model, rows)
         frame = pd.DataFrame({name: self.said(prediction)})
-        if proba and self.dataset.task.named:
-            for code, label in enumerate(self.dataset.classes):
-                frame[f"{name}={label}"] = prediction[:, code]
+        for code, label in enumerate(self.dataset.classes if proba else ()):
+            frame[f"{name}={label}"] = prediction[:, code]
+        if explain:
+            found = self._contributions(rows, prediction)
+            frame[f"{name} because"] = reasons(found, rows, task.classifies)
         return frame
+
+    def _contributions(self, rows: Rows, prediction: np.ndarray) -> Contributions:
+        classifies = self.dataset.task.classifies
+        if self.dataset.task.several:
+            rule = "what cells say is told of one class or value of a row"
+            raise SpecError(Problem(rule, "several labels", remedy="predict without explaining"))
+        codes = labels(prediction, self.threshold) if classifies else None
+        return contributions(self._plain, self.model, rows, codes, self.learner_name)
 
 
 def labels(prediction: np.ndarray, threshold: float | None = None) -> np.ndarray:

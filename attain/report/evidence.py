@@ -159,8 +159,8 @@ def _findings(book: Book) -> list[dict[str, Any]]:
 
 _MODEL_PARTS = (
     "metric", "rows", "notes", "withheld", "failed", "importance", "partial_dependence", "errors",
-    "words", "pictures", "confusion", "per_class", "calibration", "curves", "residuals", "cases",
-    "surrogate",
+    "words", "pictures", "cells", "confusion", "per_class", "calibration", "curves", "residuals",
+    "cases", "surrogate",
 )  # fmt: skip
 
 
@@ -195,6 +195,7 @@ _CUTS: tuple[tuple[tuple[str, ...], str, int], ...] = (
     (("model", "importance"), "importances", 100),
     (("model", "words", "texts"), "texts", 6),
     (("model", "pictures", "singles"), "files", 6),
+    (("model", "cells", "singles"), "single rows", 6),
     (("model", "cases"), "mistakes seen closely", 2),
     (("model", "per_class"), "classes", 60),
     (("data", "classes"), "class counts", 60),

@@ -11,10 +11,12 @@ import numpy as np
 
 from attain.core.types import Dataset, Rows
 from attain.report import effects, local, mistakes
+from attain.report.cells import what_cells_say
 from attain.report.importance import Loss, Predict, permutation_importance
 from attain.report.pictures import Known, Sight, what_files_say
 from attain.report.singles import Attribute, Question
 from attain.report.surrogate import MOST_ROWS, surrogate
+from attain.report.trying import PAIRS, Trying, players
 from attain.report.words import what_words_say
 
 __all__ = ["explain", "permutation_importance"]
@@ -24,7 +26,8 @@ MOST_EFFECTS = 6
 MOST_DRIVERS = 30
 _LEAST_SHARE = 0.25  # of the time that the model itself is asked at least
 _SHARE_OF_WORDS = 0.75  # of the time, where words can be told: one column of texts has no rival
-_SHARE_OF_IMPORTANCE = 0.6  # of what is left; effects and single mistakes share the rest
+_SHARE_OF_IMPORTANCE = 0.6  # of what is left; effects and single rows share the rest
+_SHARE_OF_CELLS = 0.3  # of what is left then
 
 
 def explain(
@@ -40,6 +43,7 @@ def explain(
     beats_baseline: bool = True,
     threshold: float | None = None,
     attribute: Attribute | None = None,
+    contribute: Attribute | None = None,
     sight: Sight | None = None,
     repeats: int = 5,
     seconds: float = 20.0,
@@ -68,6 +72,7 @@ def explain(
             usual rule.
         attribute: Says what words or places of files said to the model behind `predict`; None if
             it cannot tell.
+        contribute: Says exactly what columns said to it; None to find out by trying.
         sight: Draws and compares files for the same model; None where there are none.
         repeats: Shuffles of each group of columns.
         seconds: Wall time to spend; when it is short, less is looked at, and ``notes`` says what.
@@ -77,7 +82,8 @@ def explain(
         JSON values: ``metric``, ``rows``, ``seconds``, ``notes`` (sentences: what was sampled or
         left out), ``withheld`` (a reason, or empty), ``importance``, ``partial_dependence``,
         ``errors``, ``cases`` (some of them seen closely), ``surrogate``, ``words``
-        (`words.what_words_say`), ``pictures`` (`pictures.what_files_say`), ``confusion``,
+        (`words.what_words_say`), ``pictures`` (`pictures.what_files_say`), ``cells``
+        (`cells.what_cells_say`; None where words or files are told), ``confusion``,
         ``per_class``, ``calibration``, ``curves`` and ``residuals`` (None where they do not
         apply); the functions that make them say what is inside. How much hyperparameters mattered
         rests on trials, not on the model: see `hyper.importance`.
@@ -87,11 +93,12 @@ def explain(
     names = np.arange(len(rows)) if positions is None else positions
     prediction = predict(rows) if y_prediction is None else y_prediction
     asked = _Asked(
-        predict, rows, dataset, loss, unseen, seed, names, prediction, threshold, attribute, sight
-    )
+        predict, rows, dataset, loss, unseen, seed, names, prediction, threshold, attribute,
+        contribute, sight,
+    )  # fmt: skip
     payload, notes = _from_predictions(rows, dataset, prediction, threshold, seed)
     payload |= {"importance": [], "partial_dependence": [], "withheld": "", "words": None}
-    payload |= {"cases": [], "surrogate": None, "pictures": None}
+    payload |= {"cases": [], "surrogate": None, "pictures": None, "cells": None}
     if beats_baseline:
         payload |= _from_model(asked, payload["errors"], repeats, began + seconds, seconds, notes)
     else:
@@ -119,6 +126,7 @@ class _Asked:
         prediction: Out-of-fold predictions.
         threshold: As for `explain`.
         attribute: Likewise.
+        contribute: Likewise.
         sight: Likewise.
     """
 
@@ -132,6 +140,7 @@ class _Asked:
     prediction: np.ndarray
     threshold: float | None
     attribute: Attribute | None
+    contribute: Attribute | None
     sight: Sight | None
 
     def said(self, row: int) -> Any:
@@ -146,26 +155,9 @@ class _Asked:
 
     def single_rows(self, deadline: float, notes: list[str]) -> dict[str, Any]:
         """What words or files say, until time is up; None where the model cannot tell."""
-        known = np.isfinite(self.prediction.reshape(len(self.prediction), -1)).all(axis=1)
-        unseen = self.held_out[known[self.held_out]]
-        if self.attribute is None or not len(unseen):
+        question = None if self.attribute is None else self._question(self.attribute)
+        if question is None:
             return {}
-        if self.dataset.task.several:
-            notes.append(
-                "Words and places of single rows are told for one class a row only, so they are "
-                "left out where a row carries several labels."
-            )
-            return {}
-        question = Question(
-            self.attribute,
-            self.predict,
-            self.rows.take(unseen),
-            self.names[unseen],
-            self.prediction[unseen],
-            self.dataset,
-            self.threshold,
-            self.seed,
-        )
         seconds = max(0.0, deadline - time.perf_counter())
         if self.sight is None:
             found, told = what_words_say(question, seconds)
@@ -175,6 +167,45 @@ class _Asked:
             found, told = what_files_say(question, self.sight, known, seconds)
         notes += told
         return {"words" if self.sight is None else "pictures": found}
+
+    def cells(
+        self, importance: list[dict[str, Any]], seconds: float, notes: list[str]
+    ) -> dict[str, Any] | None:
+        """What columns say of single rows; None where words do, or there is but one column."""
+        columns = list(self.rows.X.columns)
+        if self.attribute is not None or len(columns) < 2 or not importance:
+            return None
+        asked = self.contribute
+        if asked is None:
+            some = np.random.default_rng([self.seed, 5]).permutation(self.held_out)[:PAIRS]
+            others = self.rows.take(np.sort(some))
+            asked = Trying(self.predict, others, players(importance, columns), self.seed)
+        question = self._question(asked)
+        if question is None:
+            return None
+        found, told = what_cells_say(question, seconds, exact=self.contribute is not None)
+        notes += told
+        return found
+
+    def _question(self, ask: Attribute) -> Question | None:
+        """Rows that the model has not seen, with an out-of-fold prediction.
+
+        None without any, and where a row carries several labels: answers are about one class.
+        """
+        known = np.isfinite(self.prediction.reshape(len(self.prediction), -1)).all(axis=1)
+        unseen = self.held_out[known[self.held_out]]
+        if not len(unseen) or self.dataset.task.several:
+            return None
+        return Question(
+            ask,
+            self.predict,
+            self.rows.take(unseen),
+            self.names[unseen],
+            self.prediction[unseen],
+            self.dataset,
+            self.threshold,
+            self.seed,
+        )
 
 
 def _from_predictions(
@@ -199,6 +230,10 @@ def _from_predictions(
         found["curves"] = mistakes.curves(dataset, y, p)
     elif dataset.task.several:
         found["per_class"] = mistakes.per_class(dataset, y, p)
+        notes.append(
+            "What words, cells and places of single rows say is told of one class a row only, so "
+            "it is left out where a row carries several labels."
+        )
     else:
         found["residuals"] = mistakes.residuals(y, p, seed=seed)
     worst = mistakes.worst(dataset, y, p, MOST_ERRORS, threshold)
@@ -235,6 +270,9 @@ def _from_model(
     shown, late = _effects(asked, unseen, importance, deadline)
     notes += [f"Time was up before the effect of {late} columns could be drawn."] if late else []
     told |= {"importance": importance, "partial_dependence": shown}
+    left = deadline - time.perf_counter()
+    if left > 0:
+        told["cells"] = asked.cells(importance, _SHARE_OF_CELLS * left, notes)
     if time.perf_counter() < deadline:
         errors = _with_drivers(asked, errors, importance)
     if time.perf_counter() < deadline and importance:

@@ -15,6 +15,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from attain.report import (
+    cell_plots,
+    cells,
     charts,
     numbers,
     paths,
@@ -149,6 +151,7 @@ def environment() -> Environment:
     )
     made.globals |= {"charts": charts, "plots": plots, "heat": _heat, "bar": _share_bar}
     made.globals |= {"trust": reliability, "trust_plots": trust_plots, "words": words}
+    made.globals |= {"cells": cells, "cell_plots": cell_plots}
     made.globals |= {"paths": paths, "pictures": pictures, "picture_plots": picture_plots}
     made.filters |= {
         "number": numbers.number,

@@ -346,6 +346,11 @@ def test_predictions_go_where_they_are_wanted(attain, done):
     assert len(rows) == 1_000
     assert set(rows[0]) == {"class", "class=bad", "class=good"}
     assert attain("predict", "study", "credit_g.csv").out.splitlines()[0] == "class"
+    told = list(
+        csv.DictReader(attain("predict", "study", "credit_g.csv", "--explain").out.split("\n"))
+    )
+    assert [r["class"] for r in told] == [r["class"] for r in rows]
+    assert all(r["class because"].count(" = ") == 3 for r in told)
     answer = attain("predict", "study/model", "credit_g.csv", "--json").json
     assert answer["rows"] == 1_000
     assert [r["class"] for r in answer["predictions"]] == [r["class"] for r in rows]

@@ -37,6 +37,8 @@ _EXAMPLES = [
     types.Attribution(
         (), 1.5, 0.25, steps=16, files=(types.SeenFile("clip", ((0.5, -0.25), (0.0, 1.0))),)
     ),
+    types.Attribution((), 0.5, 0.25, cells=(types.ReadCell(("age", "born"), 0.25, 0.01),)),
+    types.ReadCell(("age",), -0.5),
     types.SeenFile("photo", ((0.5, -0.25),)),
     _space,
     _objective,

@@ -54,10 +54,12 @@ def test_a_probe_takes_the_longest_rows_and_then_ordinary_ones() -> None:
 class Heavy(Toy):
     """Allocates and waits in proportion to the padded batch."""
 
+    pace = 1e-4
+
     def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
         cells = batch["x"].numel()
         block = torch.ones(cells * 200_000, dtype=torch.uint8)
-        time.sleep(0.02 + float(block[0]) * cells * 1e-4)
+        time.sleep(0.02 + float(block[0]) * cells * self.pace)
         return super().loss(net, batch)
 
 
@@ -68,6 +70,28 @@ def test_a_probe_sees_memory_and_time() -> None:
     block = 16 * int(np.sort(work.lengths)[-1]) * 200_000
     assert found[1].bytes - found[0].bytes > 0.9 * block
     assert found[1].longest > 0.02
+
+
+def test_a_sparing_probe_measures_parts_and_says_the_same() -> None:
+    """A few rows stand for both steps; time, memory and the largest batch are extrapolated."""
+    whole, part = Heavy(), Heavy()
+    whole.pace = part.pace = 1e-3
+    plain, wanted = (probe(Net(), w, BASE, threads=1) for w in (Toy(), whole))
+    found = probe(Net(), part, BASE, threads=1, most=80.0)
+    assert [len(rows) for rows in whole.seen] == [16, 16]
+    assert [len(rows) for rows in part.seen] == [1, 1, 3, 4]
+    assert found.seconds == pytest.approx(wanted.seconds, rel=0.4)
+    assert found.longest == pytest.approx(wanted.longest, rel=0.4)
+    block = 16 * int(np.sort(whole.lengths)[-1]) * 200_000
+    assert 0.7 * block < found.bytes - plain.bytes < 1.5 * block
+    assert found.micro == 16
+
+
+def test_a_sparing_probe_does_whole_steps_where_they_are_cheap() -> None:
+    """What is allowed is a limit, not a wish."""
+    work = Toy()
+    probe(Net(), work, BASE, threads=1, most=1e9)
+    assert [len(rows) for rows in work.seen] == [16, 16]
 
 
 def test_a_probe_finds_how_many_examples_fit() -> None:

@@ -20,8 +20,15 @@ from attain.core.errors import Exit
     help="Write to this .csv, .parquet or .jsonl file instead of stdout.",
 )
 @click.option("--proba", is_flag=True, help="Add a column of probabilities for each class.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Add a column of the three cells that moved each prediction most (lightgbm, linear).",
+)
 @shared
-def command(call: Call, model: Path, data: Path, out: Path | None, proba: bool) -> Exit:
+def command(
+    call: Call, model: Path, data: Path, out: Path | None, proba: bool, explain: bool
+) -> Exit:
     """Predict with a saved model, one row for each row of DATA.
 
     MODEL is a model folder, or a study folder that has one. Without --out, CSV goes to stdout.
@@ -32,7 +39,7 @@ def command(call: Call, model: Path, data: Path, out: Path | None, proba: bool) 
 
     if out is not None:
         predictions.check(out)
-    frame = api.predict(model, data, proba=proba)
+    frame = api.predict(model, data, proba=proba, explain=explain)
     if out is None:
         payload = {"rows": len(frame), "predictions": predictions.records(frame)}
         return emit(call, predictions.as_csv(frame), payload)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,12 @@ _SAMPLE = 2_000
 """Rows that are rendered to find what goes wrong; all, where there are no more."""
 _READ = 8
 """Examples that are read to time reading."""
+_SHARE = 0.03
+"""Of the training of a rung, how much may be spent on measuring its steps on a CPU."""
+_LEAST = 2.0
+"""Seconds that may be spent on it in any case."""
+_TRAINING = 3.0
+"""Time of a step over that of reading its rows: forward, and twice as much backward."""
 _EXAMPLES = (0.25, 0.75, 0.95)
 """Quantiles of length of the examples that are shown."""
 
@@ -41,28 +48,45 @@ def forecast(space: Space, data: FitData) -> Forecast:
     Raises:
         DataError: When there is nothing to learn from.
     """
+    began = time.perf_counter()
     body = rungs.resident_body(data)
-    rows = data.train
+    loaded, rows = time.perf_counter() - began, data.train
     if len(rows) > _SAMPLE:
         drawn = np.random.default_rng(data.seed).choice(len(rows), _SAMPLE, replace=False)
         rows = rows.take(np.sort(drawn))
     whole = _whole(body, data, rows)
+    began = time.perf_counter()
     taught = teach(body, data.dataset, rows)
+    taken = time.perf_counter() - began
     found = inspect(body, taught, whole)
     masks = _masks(body, taught if len(taught.coded) else None, whole)
     facts = _facts(body, data, taught, whole)
     if not len(taught.coded):
         return Forecast((), facts=facts, masks=masks, findings=found)
     scale = len(data.train) / max(1, len(rows))
-    pace = _pace(body, taught)
-    stop = 0.1 * float(taught.coded.lengths.sum()) * scale if data.stop is not None else 0.0
-    made = [_free(name, body) for name in _known(space) if name in _UNTRAINED]
+    costs = _Costs(loaded + taken * scale, _pace(body, taught), scale)
+    made = [_free(name, costs) for name in _known(space) if name in _UNTRAINED]
 
     def measured(name: str) -> RungForecast:
-        return _tuned(name, space, body, data, taught, scale, pace * stop)
+        return _tuned(name, space, body, data, taught, costs)
 
     made += [_guarded(name, measured) for name in (parameters.LORA, parameters.FULL)]
     return Forecast(tuple(made), (), facts, masks, found)
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """What all rungs have in common.
+
+    Attributes:
+        ready: Seconds until the model is loaded and the rows are tokens.
+        pace: Seconds for reading a token without learning.
+        scale: Training rows over rows that were looked at.
+    """
+
+    ready: float
+    pace: float
+    scale: float
 
 
 _UNTRAINED = (parameters.PROMPT, parameters.FEW_SHOT)
@@ -123,9 +147,10 @@ def _guarded(name: str, measure: Callable[[str], RungForecast]) -> RungForecast:
         return RungForecast(name, 0, math.inf, 0, reason, usable=False)
 
 
-def _free(name: str, body: Body) -> RungForecast:
+def _free(name: str, costs: _Costs) -> RungForecast:
     """A rung on which nothing is trained."""
-    return RungForecast(name, 0, 0.1, _resident(0), "nothing is trained; its cost is its answers")
+    reason = "nothing is trained: the model is loaded, rows are read; answers come on top"
+    return RungForecast(name, 0, costs.ready, _resident(0), reason)
 
 
 def _pace(body: Body, taught: Taught) -> float:
@@ -142,56 +167,54 @@ def _pace(body: Body, taught: Taught) -> float:
 
 
 def _tuned(
-    rung: str,
-    space: Space,
-    body: Body,
-    data: FitData,
-    taught: Taught,
-    scale: float,
-    look: float,
+    rung: str, space: Space, body: Body, data: FitData, taught: Taught, costs: _Costs
 ) -> RungForecast:
-    """A step on the longest batch and an ordinary one, taken back afterwards."""
+    """Steps are measured and taken back; so few of them that it costs little beside the fit."""
     from attain.learners._llm.speak import Speaker
-    from attain.learners._llm.tuning import (
-        EVALUATE,
-        adapt,
-        checkpointing,
-        make_work,
-        recipe,
-        sized,
-    )
+    from attain.learners._llm.tuning import adapt, checkpointing, make_work, recipe, sized
     from attain.learners._torch.batches import total_steps
     from attain.learners._torch.memory import probe
     from attain.learners._torch.optimizer import one_group
 
-    config, told_rows = _config(space, rung), round(len(taught.coded) * scale)
+    config, told_rows = _config(space, rung), round(len(taught.coded) * costs.scale)
     told = recipe(config)
     adapt(config, body, data.seed)
     try:
         speaker = Speaker(body.net)
-        work = make_work(config, body, speaker, _few(taught), None)
+        work = make_work(config, body, speaker, taught, None, rehearsed=True)
         trained = sum(p.numel() for p in speaker.parameters() if p.requires_grad)
         told, twice = sized(told, body, int(work.lengths.max()), trained, data.memory)
+        tokens = float(work.lengths.sum()) * costs.scale
+        most = max(_SHARE * told.epochs * tokens, _LEAST / (_TRAINING * costs.pace))
+        cpu = next(body.net.parameters()).device.type == "cpu"
         with checkpointing(body, twice):
-            found = probe(speaker, work, told, one_group(speaker), threads=data.threads)
+            found = probe(
+                speaker, work, told, one_group(speaker),
+                threads=data.threads, most=most if cpu else None,
+            )  # fmt: skip
     finally:
         body.restored()
     steps = total_steps(told_rows, told.batch, told.epochs)
-    seconds = steps * found.seconds + look * math.ceil(told.epochs / EVALUATE)
+    reading = _passes(data, taught, told.epochs) * costs.pace * tokens
     reason = f"{steps} steps of {found.seconds:.2g} s, measured"
     if twice:
         reason += "; activations are computed twice, since they would not fit"
     if found.micro < told.batch:
         reason += f"; {found.micro} of {told.batch} rows fit into memory at once"
+    seconds = costs.ready + reading + steps * found.seconds
     return RungForecast(rung, trained, seconds, found.bytes + 4 * trained, reason)
 
 
-def _few(taught: Taught) -> Taught:
-    """The longest examples and some others: what a probe looks at."""
-    order = np.argsort(-taught.coded.lengths, kind="stable")
-    index = np.unique(np.concatenate([order[:16], order[:: max(1, len(order) // 48)]]))
-    rejected = None if taught.rejected is None else taught.rejected.take(index)
-    return Taught(taught.examples, taught.coded.take(index), rejected, taught.facts)
+def _passes(data: FitData, taught: Taught, epochs: float) -> float:
+    """How often the training rows are read without learning, all in all.
+
+    Rows to stop on are read at each look, and of pairs all are once before anything is learnt.
+    """
+    from attain.learners._llm.tuning import EVALUATE
+
+    stop = 0.0 if data.stop is None else len(data.stop) / len(data.train)
+    before = 0.0 if taught.rejected is None else 1.0 + stop
+    return before + stop * math.ceil(epochs / EVALUATE)
 
 
 def _config(space: Space, rung: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from attain.core.protocols import FitData, Report
@@ -93,7 +94,12 @@ def adapt(config: Config, body: Body, seed: int) -> Adapter | None:
 
 
 def make_work(
-    config: Config, body: Body, speaker: Speaker, train: Taught, stop: Taught | None
+    config: Config,
+    body: Body,
+    speaker: Speaker,
+    train: Taught,
+    stop: Taught | None,
+    rehearsed: bool = False,
 ) -> Speech | Preference:
     """Rows and loss. For preferences the network must be as it was loaded.
 
@@ -103,6 +109,8 @@ def make_work(
         speaker: Its network; adapters at their start change nothing.
         train: What is learnt.
         stop: What to stop on, or None.
+        rehearsed: Whether only the cost of steps is asked for: zeros stand in for what the network
+            says of pairs, which takes a pass over all of them.
 
     Returns:
         Work for the training loop.
@@ -113,8 +121,9 @@ def make_work(
         return Speech(body, train.coded, held, speaker.packs, about)
     pairs = Pairs(train.coded, train.rejected)
     kept = None if stop is None or stop.rejected is None else Pairs(stop.coded, stop.rejected)
+    said = np.zeros((2, len(pairs))) if rehearsed else pairs.log_probabilities(speaker, body)
     return Preference(
-        body, pairs, pairs.log_probabilities(speaker, body), float(config["beta"]),
+        body, pairs, said, float(config["beta"]),
         kept, None if kept is None else kept.log_probabilities(speaker, body),
         speaker.packs, about,
     )  # fmt: skip

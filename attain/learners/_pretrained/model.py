@@ -9,10 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from attain.core.errors import ArtifactError, DataError, Problem
+from attain.core.errors import ArtifactError
 from attain.core.types import Rows
 from attain.learners._pretrained.lesson import Columns
 from attain.learners._pretrained.outputs import Outputs
+from attain.learners._shared import contrasts as _of_classes
 from attain.learners._store import read_arrays, read_json, write_arrays, write_json
 
 _FORMAT = 1
@@ -152,11 +153,7 @@ def _load_constant(folder: Path) -> Core:
 
 
 def contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.ndarray:
-    """What scores are multiplied with, shape (rows, outputs).
-
-    Adding a number to all scores of a row changes no probability, so a class's score alone means
-    nothing: it is taken relative to the mean of the others, with two classes the log odds. A
-    label's score is its log odds.
+    """What scores are multiplied with to tell of a class, a label or a value.
 
     Args:
         outputs: What scores mean.
@@ -164,20 +161,13 @@ def contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.nda
         classes: For each row the code of the class that is asked about; None for values.
 
     Returns:
-        float64.
+        Shape (rows, outputs), float64.
 
     Raises:
         DataError: When a class was not among those that were trained on.
     """
     if not outputs.seen:
         return np.full((rows, 1), outputs.scale)
-    codes = np.asarray(classes)
-    unseen = sorted({int(code) for code in codes} - set(outputs.seen))
-    if unseen:
-        rule, remedy = "a class must be among those trained on", "ask about the predicted class"
-        raise DataError([Problem(rule, str(code), "classes", remedy) for code in unseen])
-    count = outputs.count
-    rest = 0.0 if outputs.shares else -1.0 / max(count - 1, 1)
-    found = np.full((rows, count), rest)
-    found[np.arange(rows), np.searchsorted(np.array(outputs.seen), codes)] = 1.0
-    return found
+    weighing = _of_classes(outputs.seen, classes)
+    # a label's score is its log odds, whatever the others say
+    return np.maximum(weighing, 0.0) if outputs.shares else weighing

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -50,6 +52,7 @@ def probe(
     groups: Sequence[Group] | None = None,
     *,
     threads: int,
+    most: float | None = None,
 ) -> Probe:
     """Do a step on the longest batch and one on an ordinary batch; leave everything as it was.
 
@@ -59,6 +62,8 @@ def probe(
         recipe: As it will be trained.
         groups: What will be trained; None for all parameters that require gradients.
         threads: CPU threads.
+        most: Length of rows that both steps may take together; where they take more, a few of
+            their rows are measured, and the rest is extrapolated. None to do them whole.
 
     Returns:
         Time and memory.
@@ -71,7 +76,7 @@ def probe(
     gradients = {name: parameter.grad for name, parameter in trained.items()}
     with devices.threads(threads), devices.own_randomness(device), from_bytes(net, device):
         try:
-            return _measure(net, work, recipe, groups, device)
+            return _measure(net, work, recipe, groups, device, most)
         finally:
             with torch.no_grad():
                 for name, place in places.items():
@@ -82,17 +87,81 @@ def probe(
 
 
 def _measure(
-    net: nn.Module, work: Work, recipe: Recipe, groups: Sequence[Group], device: torch.device
+    net: nn.Module,
+    work: Work,
+    recipe: Recipe,
+    groups: Sequence[Group],
+    device: torch.device,
+    most: float | None,
 ) -> Probe:
     net.train()
     micro = min(recipe.micro or recipe.batch, recipe.batch)
     precision = devices.precision(recipe.precision, device, net)
     stepper = Stepper(net, work, recipe, groups, precision, micro)
     longest = np.argsort(-work.lengths, kind="stable")[: recipe.batch]
+    ordinary = _ordinary(work.lengths, recipe)
+    if most is not None and _cost(work, longest) + _cost(work, ordinary) > most:
+        return _from_parts(stepper, work, longest, ordinary, most / 2, device)
     with _peak(device) as peak:
         first = _seconds(stepper, longest, device)
-    ordinary = _ordinary(work.lengths, recipe)
     return Probe(_seconds(stepper, ordinary, device), first, peak[0], stepper.micro)
+
+
+def _from_parts(
+    stepper: Stepper,
+    work: Work,
+    longest: np.ndarray,
+    ordinary: np.ndarray,
+    most: float,
+    device: torch.device,
+) -> Probe:
+    """Time and memory are lines through the shortest row alone and some rows of a batch.
+
+    What a step costs whatever its rows, above all the update, is in both of them.
+    """
+    least = np.argsort(work.lengths, kind="stable")[:1]
+    some = longest[: _affordable(work, longest, most)]
+    count = _affordable(work, ordinary, most)
+    begin = (len(ordinary) - count) // 2
+    middle = ordinary[begin : begin + count]
+    _seconds(stepper, least, device)  # the first is slow, and makes gradients and moments
+    _return_memory()
+    with _peak(device) as low:
+        base = _seconds(stepper, least, device)
+    with _peak(device) as high:
+        first = _seconds(stepper, some, device)
+    took = _seconds(stepper, middle, device)
+    cost = partial(_cost, work)
+    held = [cost(rows[: stepper.micro]) for rows in (least, some, longest)]
+    return Probe(
+        _line((cost(least), base), (cost(middle), took), cost(ordinary)),
+        _line((cost(least), base), (cost(some), first), cost(longest)),
+        round(_line((held[0], low[0]), (held[1], high[0]), held[2])),
+        stepper.micro,
+    )
+
+
+def _cost(work: Work, rows: np.ndarray) -> float:
+    """Length of some rows, all in all: those of a batch are alike, or share lines."""
+    return float(work.lengths[rows].sum())
+
+
+def _affordable(work: Work, rows: np.ndarray, most: float) -> int:
+    """How many rows of a batch the cost allows; so many that they are longer than the shortest."""
+    least = 1 if work.lengths[rows].min() > 1.5 * work.lengths.min() else 2
+    return min(len(rows), max(least, int(most / work.lengths[rows].max())))
+
+
+def _return_memory() -> None:
+    """Give back what the allocator of C keeps, or it hides how much is needed next."""
+    with suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _line(one: tuple[float, float], other: tuple[float, float], x: float) -> float:
+    """The value at x of the rising line through two points, the second one further right."""
+    (a, low), (b, high) = one, other
+    return high + (x - b) * max(0.0, (high - low) / (b - a) if b > a else 0.0)
 
 
 def _seconds(stepper: Stepper, rows: np.ndarray, device: torch.device) -> float:
