@@ -22,7 +22,7 @@ from attain.validate.threshold import for_metric
 
 EXPLAINED = ("r2", "explained_variance")
 RANKED = ("roc_auc", "roc_auc_ovr", "average_precision", "average_precision_macro")
-SUMMED = (*_rowwise.MEANS, *_rowwise.ROOTS, *_counts.NAMES, *EXPLAINED)
+SUMMED = (*_rowwise.MEANS, *_rowwise.ROOTS, *_counts.NAMES, *EXPLAINED, *_labels.ONLY)
 
 
 @dataclass(frozen=True, eq=False)

@@ -130,7 +130,7 @@ def audited(frame):
 
 
 def test_the_audit_asks_what_it_can():
-    """Rare labels and contradictions are found; checks of classes leave themselves out, saying why."""
+    """Rare labels and contradictions are found; checks of classes leave themselves out."""
     cells = ["a|b", "b", "a", ""] * 40 + ["rare|a", "rare"]
     frame = frame_of(cells)
     frame.loc[1, "x"] = frame.loc[0, "x"]

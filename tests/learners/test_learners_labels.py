@@ -46,7 +46,7 @@ def quiet(step, losses):
 
 @pytest.mark.parametrize("rung", RUNGS)
 def test_every_rung_learns_labels(rung, tmp_path):
-    """Counted words, frozen body, adapter and full tuning: labels each on their own, saved alike."""
+    """Counted words, frozen body, adapter and full tuning: labels each on their own."""
     known, rows = texts()
     known = replace(known, pretrained=encoder())
     train, stop, held = (rows.take(np.arange(*span)) for span in ((0, 100), (100, 130), (130, 160)))

@@ -76,7 +76,7 @@ def test_two_labels_are_not_two_classes():
 
 
 def test_labels_that_do_not_occur_say_nothing():
-    """Macro means leave out labels without a row; a label that is only predicted counts as wrong."""
+    """Macro means leave out labels without a row; one that is only predicted counts as wrong."""
     y, p = sample(1)
     y[:, 0], p[:, 0] = 0, 0.1
     kept = sk.f1_score(y[:, 1:], said(p[:, 1:]), average="macro")
@@ -114,7 +114,7 @@ def test_intervals_hold_the_truth(metric):
 
 
 def test_folds_and_groups_widen_as_they_should():
-    """Every metric has an interval over folds, and one over groups whose rows are copies is wider."""
+    """Every metric has an interval over folds; groups of copied rows make it wider."""
     y, p = sample(3, 120)
     again = np.repeat(np.arange(120), 3)
     for metric in LINEAR:
@@ -184,7 +184,7 @@ def test_a_label_is_never_set_aside_as_a_whole():
 
 
 def test_rows_with_labels_have_losses_and_change():
-    """A row's loss is its share of wrong labels or its log loss; a label more or less is a change."""
+    """A row's loss is its share of wrong labels or its log loss; another label is a change."""
     y, p = sample(7, 50)
     errors, losses = row_loss("f1_macro", y, p), row_loss("roc_auc_ovr", y, p)
     assert errors.values.mean() == pytest.approx(compute("hamming_loss", y, p))
