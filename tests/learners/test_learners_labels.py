@@ -1,17 +1,24 @@
 """Several labels of a row: heads with one score each, and a model for each label."""
 
 from dataclasses import replace
+from pathlib import Path
 
+import media_toys
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import sparse
+from scipy import sparse, special
 from sklearn.linear_model import LogisticRegression
 from text_toys import BAD, FAST, GOOD, PLAIN, RUNGS, encoder
 
+from attain.core.decode import write_image
+from attain.core.media import inline
 from attain.core.protocols import FitData
 from attain.core.registry import find
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Rows, Signal, Task
+from attain.data.infer import describe
+from attain.data.pretrained import describe_pretrained
+from attain.data.table import to_rows
 from attain.learners._pretrained.heads import Dense, Sparse, labels_target, path
 from attain.learners._pretrained.outputs import find_outputs
 from attain.learners.text import Text
@@ -87,11 +94,10 @@ def test_heads_are_logistic_regressions(kind):
     strength = 3.0
     (head,) = path(design, labels_target(y), (strength,))
     assert head.converged
-    scores = x @ head.slope + head.intercept
-    for label in range(3):  # the mean over labels divides the loss, so the penalty weighs more
-        c = strength / (design.length * y.shape[1])
-        own = LogisticRegression(C=c, tol=1e-8).fit(x, y[:, label])
-        assert scores[:, label] == pytest.approx(own.decision_function(x), abs=0.02)
+    found = special.expit(x @ head.slope + head.intercept)
+    for label in range(3):
+        own = LogisticRegression(C=strength / design.length, tol=1e-8).fit(x, y[:, label])
+        assert found[:, label] == pytest.approx(own.predict_proba(x)[:, 1], abs=0.005)
 
 
 def test_outputs_know_labels_that_never_vary():
@@ -135,3 +141,34 @@ def test_the_baseline_says_shares():
     found = learner.predict(learner.fit({}, FitData(known, rows), quiet), rows)
     assert found[:, :3] == pytest.approx(np.tile(rows.y[:, :3].mean(axis=0), (40, 1)))
     assert found[:, 3] == pytest.approx(1 / 42)
+
+
+def pictures(rows=80):
+    """Noise with a stripe across, down, both or none, as lists of what there is."""
+    rng = np.random.default_rng(0)
+    cells, tags = [], []
+    for row in range(rows):
+        across, down = (rng.random(2) < 0.5).tolist()
+        found = np.maximum(
+            media_toys.picture(1 if across else 0, row), media_toys.picture(2 if down else 0, row)
+        )
+        cells.append(str(inline("image", write_image(found, "PNG"))))
+        tags.append(["across"] * across + ["down"] * down)
+    return pd.DataFrame({"file": cells, "tags": tags})
+
+
+@pytest.mark.parametrize("rung", ["plain", "frozen", "last"])
+def test_pictures_learn_labels_with_the_same_head(rung):
+    """What an image shows may be several things: the head on files is that on texts."""
+    frame = pictures()
+    pretrained = describe_pretrained(media_toys.body("resnet"), Path("/"))
+    known = describe(frame, target="tags", pretrained=pretrained)
+    assert (known.modality, known.classes) == ("image", ("across", "down"))
+    config = {"rung": rung, **(media_toys.FAST if rung == "last" else {})}
+    learner, model, held = media_toys.fit("image", config, known, to_rows(frame, known))
+    found = learner.predict(model, held)
+    assert found.shape == (10, 2)
+    assert np.isfinite(found).all()
+    assert np.ptp(found.sum(axis=1)) > 1e-4
+    if rung == "plain":
+        assert compute("roc_auc_ovr", held.y, found) > 0.8

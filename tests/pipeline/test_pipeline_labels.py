@@ -109,10 +109,10 @@ def test_a_table_with_separated_labels(run):
 
 def test_statements_that_do_not_fit_labels(run):
     """A metric of classes is answered with one of labels; a separator must separate."""
-    with pytest.raises(SpecError, match="accuracy.*multilabel.*subset_accuracy"):
+    with pytest.raises(SpecError, match=r"accuracy.*multilabel.*subset_accuracy"):
         run(data=news(60), target="topics", objectives=["accuracy >= 0.5"], **QUICK)
     with pytest.raises(SpecError, match="stands between labels"):
         make_spec({"data": "a.csv", "target": "t", "labels": "and"})
+    frame = pd.DataFrame({"x": np.arange(40.0), "y": [0.5, 1.5] * 20})
     with pytest.raises(DataError, match="for task: multilabel"):
-        frame = pd.DataFrame({"x": np.arange(40.0), "y": [0.5, 1.5] * 20})
         run(data=frame, target="y", task="regression", labels="|", objectives=["rmse"], **QUICK)

@@ -148,7 +148,9 @@ def _target(lesson: Lesson) -> Any:
 
 
 def _unit(outputs: Outputs, loss: float) -> float:
-    """Log loss stays; half the mean squared error becomes its root in the target's unit."""
+    """Log loss stays, of labels its mean; half a squared error becomes its root, in its unit."""
+    if outputs.shares:
+        return loss / outputs.count
     return loss if outputs.seen else float(np.sqrt(2 * loss)) * outputs.scale
 
 
