@@ -107,17 +107,21 @@ def label_task(
 
     Raises:
         DataError: Labels are asked for, and nothing tells how they are written; or a separator is
-            named for another task.
+            named for another task, or for lists.
     """
     if wanted not in (None, Task.MULTILABEL):
         if separator is None:
             return None
         rule, remedy = "a separator of labels is for task: multilabel", "leave `labels` out"
         raise DataError(Problem(rule, f"task: {wanted}", "labels", remedy))
+    words = cells.texts(column).dropna()
+    listed = bool(len(words)) and bool(words.map(_looks_listed).all())
+    if separator is not None and listed:
+        rule, remedy = "lists of labels have no separator", "leave `labels` out"
+        raise DataError(Problem(rule, repr(separator), f"target column {name!r}", remedy))
     if separator is not None:
         return separator, f"cells hold labels with {separator!r} between them, as asked"
-    words = cells.texts(column).dropna()
-    if len(words) and words.map(_looks_listed).all():
+    if listed:
         return "", "cells are lists of labels"
     if wanted is None:
         return None

@@ -82,6 +82,15 @@ class LabelModels:
                 (folder / f"label{k}").mkdir()
                 model.save(folder / f"label{k}")
 
+    def readable(self) -> dict[str, Any]:
+        """What the saved files say that are neither JSON nor arrays.
+
+        Returns:
+            By file name, finite JSON values and arrays.
+        """
+        each = {k: getattr(model, "readable", dict)() for k, model in enumerate(self.models)}
+        return {f"label{k}/{name}": v for k, told in each.items() for name, v in told.items()}
+
 
 FORMAT = 1
 """Raised when the files of a model change in a way that older code cannot read."""

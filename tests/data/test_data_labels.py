@@ -81,6 +81,7 @@ REFUSED = [
     ([f"a|{i}" for i in range(60)], {"separator": "|"}, "occur repeatedly.*61 labels in 60 rows"),
     (["a|b", "b"] * 20, {"separator": "|", "task": "binary"}, "separator.*is for task: multilabel"),
     (["a|b", "b"] * 20, {"separator": "|", "task": "regression"}, "leave `labels` out"),
+    ([["a"], ["b", "a"]] * 20, {"separator": ";"}, "lists of labels have no separator"),
 ]
 
 

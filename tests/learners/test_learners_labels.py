@@ -134,6 +134,22 @@ def test_a_model_for_each_label_reports_no_curve_and_stops():
     assert compute("roc_auc_ovr", rows.y, found) > 0.8
 
 
+def test_a_model_for_each_label_has_files_of_its_own(tmp_path):
+    """A folder for each label that is modelled; what skops holds is told of each."""
+    from attain.testing.learner_suite import synthetic
+
+    known, rows = synthetic(Task.MULTILABEL)
+    rows.y[:, 1] = 0
+    learner = find("learner", "svm")()
+    model = learner.fit({}, FitData(known, rows), quiet)
+    model.save(tmp_path)
+    assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {"label0", "label2"}
+    assert {name.partition("/")[0] for name in model.readable()} == {"label0", "label2"}
+    found = learner.predict(learner.load(tmp_path), rows)
+    assert np.array_equal(found, learner.predict(model, rows))
+    assert found[:, 1] == pytest.approx(1 / (len(rows) + 2))
+
+
 def test_the_baseline_says_shares():
     """Without features each label has its share of the training rows."""
     known, rows = texts(40)
