@@ -108,7 +108,10 @@ def clipped(base: Base, quantile: float, rng: np.random.Generator) -> Planted | 
     if base.classes:
         return None
     y = base.frame[TARGET]
-    return Planted(base.frame.assign(**{TARGET: np.minimum(y, y.quantile(quantile))}), (TARGET,))
+    cut = np.minimum(y, y.quantile(quantile))
+    if (cut == y).all():  # the real target is cut off lower already: nothing would be planted
+        return None
+    return Planted(base.frame.assign(**{TARGET: cut}), (TARGET,))
 
 
 def no_feature(base: Base, count: int, rng: np.random.Generator) -> Planted:

@@ -182,6 +182,8 @@ class Dataset:
         modality: ``image`` or ``audio`` when there is a column of these, ``text`` when texts are
             all that there is to learn from, else ``table``.
         pretrained: What learners may start from, if the user named a model.
+        answer_schema: JSON Schema that generated answers should satisfy, as `core.answer_schema`
+            writes it; empty if none was stated.
         separator: Between the labels of a target cell; empty where cells are lists of labels, and
             for other tasks.
     """
@@ -199,6 +201,7 @@ class Dataset:
     task_reason: str = ""
     modality: str = "table"
     pretrained: Pretrained | None = None
+    answer_schema: str = ""
     separator: str = ""
 
     @property

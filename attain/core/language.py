@@ -29,6 +29,8 @@ COLUMNS = (
     "pairs",  # 1 for each row with a rejected answer
     "won",  # 1 if the chosen answer is more probable, 1/2 for equals
     "won_a_token",  # the same for the mean over the tokens of each
+    "schemas",  # 1 if an answer was generated and a schema is stated
+    "satisfied",  # 1 if it is JSON that satisfies the schema
 )
 """Columns of a prediction of shape (n, len(COLUMNS))."""
 
@@ -44,6 +46,7 @@ RATIOS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rouge_l": ("rouge_l", "written"),
         "chrf": ("chrf", "written"),
         "json_valid": ("json", "written"),
+        "schema_valid": ("satisfied", "schemas"),
         "ends": ("ended", "written"),
         "win_rate": ("won", "pairs"),
         "win_rate_per_token": ("won_a_token", "pairs"),
@@ -52,7 +55,7 @@ RATIOS: Mapping[str, tuple[str, str]] = MappingProxyType(
 """Metric: the sums whose quotient it is; ``perplexity`` is the exponential of its quotient."""
 
 WRITTEN = frozenset(name for name, (_, per) in RATIOS.items()
-                    if per in ("written", "numbered", "patterns"))  # fmt: skip
+                    if per in ("written", "numbered", "patterns", "schemas"))  # fmt: skip
 """Metrics of generated answers."""
 
 

@@ -354,6 +354,10 @@ ROWS = (
     ),
     _spoken("json_valid", "share of generated answers that are JSON of the reference's form",
             _WRITES),
+    _spoken(
+        "schema_valid", "share of generated answers that are JSON and satisfy `answer_schema`",
+        _WRITES, source="JSON Schema, draft 2020-12",
+    ),
     _spoken("ends", "share of generated answers that end by themselves", _WRITES),
     _spoken(
         "win_rate", "share of rows whose chosen answer is more probable than the rejected one",

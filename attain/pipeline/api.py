@@ -31,6 +31,7 @@ from attain.pipeline.result import Result
 from attain.pipeline.rigor import LEVELS, nested_cost, why_not_nested
 from attain.pipeline.spec import StudySpec, load_spec, make_spec
 from attain.pipeline.study import Study
+from attain.pipeline.telling import Tick, ignore
 from attain.pipeline.template import init
 from attain.report import evidence
 from attain.runtime.address import FILE, has_ledger, open_place
@@ -309,7 +310,12 @@ def result(folder: Path) -> Result:
 
 
 def predict(
-    model_folder: Path, data: Any, *, proba: bool = False, explain: bool = False
+    model_folder: Path,
+    data: Any,
+    *,
+    proba: bool = False,
+    explain: bool = False,
+    tick: Tick = ignore,
 ) -> pd.DataFrame:
     """Predict with a saved model.
 
@@ -318,6 +324,7 @@ def predict(
         data: A path, or a frame, with the feature columns.
         proba: Add one column of probabilities for each class.
         explain: Add a column of the three cells that moved each prediction most.
+        tick: Told of rows that are explained.
 
     Returns:
         One row per row of the data.
@@ -327,7 +334,7 @@ def predict(
         DataError: When the data do not have the model's columns.
         SpecError: When the model cannot be explained exactly.
     """
-    return saved.load(model_folder).predict_frame(data, proba=proba, explain=explain)
+    return saved.load(model_folder).predict_frame(data, proba=proba, explain=explain, tick=tick)
 
 
 def export(folder: Path, to: Path, *, format: str = "folder") -> Path:
@@ -431,7 +438,7 @@ def _recorded_spec(folder: Path) -> StudySpec:
         began = study.last("study")
         if began is None:
             raise ArtifactError(f"{folder} holds an empty ledger — run it first with: attain run")
-        digests = ("data_digest", "model_digest")
+        digests = ("data_digest", "model_digest", "schema_digest")
         stated = {k: v for k, v in began.payload["spec"].items() if k not in digests}
     finally:
         study.close()

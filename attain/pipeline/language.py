@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from attain.core.answer_schema import canonical
+from attain.core.errors import Problem, SpecError
 from attain.core.language import WRITTEN
 from attain.core.protocols import Learner, Writing
-from attain.core.types import Dataset, Finding, Forecast, Rows
+from attain.core.types import Dataset, Finding, Forecast, Rows, Task
 from attain.objectives.metrics import base_name
+from attain.pipeline.spec import StudySpec
 
 LEARNER = "llm"
 SHOWN = 4  # answers of each trial that reports may show
@@ -18,10 +23,67 @@ SAMPLE = 32  # rows that are answered while searching, where objectives ask for 
 PROBE_ROWS = 8  # that a fresh process must reproduce
 TRAIN_SAMPLE = 32  # training rows that tell memorising from learning
 BATCH = 8  # prompts in a call when throughput is measured
+_SCHEMA_METRIC = "schema_valid"
 _LONGEST = 1_500  # characters of a prompt or an answer that the ledger keeps
 
 NOT_A_WRITER = "it predicts classes or numbers, and here texts are to be written"
 NOT_EXPLAINED = "Of a model that writes, answers are shown instead of what columns or words say."
+
+
+def read_schema(spec: StudySpec) -> str:
+    """The schema of answers that a study states, checked.
+
+    Args:
+        spec: May name a file, or hold the schema.
+
+    Returns:
+        As `core.answer_schema.canonical` writes it; empty if none is stated.
+
+    Raises:
+        SpecError: When the file cannot be read, or holds no schema that can be asked.
+        EnvironmentProblem: When the library for it is not installed.
+    """
+    stated = spec.answer_schema
+    if stated is None:
+        return ""
+    if not isinstance(stated, str):
+        return canonical(stated)
+    path = spec.base / stated
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        rule, why = "the schema's file must be readable", f"{path}: {error.strerror}"
+        raise SpecError(Problem(rule, why, "answer_schema", "check the path")) from None
+    except (ValueError, RecursionError) as error:
+        rule, why = "the schema's file must hold JSON", f"{path}: {error}"
+        raise SpecError(Problem(rule, why, "answer_schema", "repair the file")) from None
+    if not isinstance(found, dict):
+        rule, why = "a schema is an object of JSON", f"{path}: {type(found).__name__}"
+        raise SpecError(Problem(rule, why, "answer_schema", 'write {"type": "object", ...}'))
+    return canonical(found, f"answer_schema, {path}")
+
+
+def with_schema(dataset: Dataset, schema: str, metrics: Iterable[str]) -> Dataset:
+    """A data set whose answers are held against a schema.
+
+    Args:
+        dataset: What is known of the rows.
+        schema: From `read_schema`.
+        metrics: What the objectives are about.
+
+    Returns:
+        The same with the schema.
+
+    Raises:
+        SpecError: When an objective asks for a schema that is not stated, or nothing is written.
+    """
+    if schema and dataset.task is not Task.GENERATION:
+        rule, remedy = "only answers that are generated have a schema", "leave it out"
+        raise SpecError(Problem(rule, f"task: {dataset.task}", "answer_schema", remedy))
+    if not schema and _SCHEMA_METRIC in {base_name(m) for m in metrics}:
+        rule, remedy = "an objective about a schema needs one", "add answer_schema: FILE"
+        raise SpecError(Problem(rule, _SCHEMA_METRIC, "objectives", remedy))
+    return replace(dataset, answer_schema=schema)
 
 
 def asked(metrics: Iterable[str]) -> int | None:

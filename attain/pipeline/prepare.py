@@ -143,7 +143,7 @@ def describe_data(study: Study, spec: StudySpec) -> None:
     """Read the data, fix the objectives, set the sealed rows aside. Nothing is done twice."""
     if study.last("seal") is not None:
         return
-    pretrained = read_model(spec)
+    schema, pretrained = language.read_schema(spec), read_model(spec)
     study.say("reading the data", "data")
     frame = load_frame(spec.source)
     described = infer.describe(
@@ -162,6 +162,7 @@ def describe_data(study: Study, spec: StudySpec) -> None:
     described = _with_positive(described, spec.positive)
     stated = study.once("objectives", "objectives", lambda: _objectives(spec, described))
     objectives = decode(tuple[Objective, ...], stated.payload["objectives"])
+    described = language.with_schema(described, schema, [o.metric for o in objectives])
     test_frame = load_frame(spec.base / spec.test) if isinstance(spec.test, str) else None
     study.say("setting the sealed rows aside", "data")
     dataset, seal = make_seal(
@@ -388,7 +389,11 @@ def _replaying(
 
 
 def check_same(
-    recorded: Mapping[str, Any], spec: StudySpec, data_digest: str, model_digest: str = ""
+    recorded: Mapping[str, Any],
+    spec: StudySpec,
+    data_digest: str,
+    model_digest: str = "",
+    schema_digest: str = "",
 ) -> None:
     """Refuse to go on with a study under another statement.
 
@@ -397,6 +402,7 @@ def check_same(
         spec: What is stated now.
         data_digest: Hash of the data file now; empty if it is gone or in memory.
         model_digest: Hash of the pre-trained model now; empty if there is none, or it is not used.
+        schema_digest: Hash of the schema of answers now; empty if there is none, or it is not used.
 
     Raises:
         SpecError: Names each key that changed. Budget, workers, limits, silenced checks, what is
@@ -423,5 +429,9 @@ def check_same(
         remedy = "restore its files, or name another `output` folder for a new study"
         rule = "a study goes on with the model it began with; its files have changed"
         problems.append(Problem(rule, "", str(recorded["model"]), remedy))
+    if schema_digest and recorded.get("schema_digest", "") != schema_digest:
+        remedy = "restore the file, or name another `output` folder for a new study"
+        rule = "a study goes on with the schema it began with; its file has changed"
+        problems.append(Problem(rule, "", "answer_schema", remedy))
     if problems:
         raise SpecError(problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from attain.core.files import file_digest, plain_errors
 from attain.core.protocols import Executor, Limits
 from attain.pipeline import folders
 from attain.pipeline.finish import Ending, write_reports
+from attain.pipeline.language import read_schema
 from attain.pipeline.loop import Search, baselines
 from attain.pipeline.notice import Listener
 from attain.pipeline.places import (
@@ -162,7 +164,8 @@ def open_study(spec: StudySpec, listen: Listener | None, *, fitting: bool = True
         With a ``study`` record, and a ``resumed`` record when it is not new.
 
     Raises:
-        SpecError: When the folder's study began under another statement or with another model.
+        SpecError: When the folder's study began under another statement or with another model, or
+            the stated schema of answers cannot be used.
         DataError: When the pre-trained model is not whole.
         LedgerError: When another process is at work on it.
         EnvironmentProblem: When the folder cannot be written.
@@ -170,7 +173,12 @@ def open_study(spec: StudySpec, listen: Listener | None, *, fitting: bool = True
     model = read_model(spec) if fitting else None
     with plain_errors(spec.folder, "making"):
         spec.folder.mkdir(parents=True, exist_ok=True)
-    digests = {"data_digest": _data_digest(spec), "model_digest": model.digest if model else ""}
+    schema = read_schema(spec) if fitting else ""
+    digests = {
+        "data_digest": _data_digest(spec),
+        "model_digest": model.digest if model else "",
+        "schema_digest": hashlib.sha256(schema.encode()).hexdigest() if schema else "",
+    }
     stated = encode({**spec.public(), **digests})
     study = _attach(spec, listen)
     began = study.last("study")

@@ -22,7 +22,7 @@ from attain.data.labels import joined
 from attain.data.load import load_frame
 from attain.data.table import to_rows
 from attain.pipeline.calibration import calibrated
-from attain.pipeline.telling import Contributions, contributions, reasons
+from attain.pipeline.telling import Contributions, Tick, contributions, ignore, reasons
 from attain.stats.calibrate import Calibrator
 from attain.validate.threshold import DEFAULT, carried
 
@@ -147,7 +147,7 @@ class SavedModel:
         return self._contributions(rows, self.learner.predict(self.model, rows))
 
     def predict_frame(
-        self, data: Any, *, proba: bool = False, explain: bool = False
+        self, data: Any, *, proba: bool = False, explain: bool = False, tick: Tick = ignore
     ) -> pd.DataFrame:
         """Predictions as a frame with the name of the target.
 
@@ -155,7 +155,8 @@ class SavedModel:
             data: As for `raw`.
             proba: Add one column of probabilities for each class or label.
             explain: Add a column ``TARGET because``: the three cells that moved each prediction
-                most.
+                most; some milliseconds a row where there are hundreds of trees.
+            tick: Told of rows that are explained.
 
         Returns:
             One row per row of the data.
@@ -175,17 +176,19 @@ class SavedModel:
         for code, label in enumerate(self.dataset.classes if proba else ()):
             frame[f"{name}={label}"] = prediction[:, code]
         if explain:
-            found = self._contributions(rows, prediction)
+            found = self._contributions(rows, prediction, tick)
             frame[f"{name} because"] = reasons(found, rows, task.classifies)
         return frame
 
-    def _contributions(self, rows: Rows, prediction: np.ndarray) -> Contributions:
+    def _contributions(
+        self, rows: Rows, prediction: np.ndarray, tick: Tick = ignore
+    ) -> Contributions:
         classifies = self.dataset.task.classifies
         if self.dataset.task.several:
             rule = "what cells say is told of one class or value of a row"
             raise SpecError(Problem(rule, "several labels", remedy="predict without explaining"))
         codes = labels(prediction, self.threshold) if classifies else None
-        return contributions(self._plain, self.model, rows, codes, self.learner_name)
+        return contributions(self._plain, self.model, rows, codes, self.learner_name, tick)
 
 
 def labels(prediction: np.ndarray, threshold: float | None = None) -> np.ndarray:

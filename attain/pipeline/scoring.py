@@ -61,7 +61,7 @@ FULL: Mapping[Task, tuple[str, ...]] = {
     Task.REGRESSION: ("rmse", "mae", "medae", "r2", "max_error"),
     Task.GENERATION: (
         *("token_loss", "perplexity", "token_accuracy", "exact_match", "numeric_match"),
-        *("contains", "regex_match", "rouge_l", "chrf", "json_valid", "ends"),
+        *("contains", "regex_match", "rouge_l", "chrf", "json_valid", "schema_valid", "ends"),
     ),
     Task.PREFERENCE: ("win_rate", "win_rate_per_token", "token_loss", "token_accuracy"),
 }

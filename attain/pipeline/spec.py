@@ -44,6 +44,8 @@ class StudySpec:
         text: Columns to read as text, one after the other; empty to infer them.
         model: Folder or hub name of a pre-trained model to start from, or None.
         trust_pickle: Whether the model's weights may be pickled, which can run code.
+        answer_schema: JSON Schema that generated answers should satisfy: the path of a file, or the
+            schema itself; None for none.
         learners: Names of learners; empty for attain's choice.
         strategy: Name of a search strategy, or ``auto``.
         budget: What the search may spend.
@@ -82,6 +84,7 @@ class StudySpec:
     text: tuple[str, ...] = ()
     model: str | None = None
     trust_pickle: bool = False
+    answer_schema: str | Mapping[str, Any] | None = None
     learners: tuple[str, ...] = ()
     strategy: str = AUTO
     budget: Budget = field(default_factory=Budget)
@@ -300,6 +303,23 @@ def _model(value: Any) -> str:
     return _text(str(value) if isinstance(value, Path) else value)
 
 
+def _schema(value: Any) -> str | dict[str, Any]:
+    if isinstance(value, Mapping):
+        return _plain(value)
+    try:
+        return _model(value)
+    except _Broken:
+        rule = "must be a file with a JSON Schema, or the schema itself"
+        raise _Broken(rule, "write answer_schema: answers.json") from None
+
+
+def _plain(value: Any) -> Any:
+    """Mappings and lists of a YAML reader as Python's own."""
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list) else value
+
+
 def _statements(value: Any) -> tuple[Any, ...]:
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -418,6 +438,7 @@ _READERS: Mapping[str, Any] = {
     "text": _texts,
     "model": _model,
     "trust_pickle": _yes_or_no,
+    "answer_schema": _schema,
     "learners": _named("learner"),
     "strategy": _strategy,
     "budget": _budget,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STRONGEST = 3
-_BATCH = 10_000
+_BATCH = 500
+
+Tick = Callable[[int], None]
+"""Told how many rows are done."""
+
+
+def ignore(rows: int) -> None:
+    """No progress is shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +47,12 @@ class Contributions:
 
 
 def contributions(
-    learner: Learner, model: Any, rows: Rows, codes: np.ndarray | None, name: str
+    learner: Learner,
+    model: Any,
+    rows: Rows,
+    codes: np.ndarray | None,
+    name: str,
+    tick: Tick = ignore,
 ) -> Contributions:
     """How far each column moved each prediction.
 
@@ -50,6 +62,7 @@ def contributions(
         rows: As the learner sees them.
         codes: Codes of the predicted classes, shape (n,); None for values.
         name: The learner's, for the error.
+        tick: Told of each batch of rows.
 
     Returns:
         One row per row.
@@ -59,7 +72,7 @@ def contributions(
     """
     import pandas as pd
 
-    told = list(_told(learner, model, rows, codes, name))
+    told = list(_told(learner, model, rows, codes, name, tick))
     table = [{cell.columns[0]: cell.value for cell in one.cells} for one in told]
     values = pd.DataFrame(table, index=range(len(rows)), dtype=np.float64)
     values = values.reindex(columns=list(rows.X.columns)).fillna(0.0)
@@ -97,7 +110,7 @@ def reasons(found: Contributions, rows: Rows, classifies: bool) -> list[str]:
 
 
 def _told(
-    learner: Learner, model: Any, rows: Rows, codes: np.ndarray | None, name: str
+    learner: Learner, model: Any, rows: Rows, codes: np.ndarray | None, name: str, tick: Tick
 ) -> Iterator[Attribution]:
     if not isinstance(learner, Contributing):
         rule = "only models that are sums can tell of new rows: lightgbm, linear"
@@ -113,3 +126,4 @@ def _told(
                     "the model anew"
                 )
             yield one
+        tick(len(index))

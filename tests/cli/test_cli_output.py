@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from attain.cli import progress
 from attain.cli.call import Call
 from attain.cli.output import SCHEMA, as_json, emit, grid, paint
 from attain.core.errors import Exit
@@ -99,3 +100,13 @@ def test_a_reader_that_leaves_early_is_no_error():
     process.stderr.close()
     assert process.wait(30) == 0
     assert said == b""
+
+
+def test_rows_are_counted_on_stderr_once_it_takes_long(monkeypatch, capsys):
+    """Silent for two seconds, then a line every ten seconds where there is no terminal."""
+    clock = iter([0.0, 1.0, 3.0, 11.0, 12.0, 25.0])
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    with progress.counted("rows explained") as tick:
+        for _ in range(5):
+            tick(500)
+    assert capsys.readouterr().err == "1,500 rows explained\n2,500 rows explained\n"

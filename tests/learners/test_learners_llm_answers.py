@@ -116,5 +116,5 @@ def test_every_judged_value_has_a_column_and_every_metric_its_columns():
     assert {name for pair in RATIOS.values() for name in pair} <= set(COLUMNS)
     assert {
         "exact_match", "numeric_match", "contains", "regex_match", "rouge_l", "chrf",
-        "json_valid", "ends",
+        "json_valid", "schema_valid", "ends",
     } == WRITTEN  # fmt: skip

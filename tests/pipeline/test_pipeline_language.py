@@ -129,3 +129,37 @@ def test_texts_are_not_written_without_a_language_model(run, stated):
     told.pop("model")
     with pytest.raises(SpecError, match="can only be written by a language model"):
         run(**told)
+
+
+def test_answers_are_held_against_the_stated_schema(run, stated, tmp_path):
+    """From the study file to the sealed test and the saved model; it cannot change later."""
+    path = tmp_path / "answers.json"
+    path.write_text('{"enum": [1, 2]}')
+    told = stated(objectives=["schema_valid >= 0.9"], budget="1 trials", answer_schema=str(path))
+    rows = [{"question": f"{i}", "answer": "12"[i % 2]} for i in range(80)]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told["task"] = "generation"
+    result = run(**told)
+    (verdict,) = payloads(result, "verdict")
+    found = {s["metric"]: s["estimate"] for s in verdict["scores"]}
+    assert found["schema_valid"] < 0.9
+    saved_as = json.loads((result.folder / "model" / "learner" / "llm.json").read_text())
+    assert saved_as["habits"]["schema"] == '{"enum": [1, 2]}'
+    path.write_text('{"enum": [1, 3]}')
+    with pytest.raises(SpecError, match="goes on with the schema it began with"):
+        run(**told)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"objectives": ["schema_valid >= 0.5"]}, "add answer_schema: FILE"),
+        ({"answer_schema": "nowhere.json"}, "file must be readable.*nowhere.json"),
+        ({"answer_schema": {"type": "person"}}, "must be a JSON Schema"),
+        ({"answer_schema": ["a"]}, "or the schema itself"),
+    ],
+)
+def test_a_schema_that_cannot_be_used_is_refused(run, stated, more, message):
+    """Before the search, with what to do."""
+    with pytest.raises(SpecError, match=message):
+        run(**{**stated(), **more})

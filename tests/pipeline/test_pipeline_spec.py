@@ -43,6 +43,7 @@ ignore: [a, b]
 text: [first, second]
 model: encoder
 trust_pickle: true
+answer_schema: {type: object}
 learners: [lightgbm, ridge]
 strategy: sobol
 budget: {trials: 7, minutes: 2}

@@ -35,11 +35,13 @@ def command(
     """
     from attain.cli import predictions
     from attain.cli.output import emit
+    from attain.cli.progress import counted
     from attain.pipeline import api
 
     if out is not None:
         predictions.check(out)
-    frame = api.predict(model, data, proba=proba, explain=explain)
+    with counted("rows explained") as tick:
+        frame = api.predict(model, data, proba=proba, explain=explain, tick=tick)
     if out is None:
         payload = {"rows": len(frame), "predictions": predictions.records(frame)}
         return emit(call, predictions.as_csv(frame), payload)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from attain.core.answer_schema import satisfies, unfenced
+
 _NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
 _WORD = re.compile(r"[^\W_]+", re.UNICODE)
 _LONGEST = 6
@@ -18,15 +20,17 @@ _LONGEST_PATTERN = 1_000
 _PATTERN = re.compile(r"[\\\[\]().*+?^$|{}]")
 
 
-def judge(answer: str, reference: str) -> dict[str, float]:
+def judge(answer: str, reference: str, schema: str = "") -> dict[str, float]:
     """Everything that is counted of one answer.
 
     Args:
         answer: As generated, without special tokens.
         reference: As it should be.
+        schema: JSON Schema that it should satisfy; empty for none.
 
     Returns:
-        Values of the columns ``exact`` to ``json`` of `core.language.COLUMNS`.
+        Values of the columns ``exact`` to ``json`` of `core.language.COLUMNS`, and of ``schemas``
+        and ``satisfied``.
     """
     wanted, number = last_number(reference), last_number(answer)
     pattern = _pattern(reference)
@@ -40,6 +44,8 @@ def judge(answer: str, reference: str) -> dict[str, float]:
         "rouge_l": rouge_l(answer, reference),
         "chrf": chrf(answer, reference),
         "json": float(json_valid(answer, reference)),
+        "schemas": float(bool(schema)),
+        "satisfied": float(bool(schema) and satisfies(answer, schema)),
     }
 
 
@@ -137,10 +143,8 @@ def json_valid(answer: str, reference: str) -> bool:
     Returns:
         False for anything that is not JSON.
     """
-    text = answer.strip()
-    fenced = re.fullmatch(r"```(?:json)?\s*(.*?)\s*```", text, re.DOTALL)
     try:
-        found = json.loads(fenced.group(1) if fenced else text)
+        found = json.loads(unfenced(answer))
     except (ValueError, RecursionError):
         return False
     try:

@@ -137,7 +137,7 @@ def find_habits(
     most = int(np.clip(round(_ROOM * usual), *_MOST))
     return Habits(
         layout.shape, layout.target, layout.inputs, most, ends(body, taught.coded),
-        tuple(examples), dataset.task is Task.PREFERENCE,
+        tuple(examples), dataset.task is Task.PREFERENCE, dataset.answer_schema,
     )  # fmt: skip
 
 

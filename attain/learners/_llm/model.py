@@ -37,6 +37,7 @@ class Habits:
         most: Tokens after which an answer is broken off.
         stop: Tokens that end an answer.
         prefers: Whether pairs of answers are ranked.
+        schema: JSON Schema that answers should satisfy, as text; empty for none.
     """
 
     shape: Shape
@@ -46,6 +47,7 @@ class Habits:
     stop: tuple[int, ...]
     examples: tuple[Message, ...] = ()
     prefers: bool = False
+    schema: str = ""
 
     @property
     def layout(self) -> Layout:
@@ -141,8 +143,9 @@ class LlmModel:
                  "answer": written.text, "ended": written.ended}
             )  # fmt: skip
             if reference is not None:
-                judged = {"written": 1.0, "ended": float(written.ended)}
-                for name, value in {**judged, **judge(written.text, reference)}.items():
+                judged = judge(written.text, reference, habits.schema)
+                judged |= {"written": 1.0, "ended": float(written.ended)}
+                for name, value in judged.items():
                     found[row, place(name)] = value
         return found, answers
 
@@ -289,6 +292,7 @@ def load_model(folder: Path) -> LlmModel:
     habits = Habits(
         Shape(told["shape"]), told["target"], tuple(told["inputs"]), told["most"],
         tuple(told["stop"]), tuple(told["examples"]), told["prefers"],
+        told.get("schema", ""),
     )  # fmt: skip
     source = Pretrained(str(folder / _BODY), plain["digest"])
     body = load_body(source, device=str(pick()), writes=True)
