@@ -88,7 +88,9 @@ class LabelModels:
         Returns:
             By file name, finite JSON values and arrays.
         """
-        each = {k: getattr(model, "readable", dict)() for k, model in enumerate(self.models)}
+        each: dict[int, Mapping[str, Any]] = {
+            k: getattr(model, "readable", dict)() for k, model in enumerate(self.models)
+        }
         return {f"label{k}/{name}": v for k, told in each.items() for name, v in told.items()}
 
 
