@@ -17,6 +17,7 @@ class Task(StrEnum):
 
     BINARY = "binary"
     MULTICLASS = "multiclass"
+    MULTILABEL = "multilabel"
     REGRESSION = "regression"
     GENERATION = "generation"
     PREFERENCE = "preference"
@@ -25,6 +26,16 @@ class Task(StrEnum):
     def classifies(self) -> bool:
         """Whether the target is a class."""
         return self in (Task.BINARY, Task.MULTICLASS)
+
+    @property
+    def several(self) -> bool:
+        """Whether a row carries any number of labels, none included."""
+        return self is Task.MULTILABEL
+
+    @property
+    def named(self) -> bool:
+        """Whether classes or labels are predicted, each with a probability."""
+        return self.classifies or self.several
 
     @property
     def language(self) -> bool:
@@ -162,8 +173,9 @@ class Dataset:
         columns: In file order, target and helpers included.
         target: Name of the target column.
         task: What is predicted; to write texts, or to rank them, has the modality ``language``.
-        classes: Class labels as text, sorted, code = position; empty for other tasks.
-        class_counts: Unsealed rows of each class, in the order of `classes`.
+        classes: Class labels as text, sorted, code = position; where a row carries several labels,
+            their names; empty for other tasks.
+        class_counts: Unsealed rows of each class or with each label, in the order of `classes`.
         groups: Column whose values must not be split between folds, if any.
         time: Column that orders the rows, if any.
         task_reason: Why this task, in one clause.
@@ -172,6 +184,8 @@ class Dataset:
         pretrained: What learners may start from, if the user named a model.
         answer_schema: JSON Schema that generated answers should satisfy, as `core.answer_schema`
             writes it; empty if none was stated.
+        separator: Between the labels of a target cell; empty where cells are lists of labels, and
+            for other tasks.
     """
 
     address: str
@@ -188,6 +202,7 @@ class Dataset:
     modality: str = "table"
     pretrained: Pretrained | None = None
     answer_schema: str = ""
+    separator: str = ""
 
     @property
     def features(self) -> tuple[Column, ...]:
@@ -204,8 +219,9 @@ class Rows:
             are float64, categorical and text columns are strings (missing is None/NaN), datetime
             columns are datetime64, images and clips are references (`core.media`, strings too).
         y: Class codes (int64, positions in `Dataset.classes`) or values (float64); shape (n,).
-            None for rows without a target. Where texts are to be written, they stand in the last
-            column of X (None where there are none) and y is 0.
+            Where a row carries several labels, 1 for those that it has and 0 for the others
+            (int64); shape (n, labels). None for rows without a target. Where texts are to be
+            written, they stand in the last column of X (None where there are none) and y is 0.
         groups: Group of each row, shape (n,), or None.
         time: Sortable time of each row, shape (n,), or None.
     """

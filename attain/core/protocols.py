@@ -131,7 +131,10 @@ class Learner(Protocol):
         ...
 
     def predict(self, model: Any, rows: Rows) -> np.ndarray:
-        """Probabilities of shape (n, classes), or values of shape (n,)."""
+        """Probabilities of shape (n, classes), or values of shape (n,).
+
+        Probabilities of a row sum to 1, but for labels, which do not exclude each other.
+        """
         ...
 
     def load(self, folder: Path) -> Model:

@@ -8,7 +8,7 @@ from typing import Any
 from attain.core import registry
 from attain.core.errors import NotApplicable, PluginError, Problem, SpecError, did_you_mean
 from attain.core.protocols import Check, Subject
-from attain.core.types import Finding, FindingState
+from attain.core.types import Finding, FindingState, Task
 from attain.data import (
     checks_columns,
     checks_drift,
@@ -80,6 +80,20 @@ OF_LANGUAGE = frozenset(
      checks_texts.PersonalData}
 )  # fmt: skip
 """Checks that are also about rows whose target is a text to be written."""
+OF_LABELS = frozenset(
+    {checks_size.TooFewRows, checks_size.UnusableTarget, checks_size.RowsWithoutTarget,
+     checks_size.SmallClasses, checks_size.NoFeatures, checks_columns.Missing,
+     checks_columns.Constant, checks_columns.Identifiers, checks_columns.MixedTypes,
+     checks_columns.Spellings, checks_columns.MissingWords, checks_columns.ManyLevels,
+     checks_columns.RareLevels, checks_columns.Outliers, checks_columns.Copies,
+     checks_rows.Duplicates, checks_rows.Conflicts, checks_rows.Overlap,
+     checks_rows.UndeclaredGroups, checks_texts.EmptyTexts, checks_texts.TextLengths,
+     checks_texts.DamagedTexts, checks_texts.Languages, checks_near.NearDuplicates,
+     checks_near.NearOverlap, checks_texts.PersonalData, checks_drift.OwnTestDrift,
+     checks_media.UnreadableFiles, checks_media.OddFiles, checks_media.Empties,
+     checks_media.NearMedia, checks_media.SealedMedia}
+)  # fmt: skip
+"""Checks that are also about rows that carry any number of labels."""
 MASKS = ("D060", "D061", "D062", "D063", "D064")
 """Codes of what learners find in their masks once the model's tokenizer is known."""
 
@@ -98,7 +112,8 @@ def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
         SpecError: A code to skip does not exist.
         PluginError: A registered check fails or uses a code twice; names it.
     """
-    language = subject.dataset.task.language
+    task = subject.dataset.task
+    silent = _not_asked(task)
     checks = [kind() for kind in CHECKS] + [
         registry.find("check", name)() for name in registry.names("check")
     ]
@@ -117,12 +132,19 @@ def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
     answers = tuple(
         _skipped(c)
         if c.code in ignore
-        else _silent(c)
-        if language and type(c) in CHECKS and type(c) not in OF_LANGUAGE
+        else _silent(c, task)
+        if type(c) in silent
         else _asked(c, subject)
         for c in checks
     )
-    return answers if language else measured(subject, answers)
+    return answers if silent else measured(subject, answers)
+
+
+def _not_asked(task: Task) -> frozenset[type[Check]]:
+    """Built-in checks that are about a class or a number, where the target is neither."""
+    if not (task.language or task.several):
+        return frozenset()
+    return frozenset(CHECKS) - (OF_LANGUAGE if task.language else OF_LABELS)
 
 
 def _skipped(check: Check) -> Finding:
@@ -135,9 +157,10 @@ def _skipped(check: Check) -> Finding:
     )
 
 
-def _silent(check: Check) -> Finding:
+def _silent(check: Check, task: Task) -> Finding:
     title = getattr(check, "title", type(check).__name__)
-    why = "it is about a class or a number, and here texts are to be written"
+    here = "texts are to be written" if task.language else "a row carries any number of labels"
+    why = f"it is about a class or a number, and here {here}"
     return Finding(check.code, title, FindingState.NOT_APPLICABLE, explanation=why)
 
 
@@ -161,7 +184,7 @@ def suspects(frame: Any, target: str, **roles: Any) -> tuple[tuple[str, str], ..
     """Columns that surely hold the answer, for a study file's ``ignore:``.
 
     Only certain leaks are named: copies of the target under another name or unit, and columns that
-    add up or multiply to it in every row.
+    add up or multiply to it in every row; none where the target holds several labels.
 
     Args:
         frame: As `load_frame` gives it.
@@ -172,6 +195,8 @@ def suspects(frame: Any, target: str, **roles: Any) -> tuple[tuple[str, str], ..
         Pairs of column and reason.
     """
     dataset = describe(frame, target=target, **roles)
+    if dataset.task.several:
+        return ()
     frame = frame.loc[usable(frame, dataset)].reset_index(drop=True)
     seen = Sketch(Subject(dataset, frame, to_rows(frame, dataset)))
     found = dict.fromkeys(checks_leaks.copies_of_target(seen), f"it holds {target!r} itself")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ def plain(column: pd.Series) -> pd.Series:
     """Reduce a column to one of the plain types.
 
     Args:
-        column: Any pandas column.
+        column: Any pandas column; lists of texts become JSON text.
 
     Returns:
         A column of integers, floats, booleans, datetimes without zone (UTC when there was one) or
@@ -25,7 +26,7 @@ def plain(column: pd.Series) -> pd.Series:
         value becomes floats.
 
     Raises:
-        TypeError: When cells are lists, mappings, bytes or complex numbers.
+        TypeError: When cells are other lists, mappings, bytes or complex numbers.
     """
     dtype = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in _PLAIN_KINDS:
@@ -60,6 +61,9 @@ def _objects(column: pd.Series) -> pd.Series:
     present = column[column.notna()]
     if present.empty:
         return pd.Series(np.full(len(column), np.nan), index=column.index, name=column.name)
+    if is_list(present.iloc[0]):
+        column = column.map(written, na_action="ignore").astype(object)
+        present = column[column.notna()]
     kind = pd.api.types.infer_dtype(present, skipna=True)
     if kind in ("bytes", "complex") or isinstance(present.iloc[0], list | dict | tuple | set):
         raise TypeError(f"cells are {type(present.iloc[0]).__name__}")
@@ -79,6 +83,34 @@ def _objects(column: pd.Series) -> pd.Series:
     return pd.Series(
         words, index=column.index, name=column.name, dtype="str" if _HAS_STR else object
     )
+
+
+def is_list(value: Any) -> bool:
+    """Whether a cell is a list of texts, possibly empty: labels, and nothing else that fits a cell.
+
+    Args:
+        value: As read.
+
+    Returns:
+        False for lists of anything else.
+    """
+    listed = isinstance(value, list | tuple | set | np.ndarray)
+    return listed and all(isinstance(item, str) for item in value)
+
+
+def written(value: Any) -> Any:
+    """A cell with a list of texts as JSON text, any other cell as it is.
+
+    Args:
+        value: As read.
+
+    Returns:
+        Text that `labels.read` understands.
+    """
+    if not is_list(value):
+        return value
+    items = sorted(value) if isinstance(value, set) else list(value)
+    return json.dumps([str(item) for item in items], ensure_ascii=False)
 
 
 def _word(cell: Any) -> str:

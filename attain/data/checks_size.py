@@ -99,19 +99,22 @@ class SmallClasses(SketchCheck):
         """Count rows of each class."""
         if not seen.classes:
             return not_applicable("the target is a number")
+        several = subject.dataset.task.several
+        noun = "labels" if several else "classes"
         counts = dict(zip(subject.dataset.classes, subject.dataset.class_counts, strict=True))
         small = {name: n for name, n in counts.items() if n < FEWEST_OF_CLASS}
         if small:
             shown = ", ".join(f"{name!r}: {n}" for name, n in list(small.items())[:8])
             return found(
                 Severity.ISSUE,
-                f"{len(small)} of {len(counts)} classes have fewer than "
+                f"{len(small)} of {len(counts)} {noun} have fewer than "
                 f"{FEWEST_OF_CLASS} rows ({shown})",
                 "collect rows of them, join them with a neighbour, or leave them out",
-                rows=np.flatnonzero(np.isin(seen.y, _positions(subject, small))),
+                rows=_of_classes(subject, small),
                 counts=small,
             )
-        return passed(f"the smallest class has {min(counts.values()):,} rows", counts=counts)
+        least = f"the rarest of {len(counts)} labels" if several else "the smallest class"
+        return passed(f"{least} has {min(counts.values()):,} rows", counts=counts)
 
 
 def _varies(seen: Sketch, name: str) -> bool:
@@ -120,8 +123,13 @@ def _varies(seen: Sketch, name: str) -> bool:
     return any(c.nunique(dropna=False) > 1 for c in (column.iloc[seen.sample], column))
 
 
-def _positions(subject: Subject, names: dict[str, int]) -> list[int]:
-    return [subject.dataset.classes.index(name) for name in names]
+def _of_classes(subject: Subject, names: dict[str, int]) -> np.ndarray:
+    """Positions of the rows of these classes, or with one of these labels."""
+    assert subject.rows.y is not None
+    places = [subject.dataset.classes.index(name) for name in names]
+    if subject.dataset.task.several:
+        return np.flatnonzero(subject.rows.y[:, places].any(axis=1))
+    return np.flatnonzero(np.isin(subject.rows.y, places))
 
 
 class Imbalance(SketchCheck):

@@ -16,6 +16,7 @@ import pyarrow.csv as arrow_csv
 
 from attain.core.dialogue import NESTED
 from attain.core.errors import DataError, Problem
+from attain.data.cells import is_list
 from attain.data.words import (
     MISSING_AMONG_NUMBERS,
     MISSING_ANYWHERE,
@@ -264,7 +265,7 @@ def read_json_lines(content: bytes, place: str) -> list[dict[str, Any]]:
 
     Returns:
         The objects, in order; blank lines are left out. Cells of `core.dialogue.NESTED` may hold
-        lists and objects.
+        lists and objects, those of any column lists of texts.
 
     Raises:
         DataError: Names the lines that are not objects of plain values.
@@ -284,7 +285,7 @@ def read_json_lines(content: bytes, place: str) -> list[dict[str, Any]]:
         nested = [
             key
             for key, value in row.items()
-            if isinstance(value, list | dict) and key not in NESTED
+            if isinstance(value, list | dict) and key not in NESTED and not is_list(value)
         ]
         if nested:
             problems.append(

@@ -12,10 +12,10 @@ import pandas as pd
 from attain.core.dialogue import find_layout
 from attain.core.errors import DataError, Problem, did_you_mean
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretrained, Task
-from attain.data import cells, kinds, words
+from attain.data import cells, kinds, labels, words
 from attain.data.hashing import fingerprint
 from attain.data.language import language_columns, language_task
-from attain.data.table import content_hash, target_values, to_rows
+from attain.data.table import content_hash, target_values, there, to_rows
 
 FEW_VALUES = 10  # whole numbers up to so many values are classes if each has about three rows,
 MORE_VALUES = 20  # and up to so many if each has about twenty
@@ -32,6 +32,7 @@ def describe(
     ignore: Sequence[str] = (),
     text: Sequence[str] = (),
     pretrained: Pretrained | None = None,
+    separator: str | None = None,
     address: str = "",
 ) -> Dataset:
     """Everything there is to know of a frame before it is split.
@@ -46,6 +47,7 @@ def describe(
         text: Columns to read as text whatever they look like; several are read one after the
             other, in this order.
         pretrained: What learners may start from, if the user named a model.
+        separator: What stands between the labels of a target cell, if the user said so.
         address: Where the rows came from, for people.
 
     Returns:
@@ -72,7 +74,13 @@ def describe(
     plain = {name: cells.plain(frame[name]) for name in frame.columns}
     looks = {name: kinds.look(column) for name, column in plain.items()}
     looks |= {name: kinds.as_text(plain[name]) for name in text}
-    kind, why, classes = _task(plain[target], looks[target], target, Task(task) if task else None)
+    wanted = Task(task) if task else None
+    several = labels.label_task(plain[target], target, wanted, separator)
+    if several is None:
+        kind, why, classes = _task(plain[target], looks[target], target, wanted)
+    else:
+        kind, why = Task.MULTILABEL, several[1]
+        classes = labels.names(labels.read(plain[target], several[0]), target)
     given = {target: (ColumnRole.TARGET, "the target")}
     given |= dict.fromkeys(ignore, (ColumnRole.IGNORED, "left out as asked"))
     given |= {name: (ColumnRole.FEATURE, looks[name].reason) for name in text}
@@ -96,6 +104,7 @@ def describe(
         time=time,
         task_reason=why,
         pretrained=pretrained,
+        separator=several[0] if several else "",
     )
     dataset = _media_alone(dataset)
     return measured(frame, replace(dataset, modality=_modality(dataset)))
@@ -158,12 +167,7 @@ def measured(frame: Any, dataset: Dataset, left_out: int = 0) -> Dataset:
         these rows.
     """
     y, _ = target_values(frame, dataset)
-    has = y >= 0 if dataset.task.classifies else ~np.isnan(y)
-    counts = (
-        np.bincount(y[has].astype("int64"), minlength=len(dataset.classes))
-        if dataset.classes
-        else ()
-    )
+    has = there(y, dataset)
     columns = []
     for column in dataset.columns:
         look = kinds.as_text if column.kind is ColumnKind.TEXT else kinds.look
@@ -175,9 +179,26 @@ def measured(frame: Any, dataset: Dataset, left_out: int = 0) -> Dataset:
         dataset,
         rows=int(has.sum()),
         columns=tuple(columns),
-        class_counts=tuple(int(c) for c in counts),
+        class_counts=class_counts(y[has], dataset),
         fingerprint=fingerprint(content_hash(frame, dataset, X)),
     )
+
+
+def class_counts(y: np.ndarray, dataset: Dataset) -> tuple[int, ...]:
+    """Rows of each class, or with each label.
+
+    Args:
+        y: Targets as learners see them, none missing.
+        dataset: Which classes there are.
+
+    Returns:
+        In the order of `Dataset.classes`; empty for other tasks.
+    """
+    if not dataset.classes:
+        return ()
+    if dataset.task.several:
+        return tuple(int(c) for c in y.sum(axis=0))
+    return tuple(int(c) for c in np.bincount(y.astype("int64"), minlength=len(dataset.classes)))
 
 
 def _check_names(

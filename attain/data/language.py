@@ -27,8 +27,10 @@ def as_text(name: str, value: Any) -> Any:
 
     Returns:
         JSON text for a list, an array or an object in a column that `core.dialogue.NESTED` names,
-        else the value itself.
+        and for a list of texts in any column; else the value itself.
     """
+    if cells.is_list(value):
+        return cells.written(value)
     if name not in NESTED or not isinstance(value, list | dict | tuple | np.ndarray):
         return value
     return json.dumps(_plain(value), ensure_ascii=False)

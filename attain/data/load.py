@@ -119,8 +119,8 @@ def _from_arrow(table: pa.Table) -> pd.DataFrame:
     if repeated:
         raise DataError(_duplicates(repeated, "data"))
     nested = [f for f in table.schema if pa.types.is_nested(f.type) and not _is_media(f.type)]
-    spoken = [f.name for f in nested if f.name in NESTED]
-    nested = [f for f in nested if f.name not in NESTED]
+    spoken = [f.name for f in nested if f.name in NESTED or _is_labels(f.type)]
+    nested = [f for f in nested if f.name not in spoken]
     if nested:
         raise DataError(
             Problem("a cell must hold one value", str(f.type), f"column {f.name!r}", _FLATTEN)
@@ -140,6 +140,14 @@ def _from_arrow(table: pa.Table) -> pd.DataFrame:
 def _is_media(kind: pa.DataType) -> bool:
     """Whether a cell holds a file's path and content, as the datasets library writes them."""
     return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
+
+
+def _is_labels(kind: pa.DataType) -> bool:
+    """Whether a cell holds a list of texts."""
+    listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return listed and (
+        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+    )
 
 
 _FLATTEN = "spread it over several columns, or write it as text"

@@ -27,12 +27,13 @@ from attain.data.hashing import (
     occurrence,
     row_hash,
 )
-from attain.data.infer import measured
+from attain.data.infer import class_counts, measured
 from attain.data.load import load_frame
 from attain.data.looks import CLOSE, close_pairs, looks
 from attain.data.near import near_copies, together
 from attain.data.quick import rows_for
 from attain.data.table import content_hash, target_hash, to_rows, usable
+from attain.stats.stratify import iterative
 
 WORK = Path("data") / "work.arrow"
 SEALED = Path("data") / "sealed.arrow"
@@ -122,7 +123,7 @@ def make_seal(
         rule=rule,
         seed=seed,
         rows=len(sealed),
-        class_counts=_class_counts(sealed_rows, dataset),
+        class_counts=() if sealed_rows.y is None else class_counts(sealed_rows.y, dataset),
         groups=0 if sealed_rows.groups is None else len(set(sealed_rows.groups)),
         objectives=tuple(objectives),
         overlap=int(np.isin(row_hash(sealed_rows.X), row_hash(rows.X)).sum()),
@@ -222,6 +223,8 @@ def _choose(
     else:
         units = row_hash(rows.X)
         rule = f"by a hash of the features and the seed, {share}, equal rows together"
+    if dataset.task.several and rows.y is not None:
+        return by_labels(units, rows.y, test, seed), f"{rule}, with each label alike"
     strata = (
         rows.y if dataset.task.classifies and rows.y is not None else np.zeros(len(rows), "int64")
     )
@@ -276,16 +279,8 @@ def by_hash(units: np.ndarray, strata: np.ndarray, test: float, seed: int) -> np
         DataError: There is only one unit.
     """
     names, inverse, weight = np.unique(units, return_inverse=True, return_counts=True)
-    if len(names) < 2:
-        raise DataError(
-            Problem(
-                "test rows must be unlike training rows",
-                "one group or one distinct row",
-                "the data",
-                "give more different rows, or your own test rows",
-            )
-        )
-    draw = mix(names ^ name_hash(f"seal {seed}")) / 2.0**64
+    _require_units(len(names))
+    draw = _drawn(names, seed)
     chosen = np.zeros(len(names), dtype=bool)
     home = _majority(inverse, strata, len(names))
     for stratum in np.unique(home):
@@ -296,6 +291,50 @@ def by_hash(units: np.ndarray, strata: np.ndarray, test: float, seed: int) -> np
     if not chosen.any():  # every stratum is a single unit
         chosen[np.argmin(draw)] = True
     return chosen[inverse]
+
+
+def by_labels(units: np.ndarray, y: np.ndarray, test: float, seed: int) -> np.ndarray:
+    """Choose whole units so that each label's share is near `test` (`stats.stratify`).
+
+    Units are dealt in the order of their hash. Unlike `by_hash`, added rows may move old ones,
+    because what a unit is worth depends on the labels of all others.
+
+    Args:
+        units: Hash of the unit of each row, uint64, shape (n,).
+        y: Which labels each row carries, shape (n, labels).
+        test: Share of rows to choose, in (0, 1).
+        seed: Of the choice.
+
+    Returns:
+        Booleans, shape (n,).
+
+    Raises:
+        DataError: There is only one unit.
+    """
+    names, inverse, sizes = np.unique(units, return_inverse=True, return_counts=True)
+    _require_units(len(names))
+    content = np.zeros((len(names), y.shape[1]), dtype=np.int64)
+    np.add.at(content, inverse, y)
+    part = iterative(content, sizes, np.array([1 - test, test]), _drawn(names, seed))
+    return np.asarray(part[inverse] == 1)
+
+
+def _require_units(count: int) -> None:
+    if count >= 2:
+        return
+    raise DataError(
+        Problem(
+            "test rows must be unlike training rows",
+            "one group or one distinct row",
+            "the data",
+            "give more different rows, or your own test rows",
+        )
+    )
+
+
+def _drawn(names: np.ndarray, seed: int) -> np.ndarray:
+    """A number in [0, 1) of each unit, by its hash and the seed."""
+    return np.asarray(mix(names ^ name_hash(f"seal {seed}")) / 2.0**64)
 
 
 def _majority(inverse: np.ndarray, strata: np.ndarray, units: int) -> np.ndarray:
@@ -434,12 +473,6 @@ def _drift(rows: Rows, sealed: Rows, dataset: Dataset) -> float:
     X = pd.concat([part.X for part in some], ignore_index=True)
     other = np.repeat([False, True], [len(part) for part in some])
     return round(max(told_apart(X, columns, other, row_hash(X)), 0.01), 2)
-
-
-def _class_counts(rows: Rows, dataset: Dataset) -> tuple[int, ...]:
-    if rows.y is None or not dataset.classes:
-        return ()
-    return tuple(int(c) for c in np.bincount(rows.y, minlength=len(dataset.classes)))
 
 
 def _write(folder: Path, work: pd.DataFrame, sealed: pd.DataFrame, origin: np.ndarray) -> str:

@@ -57,6 +57,8 @@ class Sketch:
         self.seed = subject.seed
         self.read = subject.read
         self.y = np.zeros(self.n) if subject.rows.y is None else subject.rows.y
+        if self.y.ndim == 2:  # rows with the same labels are alike, all others are not
+            self.y = np.unique(self.y, axis=0, return_inverse=True)[1].ravel()
         self._levels: dict[str, Levels] = {}
 
     @property

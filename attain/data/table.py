@@ -11,7 +11,7 @@ import pandas as pd
 from attain.core.errors import DataError, Problem, did_you_mean
 from attain.core.media import parse
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Rows
-from attain.data import cells
+from attain.data import cells, labels
 from attain.data.hashing import cell_hash, combine, row_hash
 from attain.data.kinds import MIXED
 from attain.data.language import with_answers
@@ -142,9 +142,15 @@ def target_values(frame: Any, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
 
     Returns:
         y of shape (n,): int64 class codes with -1 where there is no (known) class, or float64 with
-        NaN where there is no finite number; and a mask of the cells that hold an unknown class.
+        NaN where there is no finite number (labels: `labels.matrix`); and a mask of the cells that
+        hold an unknown class.
+
+    Raises:
+        DataError: Cells cannot be read as labels.
     """
     column = cells.plain(frame[dataset.target])
+    if dataset.task.several:
+        return labels.matrix(column, dataset)
     if dataset.task.language:
         there = cells.texts(column).notna().to_numpy()
         return np.where(there, 0.0, np.nan), np.zeros(len(there), dtype=bool)
@@ -167,7 +173,22 @@ def usable(frame: Any, dataset: Dataset) -> np.ndarray:
         Booleans, shape (n,); cells with an unknown class count as a target.
     """
     y, unknown = target_values(frame, dataset)
-    return (y >= 0) | unknown if dataset.task.classifies else ~np.isnan(y)
+    return there(y, dataset) | unknown
+
+
+def there(y: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Which rows have a target that is known.
+
+    Args:
+        y: From `target_values`.
+        dataset: What is known of the rows.
+
+    Returns:
+        Booleans, shape (n,).
+    """
+    if dataset.task.several:
+        return np.asarray(y[:, 0] >= 0)
+    return y >= 0 if dataset.task.classifies else ~np.isnan(y)
 
 
 def _target(frame: Any, dataset: Dataset, problems: list[Problem]) -> np.ndarray:
@@ -176,10 +197,12 @@ def _target(frame: Any, dataset: Dataset, problems: list[Problem]) -> np.ndarray
     if unknown.any():
         column = frame[dataset.target]
         names = sorted({str(v) for v in column[unknown].unique()})
+        if dataset.task.several:
+            names = labels.unknown_labels(cells.plain(column), dataset)
         known = ", ".join(map(repr, dataset.classes[:10]))
         problems.append(
             Problem(
-                "every class must be known from training",
+                f"every {'label' if dataset.task.several else 'class'} must be known from training",
                 ", ".join(map(repr, names[:10])),
                 place,
                 f"known are {known}; leave the other rows out",
@@ -244,6 +267,8 @@ def target_hash(frame: Any, dataset: Dataset) -> np.ndarray:
         uint64, shape (n,); the same whatever class codes stand for.
     """
     column = cells.plain(frame[dataset.target])
+    if dataset.task.several:
+        return cell_hash(labels.canonical(column, dataset.separator))
     named = dataset.task.classifies or dataset.task.language
     return cell_hash(cells.texts(column) if named else cells.numbers(column)[0])
 

@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from attain.core.errors import ArtifactError, Problem, SpecError
+from attain.core.errors import ArtifactError, NotApplicable, Problem, SpecError
 from attain.core.files import inside, plain_errors, write_atomic
 from attain.core.registry import names
 from attain.pipeline import saved
@@ -160,8 +160,14 @@ def from_folder(folder: Path | str) -> AttainClassifier | AttainRegressor:
 
     Raises:
         ArtifactError: When the folder is no model, incomplete, or altered in any file.
+        NotApplicable: When the model predicts several labels of a row.
     """
     model = saved.load(folder)
+    if model.dataset.task.several:
+        raise NotApplicable(
+            "an estimator predicts one class or value of a row, and this model any number of "
+            "labels — use attain.load(folder).predict"
+        )
     kind = AttainClassifier if model.dataset.task.classifies else AttainRegressor
     estimator: AttainClassifier | AttainRegressor = kind()
     with plain_errors(model.folder, "reading"):
@@ -179,6 +185,7 @@ def write_skops(folder: Path | str, to: Path) -> None:
 
     Raises:
         ArtifactError: When the folder is no model, incomplete, or altered in any file.
+        NotApplicable: When the model predicts several labels of a row.
         EnvironmentProblem: When the disk is full, read-only or forbidden.
     """
     import skops.io

@@ -41,10 +41,10 @@ def weight_parameters(dataset: Dataset) -> tuple[Parameter, ...]:
 
     Returns:
         One categorical parameter called ``class_weight``, or none when the largest class has less
-        than twice the rows of the smallest.
+        than twice the rows of the smallest, or a row carries several labels.
     """
     counts = dataset.class_counts
-    if not counts or max(counts) < _IMBALANCE * max(min(counts), 1):
+    if not counts or dataset.task.several or max(counts) < _IMBALANCE * max(min(counts), 1):
         return ()
     return (
         Categorical(

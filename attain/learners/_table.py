@@ -6,6 +6,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -15,6 +16,7 @@ from attain.core.errors import ArtifactError, Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Scalar, Space, start_value
 from attain.core.types import Dataset, Rows
+from attain.learners._each_label import LabelModels, fit_each, load_each
 from attain.learners._prepare import Plan, Prepared, fit_prepare, load_prepare
 from attain.learners._store import read_json, write_json
 
@@ -199,7 +201,7 @@ class TableLearner(ABC):
     def _load(self, folder: Path) -> Core:
         """The core that its own `save` wrote."""
 
-    def fit(self, config: Config, data: FitData, report: Report) -> TableModel:
+    def fit(self, config: Config, data: FitData, report: Report) -> TableModel | LabelModels:
         """Fit a model.
 
         Args:
@@ -208,7 +210,8 @@ class TableLearner(ABC):
             report: Told the losses by learners that learn in steps; answers with a signal.
 
         Returns:
-            A model; a constant one when the rows show one class only, or no column varies.
+            A model; a constant one when the rows show one class only, or no column varies. Where
+            rows carry several labels, one for each label.
 
         Raises:
             SpaceError: When the configuration names a parameter that does not exist.
@@ -221,9 +224,11 @@ class TableLearner(ABC):
             rule = "training rows must be there and have targets"
             raise ValueError(f"{rule} (got {len(data.train)} rows)")
         with threadpool_limits(data.threads):
-            return self._fit_table(config, data, data.train.y, report)
+            if data.dataset.task.several:
+                return fit_each(self.name, data, report, partial(self._fit_table, config))
+            return self._fit_table(config, data, report)
 
-    def predict(self, model: TableModel, rows: Rows) -> np.ndarray:
+    def predict(self, model: TableModel | LabelModels, rows: Rows) -> np.ndarray:
         """Predictions of a fitted model.
 
         Args:
@@ -235,7 +240,7 @@ class TableLearner(ABC):
         """
         return model.predict(rows)
 
-    def load(self, folder: Path) -> TableModel:
+    def load(self, folder: Path) -> TableModel | LabelModels:
         """Load a model that `TableModel.save` wrote.
 
         Args:
@@ -258,21 +263,25 @@ class TableLearner(ABC):
                 " — load it with the learner that wrote it"
             )
         try:
-            values, classes = stored["constant"], int(stored["classes"])
-            seen = tuple(int(code) for code in stored["seen"])
-            prepared = load_prepare(folder) if stored["prepared"] else None
-            constant = None if values is None else Constant(np.array(values), classes > 0)
-            core = self._load(folder) if constant is None else constant
+            if "modelled" in stored:
+                return load_each(stored, folder, self._load_table)
+            return self._load_table(folder)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ArtifactError(
                 f"the model's files do not fit together ({error!r}) — get the model anew"
             ) from error
+
+    def _load_table(self, folder: Path) -> TableModel:
+        stored = read_json(folder, "model.json")
+        values, classes = stored["constant"], int(stored["classes"])
+        seen = tuple(int(code) for code in stored["seen"])
+        prepared = load_prepare(folder) if stored["prepared"] else None
+        constant = None if values is None else Constant(np.array(values), classes > 0)
+        core = self._load(folder) if constant is None else constant
         return TableModel(self.name, core, prepared, classes, seen, stored["facts"])
 
-    def _fit_table(
-        self, config: Config, data: FitData, y: np.ndarray, report: Report
-    ) -> TableModel:
-        dataset = data.dataset
+    def _fit_table(self, config: Config, data: FitData, report: Report) -> TableModel:
+        dataset, y = data.dataset, np.asarray(data.train.y)
         codes = np.unique(y) if dataset.task.classifies else np.empty(0, dtype=np.int64)
         seen, classes = tuple(int(code) for code in codes), len(dataset.classes)
         position = np.searchsorted(codes, y) if seen else np.asarray(y, dtype=np.float64)

@@ -14,6 +14,7 @@ from attain.core.errors import ArtifactError
 from attain.core.protocols import Report
 from attain.core.space import Categorical, Config, Float, Int, Ordinal, Parameter, Space
 from attain.core.types import Dataset, Signal
+from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import row_weights, weight_parameters
 from attain.learners._store import read_arrays, write_arrays
@@ -97,6 +98,7 @@ class _Forest(TableLearner):
         Returns:
             The space.
         """
+        dataset = alone(dataset)
         bootstrap = () if self._extra else (_max_samples(),)
         criterion = (_criterion(),) if dataset.task.classifies else ()
         return Space(

@@ -19,6 +19,7 @@ from attain.core.protocols import Report
 from attain.core.space import Categorical, Config, Float, Int, Parameter, Space
 from attain.core.types import Attribution, Dataset, Rows, Signal
 from attain.learners._cells import contribute
+from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import row_weights, two_columns, weight_parameters
 from attain.learners._state import Course
@@ -142,6 +143,7 @@ class LightGBM(TableLearner):
         Raises:
             NotApplicable: When LightGBM is not installed.
         """
+        dataset = alone(dataset)
         if importlib.util.find_spec("lightgbm") is None:
             raise NotApplicable("the package lightgbm is missing: pip install 'attain[boost]'")
         many = any(c.kind == "categorical" and c.distinct > _ONE_HOT for c in dataset.features)

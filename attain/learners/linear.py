@@ -12,6 +12,7 @@ from attain.core.protocols import Report
 from attain.core.space import Categorical, Condition, Config, Float, Parameter, Space
 from attain.core.types import Attribution, Dataset, Rows
 from attain.learners._cells import contribute
+from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import (
     numeric_parameter,
@@ -122,6 +123,7 @@ class Linear(TableLearner):
         Returns:
             The space.
         """
+        dataset = alone(dataset)
         numeric = numeric_parameter(
             "standard", "quantile", "piecewise",
             default="standard",

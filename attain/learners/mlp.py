@@ -15,6 +15,7 @@ from attain.core.protocols import Report
 from attain.core.schedule import value_at
 from attain.core.space import Categorical, Config, Float, Int, Ordinal, Space
 from attain.core.types import Dataset, Signal
+from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import log_loss, numeric_parameter, rmse, softmax, two_columns
 from attain.learners._state import Course
@@ -114,6 +115,7 @@ class Mlp(TableLearner):
         Returns:
             The space.
         """
+        dataset = alone(dataset)
         large = dataset.rows >= 10_000
         widths = (32, 64, 128, 256, 512) if large else (16, 32, 64, 128, 256)
         batches = (64, 128, 256, 512, 1024) if large else (16, 32, 64, 128, 256)

@@ -12,6 +12,7 @@ import numpy as np
 from attain.core.protocols import Report
 from attain.core.space import Categorical, Config, Int, Ordinal, Space
 from attain.core.types import Dataset
+from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import numeric_parameter
 from attain.learners._store import read_arrays, read_json, write_arrays, write_json
@@ -107,6 +108,7 @@ class Neighbors(TableLearner):
         Returns:
             The space.
         """
+        dataset = alone(dataset)
         high = max(5, min(100, dataset.rows // 4))
         usual = 30 if dataset.task.classifies else 10
         neighbours = Int(

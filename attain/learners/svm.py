@@ -13,6 +13,7 @@ from attain.core.protocols import Report
 from attain.core.space import Config, Float, Space
 from attain.core.types import Dataset
 from attain.learners import _skops
+from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import (
     numeric_parameter,
@@ -101,6 +102,7 @@ class Svm(TableLearner):
         Raises:
             NotApplicable: Above `MOST_ROWS` rows.
         """
+        dataset = alone(dataset)
         if dataset.rows > MOST_ROWS:
             raise NotApplicable(
                 f"a kernel machine's time grows with the square of the rows: {dataset.rows:,} are"

@@ -11,7 +11,7 @@ from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
 from attain.core.types import Attribution, Dataset, Forecast, Rows
-from attain.learners._pretrained.outputs import find_outputs
+from attain.learners._pretrained.outputs import find_outputs, varies
 from attain.learners._table import complete
 from attain.learners._text import parameters
 from attain.learners._text.inputs import check_training, empties, find_columns
@@ -67,7 +67,7 @@ class Text:
         y = np.asarray(data.train.y)
         outputs = find_outputs(data.dataset, y)
         facts: dict[str, Any] = {"empty": empties(texts)}
-        if np.ptp(y) == 0:
+        if not varies(y):
             return TextModel(NAME, "constant", Constant(np.zeros(1)), columns, outputs, facts)
         lesson = rungs.Lesson.of(config, data, columns, texts, outputs)
         if data.stop is not None:

@@ -25,6 +25,7 @@ NEGLIGIBLE = 0.001  # a model this close to perfect is not one that anybody trai
 _SHARES: Mapping[str, Literal["all", "positive", "negative"]] = MappingProxyType(
     {
         "accuracy": "all", "f1_micro": "all", "recall_weighted": "all", "top_k_accuracy": "all",
+        "subset_accuracy": "all",
         "recall": "positive", "specificity": "negative",
         # As many rows are called positive as there are, to first order.
         "precision": "positive",
@@ -60,6 +61,7 @@ def decidable(
     positives: int | None = None,
     spread: float | None = None,
     unit: str = "row",
+    several: bool = False,
 ) -> Feasibility:
     """What the sealed rows can show of an objective.
 
@@ -72,6 +74,7 @@ def decidable(
             `spread_of` takes it from a baseline's score. For metrics without a formula of their
             own.
         unit: What `n` counts, for people: ``row``, or ``group`` when rows belong together.
+        several: Whether a row carries any number of labels; then F1 of all is no share of rows.
 
     Returns:
         State, the rows that count, the value needed and the sentence to show.
@@ -83,6 +86,8 @@ def decidable(
         text = f"{objective} is measured on the final model; it does not rest on sealed rows"
         return Feasibility(objective, "measured", n, None, text)
     rows = _rows_that_count(metric, n, positives)
+    if several and metric.name == "f1_micro":
+        rows = None
     if rows is None or not _computable(metric, positives, spread):
         return Feasibility(objective, "unknown", n, None, _unknown(objective, n, unit))
     needed = _needed(objective, metric, n, positives, spread)

@@ -45,12 +45,25 @@ _STAND_INS: Mapping[tuple[str, Task], str] = MappingProxyType(
         ("roc_auc_ovo", Task.BINARY): "roc_auc",
         ("average_precision_macro", Task.BINARY): "average_precision",
         ("top_k_accuracy", Task.BINARY): "accuracy",
+        ("accuracy", Task.MULTILABEL): "subset_accuracy",
+        ("roc_auc", Task.MULTILABEL): "roc_auc_ovr",
+        ("roc_auc_ovo", Task.MULTILABEL): "roc_auc_ovr",
+        ("average_precision", Task.MULTILABEL): "average_precision_macro",
+        ("precision", Task.MULTILABEL): "precision_micro",
+        ("recall", Task.MULTILABEL): "recall_micro",
+        ("f1", Task.MULTILABEL): "f1_micro",
+        ("fbeta", Task.MULTILABEL): "f1_micro",
+        ("f1_weighted", Task.MULTILABEL): "f1_micro",
+        **dict.fromkeys(
+            (("subset_accuracy", task) for task in (Task.BINARY, Task.MULTICLASS)), "accuracy"
+        ),
     }
 )
 _FALL_BACKS: Mapping[Task, str] = MappingProxyType(
     {
         Task.BINARY: "roc_auc",
         Task.MULTICLASS: "log_loss",
+        Task.MULTILABEL: "log_loss",
         Task.REGRESSION: "rmse",
         Task.GENERATION: "token_loss",
         Task.PREFERENCE: "win_rate",

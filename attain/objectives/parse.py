@@ -104,7 +104,8 @@ def default(task: Task, class_counts: Sequence[int]) -> tuple[tuple[Objective, .
     Two classes: ROC AUC needs no threshold and is little moved by class shares; when positive rows
     are rare it hides false alarms, so average precision takes its place (Saito & Rehmsmeier 2015,
     doi:10.1371/journal.pone.0118432). More classes: log loss is a proper score of all
-    probabilities, which moves with every row and so wastes no signal of a search. Values: RMSE.
+    probabilities, which moves with every row and so wastes no signal of a search; of labels, too.
+    Values: RMSE.
 
     Args:
         task: What is predicted.
@@ -120,6 +121,10 @@ def default(task: Task, class_counts: Sequence[int]) -> tuple[tuple[Objective, .
         name, why = "win_rate", "it says how often the model prefers what people chose"
     elif task is Task.REGRESSION:
         name, why = "rmse", "it weighs large errors most and is in the target's own unit"
+    elif task.several:
+        name = "log_loss"
+        why = "it judges the probability of every label; state f1_micro or f1_macro if the "
+        why += "predicted labels matter"
     elif task is Task.MULTICLASS:
         name = "log_loss"
         why = "it judges all probabilities, not only the winning class; state f1_macro if rare "

@@ -96,8 +96,9 @@ class Metric:
 
 
 _UP, _DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
-_BINARY, _MULTI = (Task.BINARY,), (Task.MULTICLASS,)
-_CLASSES, _REGRESSION = (Task.BINARY, Task.MULTICLASS), (Task.REGRESSION,)
+_BINARY, _MULTI, _LABELS = (Task.BINARY,), (Task.MULTICLASS,), (Task.MULTILABEL,)
+_CLASSES, _REGRESSION = (*_BINARY, *_MULTI), (Task.REGRESSION,)
+_NAMED = (*_CLASSES, *_LABELS)
 _SKLEARN = "scikit-learn"
 
 
@@ -196,10 +197,25 @@ ROWS = (
         ),
         argument=_BETA,
     ),
-    _share("precision_macro", "mean precision of the classes", _CLASSES, "macro_precision"),
-    _share("recall_macro", "mean recall of the classes", _CLASSES, "macro_recall"),
-    _share("f1_macro", "mean F1 of the classes", _CLASSES, "macro_f1"),
-    _share("f1_micro", "F1 of all classes pooled; equals accuracy", _CLASSES, "micro_f1"),
+    _share(
+        "subset_accuracy", "share of rows whose labels are all right", _LABELS, "exact_match_ratio"
+    ),
+    replace(
+        _share("hamming_loss", "share of labels that are wrong, over all rows", _LABELS, "hamming"),
+        direction=_DOWN,
+    ),
+    _share(
+        "precision_macro", "mean precision of the classes or labels", _NAMED, "macro_precision"
+    ),
+    _share("recall_macro", "mean recall of the classes or labels", _NAMED, "macro_recall"),
+    _share("f1_macro", "mean F1 of the classes or labels", _NAMED, "macro_f1"),
+    _share("precision_micro", "share of predicted labels that are right", _LABELS,
+           "micro_precision"),
+    _share("recall_micro", "share of true labels that are found", _LABELS, "micro_recall"),
+    _share(
+        "f1_micro", "F1 of all classes or labels pooled; of one class a row it equals accuracy",
+        _NAMED, "micro_f1",
+    ),
     _share("f1_weighted", "mean F1 weighted by class size", _CLASSES, "weighted_f1"),
     _share("precision_weighted", "mean precision weighted by class size", _CLASSES),
     _share("recall_weighted", "mean recall weighted by class size; equals accuracy", _CLASSES),
@@ -209,7 +225,8 @@ ROWS = (
         source="Hanley & McNeil 1982, doi:10.1148/radiology.143.1.7063747",
     ),
     _ranking(
-        "roc_auc_ovr", "mean ROC AUC of each class against the rest", _MULTI,
+        "roc_auc_ovr", "mean ROC AUC of each class against the rest, or of each label",
+        (*_MULTI, *_LABELS),
         "auc_ovr", "auroc_ovr", "macro_auc",
     ),
     _ranking(
@@ -222,13 +239,18 @@ ROWS = (
         source="Davis & Goadrich 2006, doi:10.1145/1143844.1143874",
     ),
     _ranking(
-        "average_precision_macro", "mean average precision of each class against the rest",
-        _MULTI, "macro_ap", "mean_average_precision",
+        "average_precision_macro",
+        "mean average precision of each class against the rest, or of each label",
+        (*_MULTI, *_LABELS), "macro_ap", "mean_average_precision",
     ),
-    _score_rule(
-        "log_loss", "mean negative log probability of the true class, in nats", math.inf,
-        "logloss", "cross_entropy", "nll", "crossentropy",
-        source="Good 1952; scikit-learn",
+    replace(
+        _score_rule(
+            "log_loss",
+            "mean negative log probability of the true class, or of each label's truth, in nats",
+            math.inf, "logloss", "cross_entropy", "nll", "crossentropy",
+            source="Good 1952; scikit-learn",
+        ),
+        tasks=_NAMED,
     ),
     _score_rule(
         "brier", "mean squared error of the probabilities: 0 to 1 for two classes, 0 to 2 for more",

@@ -260,6 +260,7 @@ def fix(spec: StudySpec, to: Path) -> tuple[Repair, ...]:
         groups=spec.groups,
         time=spec.time,
         task=spec.task,
+        separator=spec.labels,
         ignore=spec.ignore,
         text=spec.text,
     )

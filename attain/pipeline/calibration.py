@@ -100,9 +100,10 @@ def adjusted(
         prediction: Of these folds, fold after fold, shape (m, classes) or (m,).
 
     Returns:
-        As `made`; the same predictions and None where nothing reads probabilities.
+        As `made`; the same predictions and None where nothing reads probabilities, and where a row
+        carries several labels: calibrators are made for classes that exclude each other.
     """
-    if not methods(objectives):
+    if not methods(objectives) or (rows.y is not None and rows.y.ndim == 2):
         return prediction, None
     return made(objectives, rows, split, folds, prediction)
 

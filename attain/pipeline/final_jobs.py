@@ -259,7 +259,7 @@ def out_of_fold(payload: Mapping[str, Any], dataset: Dataset, rows: Rows) -> np.
         Shape (n, classes) or (n,); NaN where there is none, the last repeat where there are
         several.
     """
-    width = (len(dataset.classes),) if dataset.task.classifies else ()
+    width = (len(dataset.classes),) if dataset.task.named else ()
     found = np.full((len(rows), *width), np.nan)
     files = payload["predictions"]  # of the first folds, where the time was used up
     folds = all_folds(payload["folder"], payload["split"], dataset)[: len(files)]

@@ -72,7 +72,10 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     )  # fmt: skip
     predict_seconds = time.perf_counter() - clock
     width = len(COLUMNS) if dataset.task.language else 0
-    problem = check_prediction(valid, len(fold.valid), len(dataset.classes), width)
+    exclusive = not dataset.task.several
+    problem = check_prediction(
+        valid, len(fold.valid), len(dataset.classes), width, exclusive=exclusive
+    )
     if problem:
         return {"status": Status.FAILED, "message": problem, "curve": encode(trained.curve)}
     most = language.TRAIN_SAMPLE if dataset.task.language else TRAIN_SAMPLE
@@ -202,7 +205,7 @@ def fit_data(
         fit_index, stop_index = carve_stop(
             rows,
             index,
-            classifies=dataset.task.classifies,
+            classifies=dataset.task.named,
             seed=payload.get("stop_seed", payload["seed"]),
         )
         stop = rows.take(stop_index) if len(stop_index) else None

@@ -150,7 +150,7 @@ class _Inside:
         fitted = self._fitted(learner, best.config, self.outer, best.hints, -1, 0)
         if fitted is None:
             raise RuntimeError("the best configuration of an outer fold could not be fitted again")
-        if not calibration.methods(self.objectives):
+        if not calibration.methods(self.objectives) or self.dataset.task.several:
             return fitted[0], best.threshold
         inner, found = calibration.made(
             self.objectives, self.rows, self.split, self.folds, best.prediction
@@ -195,6 +195,7 @@ class _Inside:
         if trained.model is None:
             return None
         prediction = learner.predict(trained.model, self.rows.take(fold.valid))
-        if check_prediction(prediction, len(fold.valid), len(self.dataset.classes)):
+        exclusive, classes = not self.dataset.task.several, len(self.dataset.classes)
+        if check_prediction(prediction, len(fold.valid), classes, exclusive=exclusive):
             return None
         return np.asarray(prediction, float), trained.model.facts

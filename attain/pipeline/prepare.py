@@ -155,6 +155,7 @@ def describe_data(study: Study, spec: StudySpec) -> None:
         ignore=spec.ignore,
         text=spec.text,
         pretrained=pretrained,
+        separator=spec.labels,
         address=spec.data if isinstance(spec.data, str) else "(in memory)",
     )
     needs_text(described)
@@ -282,14 +283,14 @@ def _audit(study: Study, spec: StudySpec) -> dict[str, Any]:
 
 def _feasibility(objectives: tuple[Objective, ...], dataset: Dataset, seal: Seal) -> dict[str, Any]:
     units = seal.groups or seal.rows
-    binary = len(seal.class_counts) == 2
+    binary = dataset.task is Task.BINARY
     positives = seal.class_counts[1] if binary and not seal.groups else None
     unit = "group" if seal.groups else "row"
     return {
         "items": [
             decidable(o, seal.rows, unit="row")
             if lookup(o.metric).needs == "measurement"
-            else decidable(o, units, positives, unit=unit)
+            else decidable(o, units, positives, unit=unit, several=dataset.task.several)
             for o in objectives
         ]
     }

@@ -358,13 +358,18 @@ def _corrected(
     if prediction.ndim == 1:
         error = finalist.y - prediction
         return prediction[asked] + _expected(finalist, learner, error, trained, asked)
-    codes = (1,) if prediction.shape[1] == 2 else range(prediction.shape[1])
+    several = finalist.dataset.task.several
+    two = prediction.shape[1] == 2 and not several
+    codes = (1,) if two else range(prediction.shape[1])
     found = prediction[asked].copy()
     for code in codes:
-        error = (finalist.y == code) - prediction[:, code]
+        own = finalist.y[:, code] if several else finalist.y == code
+        error = own - prediction[:, code]
         found[:, code] += _expected(finalist, learner, error, trained, asked)
     found = np.clip(found, _CLIP, 1 - _CLIP)
-    if prediction.shape[1] == 2:
+    if several:
+        return found
+    if two:
         found[:, 0] = 1 - found[:, 1]
     return found / found.sum(axis=1, keepdims=True)
 
@@ -377,7 +382,9 @@ def _expected(
     asked: np.ndarray,
 ) -> np.ndarray:
     """The errors of some rows as a flexible regression on other rows expects them."""
-    dataset = replace(finalist.dataset, task=Task.REGRESSION, classes=(), class_counts=())
+    dataset = replace(
+        finalist.dataset, task=Task.REGRESSION, classes=(), class_counts=(), separator=""
+    )
     rows = replace(finalist.rows, y=error.astype(np.float64))
     seed = derive(finalist.payload["seed"], "probe")
     fit_index, stop_index = carve_stop(rows, trained, classifies=False, seed=seed)

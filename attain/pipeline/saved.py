@@ -13,17 +13,18 @@ import numpy as np
 
 from attain._version import __version__
 from attain.core.codec import decode, encode
-from attain.core.errors import ArtifactError
+from attain.core.errors import ArtifactError, Problem, SpecError
 from attain.core.files import file_digest, inside, plain_errors, sync_folder, write_atomic
 from attain.core.protocols import Model, Writing
 from attain.core.registry import find
 from attain.core.types import Dataset, Rows
+from attain.data.labels import joined
 from attain.data.load import load_frame
 from attain.data.table import to_rows
 from attain.pipeline.calibration import calibrated
 from attain.pipeline.telling import Contributions, Tick, contributions, ignore, reasons
 from attain.stats.calibrate import Calibrator
-from attain.validate.threshold import DEFAULT
+from attain.validate.threshold import DEFAULT, carried
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +98,9 @@ class SavedModel:
     def predict(self, data: Any) -> np.ndarray:
         """Class labels as text, values, or texts that are written.
 
+        Several labels of a row are one text, written as the target is: with the separator between
+        them, or as a JSON list.
+
         Args:
             data: As for `raw`.
 
@@ -108,7 +112,19 @@ class SavedModel:
         """
         if self.dataset.task.language:
             return self.write(data)
-        prediction = self.raw(data)
+        return self.said(self.raw(data))
+
+    def said(self, prediction: np.ndarray) -> np.ndarray:
+        """What probabilities decide, or the values themselves.
+
+        Args:
+            prediction: As from `raw`.
+
+        Returns:
+            Shape (n,).
+        """
+        if self.dataset.task.several:
+            return np.array(joined(carried(prediction), self.dataset), dtype=object)
         if not self.dataset.task.classifies:
             return prediction
         return np.asarray(self.dataset.classes, dtype=object)[labels(prediction, self.threshold)]
@@ -124,8 +140,8 @@ class SavedModel:
 
         Raises:
             DataError: When a column is missing or a value cannot be read.
-            SpecError: When the model is no sum of its columns: other learners than lightgbm and
-                linear.
+            SpecError: When the model is no sum of its columns (other learners than lightgbm and
+                linear), or a row carries several labels.
         """
         rows = self.read(load_frame(data))
         return self._contributions(rows, self.learner.predict(self.model, rows))
@@ -137,7 +153,7 @@ class SavedModel:
 
         Args:
             data: As for `raw`.
-            proba: Add one column of probabilities for each class.
+            proba: Add one column of probabilities for each class or label.
             explain: Add a column ``TARGET because``: the three cells that moved each prediction
                 most; some milliseconds a row where there are hundreds of trees.
             tick: Told of rows that are explained.
@@ -156,11 +172,7 @@ class SavedModel:
             return pd.DataFrame({name: self.write(data)})
         rows = self.read(load_frame(data))
         prediction = self.learner.predict(self.model, rows)
-        if not task.classifies:
-            frame = pd.DataFrame({name: prediction})
-        else:
-            classes = np.asarray(self.dataset.classes, dtype=object)
-            frame = pd.DataFrame({name: classes[labels(prediction, self.threshold)]})
+        frame = pd.DataFrame({name: self.said(prediction)})
         for code, label in enumerate(self.dataset.classes if proba else ()):
             frame[f"{name}={label}"] = prediction[:, code]
         if explain:
@@ -172,6 +184,9 @@ class SavedModel:
         self, rows: Rows, prediction: np.ndarray, tick: Tick = ignore
     ) -> Contributions:
         classifies = self.dataset.task.classifies
+        if self.dataset.task.several:
+            rule = "what cells say is told of one class or value of a row"
+            raise SpecError(Problem(rule, "several labels", remedy="predict without explaining"))
         codes = labels(prediction, self.threshold) if classifies else None
         return contributions(self._plain, self.model, rows, codes, self.learner_name, tick)
 

@@ -40,6 +40,7 @@ Z95 = 1.959964  # half-width of a two-sided 95 % interval, in standard errors
 STANDARD: Mapping[Task, tuple[str, ...]] = {
     Task.BINARY: ("roc_auc", "log_loss", "accuracy"),
     Task.MULTICLASS: ("accuracy", "f1_macro", "log_loss"),
+    Task.MULTILABEL: ("f1_micro", "f1_macro", "log_loss"),
     Task.REGRESSION: ("rmse", "mae", "r2"),
     Task.GENERATION: ("token_loss", "perplexity", "token_accuracy"),
     Task.PREFERENCE: ("win_rate", "token_loss"),
@@ -52,6 +53,10 @@ FULL: Mapping[Task, tuple[str, ...]] = {
     Task.MULTICLASS: (
         *("accuracy", "balanced_accuracy", "f1_macro", "f1_weighted", "log_loss"),
         *("roc_auc_ovr", "mcc", "kappa", "ece"),
+    ),
+    Task.MULTILABEL: (
+        *("f1_micro", "f1_macro", "precision_micro", "recall_micro", "subset_accuracy"),
+        *("hamming_loss", "log_loss", "roc_auc_ovr", "average_precision_macro"),
     ),
     Task.REGRESSION: ("rmse", "mae", "medae", "r2", "max_error"),
     Task.GENERATION: (

@@ -30,8 +30,10 @@ class StudySpec:
     Attributes:
         data: Path of the data, or a frame in memory.
         target: Column to predict.
-        task: ``binary``, ``multiclass``, ``regression``, ``generation`` (write texts),
-            ``preference`` (prefer one text to another), or None to infer it.
+        task: ``binary``, ``multiclass``, ``multilabel``, ``regression``, ``generation`` (write
+            texts), ``preference`` (prefer one text to another), or None to infer it.
+        labels: What stands between the labels of a target cell, such as ``|``; None where cells are
+            lists, or have one label.
         positive: Of two classes, the one that precision and recall are about; None for the one that
             sorts last.
         objectives: Statements such as ``roc_auc >= 0.93``; empty for a sensible default.
@@ -72,6 +74,7 @@ class StudySpec:
     data: Any
     target: str
     task: Task | None = None
+    labels: str | None = None
     positive: str | None = None
     objectives: tuple[Any, ...] = ()
     test: float | str = DEFAULT_TEST
@@ -331,8 +334,14 @@ def _task(value: Any) -> Task | None:
     try:
         return Task(value)
     except ValueError:
-        rule = "must be binary, multiclass, regression, generation or preference"
+        rule = "must be binary, multiclass, multilabel, regression, generation or preference"
         raise _Broken(rule, did_you_mean(str(value), list(Task))) from None
+
+
+def _separator(value: Any) -> str:
+    if isinstance(value, str) and value and not any(c.isalnum() for c in value):
+        return value
+    raise _Broken("must be what stands between labels, no letter or digit", 'write for example "|"')
 
 
 def _test(value: Any) -> float | str:
@@ -419,6 +428,7 @@ def _codes(value: Any) -> tuple[str, ...]:
 _READERS: Mapping[str, Any] = {
     "target": _text,
     "task": _task,
+    "labels": _separator,
     "positive": lambda value: str(value),
     "objectives": _statements,
     "test": _test,

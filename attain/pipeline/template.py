@@ -150,6 +150,7 @@ _LEARNERS = ("linear", "lightgbm", "extra_trees", "random_forest", "mlp", "svm",
 _EXAMPLES = {
     "binary": ("roc_auc >= 0.9", "latency_p95_ms <= 20"),
     "multiclass": ("f1_macro >= 0.8", "size_mb <= 20"),
+    "multilabel": ("f1_micro >= 0.8", "subset_accuracy >= 0.6"),
     "regression": ("r2 >= 0.8", "latency_p95_ms <= 20"),
     "generation": ("numeric_match >= 0.5", "ends >= 0.99"),
     "preference": ("win_rate >= 0.7",),

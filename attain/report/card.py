@@ -21,6 +21,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]{}|#~!])")
 _TASKS = {
     "binary": ("tabular-classification", "binary classification"),
     "multiclass": ("tabular-classification", "classification"),
+    "multilabel": ("tabular-classification", "multi-label classification"),
     "regression": ("tabular-regression", "regression"),
 }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attain.core.types import ColumnKind, Dataset, Rows
+from attain.report.mistakes import chance_of_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,10 +139,11 @@ def _entry(
 
 
 def _outcome(path: np.ndarray, dataset: Dataset) -> tuple[int, str]:
-    """Which column of the prediction to show: the second class of two, else the one that moves."""
-    if not dataset.task.classifies:
+    """Which column of the prediction to show: the second class of two, else what moves most."""
+    if not dataset.task.named:
         return 0, ""
-    code = 1 if len(dataset.classes) == 2 else int(np.argmax(np.ptp(path, axis=0)))
+    second = len(dataset.classes) == 2 and not dataset.task.several
+    code = 1 if second else int(np.argmax(np.ptp(path, axis=0)))
     return code, dataset.classes[code]
 
 
@@ -193,8 +195,8 @@ def drivers(
         dataset: For the task.
 
     Returns:
-        For each mistake ``columns``, ``before`` and ``after`` (probability of the actual class, or
-        predicted value), or None when no replacement helps.
+        For each mistake ``columns``, ``before`` and ``after`` (probability of the actual class or
+        of all actual labels, or predicted value), or None when no replacement helps.
     """
     if not mistakes or not columns:
         return [None] * len(mistakes)
@@ -206,7 +208,8 @@ def drivers(
     changed = [base.X.assign(**{c: _spread(typical[c], base.X[c]) for c in g}) for g in columns]
     frame = pd.concat([base.X, *changed], ignore_index=True)
     assert rows.y is not None
-    told = _towards(predict(Rows(frame)), np.tile(rows.y[index], len(columns) + 1), dataset)
+    y = np.concatenate([rows.y[index]] * (len(columns) + 1))
+    told = _towards(predict(Rows(frame)), y, dataset)
     table = told.reshape(len(columns) + 1, len(index))
     return [_best_change(table[:, i], mistakes[i], columns, dataset) for i in range(len(index))]
 
@@ -230,7 +233,9 @@ def _typical(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _towards(prediction: np.ndarray, y: np.ndarray, dataset: Dataset) -> np.ndarray:
-    """What is compared: the probability of the actual class, or the predicted value."""
+    """What is compared: the probability of the actual class or labels, or the predicted value."""
+    if dataset.task.several:
+        return chance_of_all(prediction, y)
     if dataset.task.classifies:
         return prediction[np.arange(len(y)), y.astype(np.int64)]
     return np.asarray(prediction, dtype=float)
@@ -239,7 +244,7 @@ def _towards(prediction: np.ndarray, y: np.ndarray, dataset: Dataset) -> np.ndar
 def _best_change(
     told: np.ndarray, mistake: dict[str, Any], columns: Sequence[tuple[str, ...]], dataset: Dataset
 ) -> dict[str, Any] | None:
-    if dataset.task.classifies:
+    if dataset.task.named:
         gain = told[1:] - told[0]
     else:
         gain = np.abs(told[0] - mistake["actual"]) - np.abs(told[1:] - mistake["actual"])

@@ -146,8 +146,7 @@ class _Asked:
     def said(self, row: int) -> Any:
         """The target of a row, as people know it."""
         assert self.rows.y is not None
-        value = self.rows.y[row]
-        return self.dataset.classes[int(value)] if self.dataset.task.classifies else float(value)
+        return mistakes.in_words(self.dataset, self.rows.y[row])
 
     @property
     def only_files(self) -> bool:
@@ -189,10 +188,13 @@ class _Asked:
         return found
 
     def _question(self, ask: Attribute) -> Question | None:
-        """Rows that the model has not seen, with an out-of-fold prediction; None without any."""
+        """Rows that the model has not seen, with an out-of-fold prediction.
+
+        None without any, and where a row carries several labels: answers are about one class.
+        """
         known = np.isfinite(self.prediction.reshape(len(self.prediction), -1)).all(axis=1)
         unseen = self.held_out[known[self.held_out]]
-        if not len(unseen):
+        if not len(unseen) or self.dataset.task.several:
             return None
         return Question(
             ask,
@@ -226,6 +228,12 @@ def _from_predictions(
         found["per_class"] = mistakes.per_class(dataset, y, p, threshold)
         found["calibration"] = mistakes.calibration(dataset, y, p)
         found["curves"] = mistakes.curves(dataset, y, p)
+    elif dataset.task.several:
+        found["per_class"] = mistakes.per_class(dataset, y, p)
+        notes.append(
+            "What words, cells and places of single rows say is told of one class a row only, so "
+            "it is left out where a row carries several labels."
+        )
     else:
         found["residuals"] = mistakes.residuals(y, p, seed=seed)
     worst = mistakes.worst(dataset, y, p, MOST_ERRORS, threshold)
@@ -321,7 +329,9 @@ def _case(
     rows, names = asked.rows, asked.names
     alike = local.closest(rows.X, training[training != row], row, weights, asked.dataset)
     predicted: Any = float(told) if told.ndim == 0 else None
-    if predicted is None:
+    if asked.dataset.task.several:
+        predicted = mistakes.in_words(asked.dataset, mistakes.carried(told))
+    elif predicted is None:
         predicted = asked.dataset.classes[int(mistakes.guesses(told[None], asked.threshold)[0])]
     shown = [c for c in weights if c in rows.X][: local.MOST_CELLS]
     return {

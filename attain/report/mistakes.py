@@ -15,6 +15,8 @@ MOST_POINTS = 100
 MOST_DOTS = 300
 CALIBRATION_BINS = 10
 OTHER = "(all others)"
+NO_LABEL = "(no label)"
+LEAST = 0.5  # probability from which a label is predicted
 
 
 def guesses(probability: np.ndarray, threshold: float | None = None) -> np.ndarray:
@@ -32,6 +34,40 @@ def guesses(probability: np.ndarray, threshold: float | None = None) -> np.ndarr
         return np.asarray(probability[:, 1] >= threshold, dtype=np.int64)
     found: np.ndarray = np.argmax(probability, axis=1)
     return found
+
+
+def carried(probability: np.ndarray) -> np.ndarray:
+    """Which labels rows are said to carry: those from probability 0.5 on; same shape, booleans."""
+    return np.asarray(probability >= LEAST)
+
+
+def chance_of_all(probability: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Probability that a row has exactly its labels, each judged on its own.
+
+    Args:
+        probability: Shape (n, labels).
+        y: 0 or 1, same shape.
+
+    Returns:
+        Shape (n,).
+    """
+    return np.asarray(np.where(y == 1, probability, 1 - probability).prod(axis=1))
+
+
+def in_words(dataset: Dataset, value: Any) -> Any:
+    """A target as people know it.
+
+    Args:
+        dataset: For the names of classes and labels.
+        value: Class code, number, or which labels there are.
+
+    Returns:
+        The class, the number, or the labels in one text.
+    """
+    if dataset.task.several:
+        own = [c for c, there in zip(dataset.classes, value, strict=True) if there]
+        return ", ".join(own) or NO_LABEL
+    return dataset.classes[int(value)] if dataset.task.classifies else float(value)
 
 
 def confusion(
@@ -70,19 +106,20 @@ def per_class(
 
     Args:
         dataset: For the class labels.
-        y: Class codes, shape (n,).
+        y: Class codes, shape (n,), or labels, shape (n, labels).
         probability: Shape (n, classes).
         threshold: As for `guesses`.
 
     Returns:
-        One mapping for each class: ``label``, ``n`` (actual rows), ``predicted`` (rows predicted
-        so), ``precision``, ``recall``, ``f1`` (None where undefined), ``low`` and ``high`` of the
-        recall (Wilson).
+        One mapping for each class or label: ``label``, ``n`` (actual rows), ``predicted`` (rows
+        predicted so), ``precision``, ``recall``, ``f1`` (None where undefined), ``low`` and
+        ``high`` of the recall (Wilson).
     """
-    guess = guesses(probability, threshold)
+    several = dataset.task.several
+    guess = carried(probability) if several else guesses(probability, threshold)
     found = []
     for code, label in enumerate(dataset.classes):
-        actual, said = y == code, guess == code
+        actual, said = (y[:, code] == 1, guess[:, code]) if several else (y == code, guess == code)
         hits, n, m = int(np.sum(actual & said)), int(np.sum(actual)), int(np.sum(said))
         recall = wilson(hits, n)
         found.append(
@@ -229,9 +266,12 @@ def worst(
 
     Returns:
         Mappings with ``row`` (position among the rows given), ``actual``, ``predicted`` and
-        ``badness`` (one minus the probability given to the actual class, or the absolute
-        residual). Rows that were classified correctly are not mistakes and are left out.
+        ``badness`` (one minus the probability given to the actual class or to all actual labels
+        together, or the absolute residual). Rows that were classified correctly are not mistakes
+        and are left out.
     """
+    if dataset.task.several:
+        return _worst_labels(dataset, y, prediction, most)
     if not dataset.task.classifies:
         badness = np.abs(np.asarray(y, dtype=float) - prediction)
         order = np.argsort(-badness, kind="stable")[:most]
@@ -247,6 +287,19 @@ def worst(
     names = dataset.classes
     return [
         {"row": int(i), "actual": names[codes[i]], "predicted": names[guess[i]]}
+        | {"badness": float(1 - chance[i])}
+        for i in mistaken
+    ]
+
+
+def _worst_labels(
+    dataset: Dataset, y: np.ndarray, prediction: np.ndarray, most: int
+) -> list[dict[str, Any]]:
+    chance, said = chance_of_all(prediction, y), carried(prediction)
+    doubted = np.argsort(chance, kind="stable")
+    mistaken = doubted[(said != y).any(axis=1)[doubted]][:most]
+    return [
+        {"row": int(i), "actual": in_words(dataset, y[i]), "predicted": in_words(dataset, said[i])}
         | {"badness": float(1 - chance[i])}
         for i in mistaken
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attain.core.types import ColumnKind, Dataset, Rows
+from attain.report.mistakes import carried
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,14 +60,20 @@ def surrogate(
     held, told = table[cut:], tree.predict(questions[cut:]).reshape(len(chosen) - cut, -1)
     spread = float(np.sum((held - held.mean(axis=0)) ** 2))
     fidelity = 1 - float(np.sum((held - told) ** 2)) / spread if spread > 0 else 0.0
-    several = table.shape[1] > 1
     return {
         "fidelity": fidelity,
-        "agreement": float(np.mean(held.argmax(1) == told.argmax(1))) if several else None,
+        "agreement": _agreement(held, told, dataset),
         "rows": len(held),
         "faithful": fidelity >= FAITHFUL,
         "leaves": _leaves(tree, names, dataset) if fidelity >= FAITHFUL else [],
     }
+
+
+def _agreement(held: np.ndarray, told: np.ndarray, dataset: Dataset) -> float | None:
+    """Share of rows for which both say the same class, or exactly the same labels."""
+    if dataset.task.several:
+        return float((carried(held) == carried(told)).all(axis=1).mean())
+    return float(np.mean(held.argmax(1) == told.argmax(1))) if held.shape[1] > 1 else None
 
 
 def _questions(X: pd.DataFrame, dataset: Dataset) -> tuple[np.ndarray, list[tuple[str, Any]]]:
@@ -122,8 +129,9 @@ def _told(rules: dict[Any, str]) -> list[str]:
 def _leaf(inner: Any, node: int, rules: list[str], dataset: Dataset) -> dict[str, Any]:
     values = inner.value[node][:, 0]
     label, value = "", float(values[0])
-    if dataset.task.classifies:
-        code = 1 if len(dataset.classes) == 2 else int(values.argmax())
+    if dataset.task.named:
+        second = len(dataset.classes) == 2 and not dataset.task.several
+        code = 1 if second else int(values.argmax())
         label, value = dataset.classes[code], float(values[code])
     share = float(inner.n_node_samples[node] / inner.n_node_samples[0])
     return {"rules": rules, "share": share, "value": value, "label": label}

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from attain.core.errors import ArtifactError
+from attain.core.errors import ArtifactError, NotApplicable
 from attain.core.protocols import FitData, Report
 from attain.core.space import Categorical, Config, Float, Int, Space
 from attain.core.types import ColumnKind, Dataset, Rows, Signal
@@ -67,11 +67,16 @@ class FakeLearner:
         """Penalty, step size and rounds.
 
         Args:
-            dataset: Any.
+            dataset: Any whose rows have one class or value.
 
         Returns:
             Three parameters.
+
+        Raises:
+            NotApplicable: When a row carries several labels.
         """
+        if dataset.task.several:
+            raise NotApplicable("it learns one class or one value of a row, not several labels")
         return Space(
             (
                 Float(

@@ -267,7 +267,11 @@ def _check_hints(case: _Case, space: Space) -> None:
 
 def _check_gaps(case: _Case, space: Space) -> None:
     """Folds may lack a class, a label or almost all rows."""
-    if case.dataset.classes:
+    if case.dataset.task.several:
+        y = np.asarray(case.train.y)
+        part = case.train.take(np.flatnonzero(y[:, -1] == 0))
+        _sound(case, case.fit(space.defaults(), case.data(part)), "when no row has the last label")
+    elif case.dataset.classes:
         y = np.asarray(case.train.y)
         last = len(case.dataset.classes) - 1
         for gone, rows in (("the last class", y != last), ("all but one class", y == 0)):
@@ -303,7 +307,9 @@ def _sound(case: _Case, model: Any, when: str) -> np.ndarray:
     assert np.isfinite(found).all(), f"{place}: predictions must be finite"
     if classes:
         assert found.min() >= 0, f"{place}: probabilities must not be negative"
-        off = float(np.abs(found.sum(axis=1) - 1).max())
+        assert found.max() <= 1 + 1e-9, f"{place}: probabilities must not exceed 1"
+        several = case.dataset.task.several  # labels do not exclude each other
+        off = 0.0 if several else float(np.abs(found.sum(axis=1) - 1).max())
         assert off < 1e-6, f"{place}: probabilities of a row must sum to 1 (off by {off:.2g})"
     return found
 
@@ -329,6 +335,8 @@ def _draw(parameter: Float | Int | Categorical | Ordinal, rng: np.random.Generat
 def _target(task: Task, signal: np.ndarray) -> np.ndarray:
     if task is Task.REGRESSION:
         return signal * 10 + 50
+    if task.several:
+        return np.stack([signal > 0.0, signal > 0.7, signal < -0.3], axis=1).astype(np.int64)
     cuts = [0.0] if task is Task.BINARY else [-0.7, 0.7]
     return np.digitize(signal, cuts).astype(np.int64)
 
@@ -338,9 +346,10 @@ def _describe(frame: pd.DataFrame, task: Task, y: np.ndarray) -> Dataset:
         Column(name, kind, missing=int(frame[name].isna().sum()), distinct=frame[name].nunique())
         for name, kind in _KINDS.items()
     ]
-    kind = ColumnKind.CATEGORICAL if task.classifies else ColumnKind.NUMERIC
+    kind = ColumnKind.CATEGORICAL if task.named else ColumnKind.NUMERIC
     columns.append(Column("target", kind, ColumnRole.TARGET))
     counts = tuple(np.bincount(y).tolist()) if task.classifies else ()
+    counts = tuple(y.sum(axis=0).tolist()) if task.several else counts
     labels = tuple("abc"[: len(counts)])
     return Dataset("synthetic", "0", len(frame), tuple(columns), "target", task, labels, counts)
 

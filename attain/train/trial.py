@@ -92,7 +92,9 @@ def train(
     return watch.ended(model, Status.DONE, watch.message)
 
 
-def check_prediction(prediction: Any, n: int, classes: int, columns: int = 0) -> str:
+def check_prediction(
+    prediction: Any, n: int, classes: int, columns: int = 0, *, exclusive: bool = True
+) -> str:
     """What is wrong with a learner's predictions.
 
     Args:
@@ -100,10 +102,11 @@ def check_prediction(prediction: Any, n: int, classes: int, columns: int = 0) ->
         n: Rows it was given.
         classes: Number of classes; 0 for values.
         columns: Counts and sums that a model of language keeps of each row; 0 for other models.
+        exclusive: Whether a row is of one class only, not of any number of them.
 
     Returns:
         One sentence to fail the trial with, or an empty string when they are sound: the right
-        shape, finite and, for classes, in [0, 1] with rows that sum to 1.
+        shape, finite and, for classes, in [0, 1] with rows that sum to 1 if they are exclusive.
     """
     import numpy as np
 
@@ -116,16 +119,16 @@ def check_prediction(prediction: Any, n: int, classes: int, columns: int = 0) ->
     broken = int(np.count_nonzero(~np.isfinite(found)))
     if broken:
         return f"predictions must be finite (got {broken} of {found.size} that are not)"
-    return _improbable(found) if classes else ""
+    return _improbable(found, exclusive) if classes else ""
 
 
-def _improbable(found: np.ndarray) -> str:
+def _improbable(found: np.ndarray, exclusive: bool) -> str:
     import numpy as np
 
     if found.size and (found.min() < -1e-9 or found.max() > 1 + 1e-9):
         return f"probabilities must lie in [0, 1] (got {found.min():.4g} to {found.max():.4g})"
     off = np.abs(found.sum(axis=1) - 1)
-    if found.size and off.max() > 1e-6:
+    if exclusive and found.size and off.max() > 1e-6:
         total = found.sum(axis=1)[int(off.argmax())]
         return f"a row's probabilities must sum to 1 (got {total:.6g} in row {int(off.argmax())})"
     return ""

@@ -15,12 +15,14 @@ from typing import cast
 import numpy as np
 
 CountMetric = Callable[[np.ndarray], np.ndarray]
+LEAST = 0.5
+"""Probability from which the second of two classes, or a label, is predicted."""
 
 
 def labels(prediction: np.ndarray) -> np.ndarray:
     """Predicted class codes, shape (n,); of two classes the second from probability 0.5 on."""
     if prediction.shape[1] == 2:
-        return (prediction[:, 1] >= 0.5).astype(np.int64)
+        return (prediction[:, 1] >= LEAST).astype(np.int64)
     return cast(np.ndarray, prediction.argmax(axis=1))
 
 

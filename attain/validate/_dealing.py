@@ -7,6 +7,8 @@ from typing import cast
 
 import numpy as np
 
+from attain.stats.stratify import iterative
+
 
 def codes(groups: np.ndarray) -> np.ndarray:
     """Group of each row as 0, 1, ...; a row without a group is a group of its own."""
@@ -58,17 +60,21 @@ def deal(
     Args:
         n: Rows.
         parts: How many; at most the rows, or the groups when there are groups.
-        classes: Class code of each row to spread evenly, or None.
+        classes: Class code of each row to spread evenly, shape (n,), or which labels it carries,
+            shape (n, labels), or None.
         groups: Group code of each row to keep together, or None.
         seed: Of the shuffling.
 
     Returns:
         Shape (n,). Without groups, sizes differ by at most one row, and so do the rows of each
-        class.
+        class; with labels, as nearly as these allow.
     """
     rng = np.random.default_rng(seed)
     if groups is not None:
         return _deal_groups(parts, classes, groups, rng)
+    if classes is not None and classes.ndim == 2:
+        share = np.full(parts, 1 / parts)
+        return iterative(classes, np.ones(n, np.int64), share, rng.random(n))
     mixed = rng.permutation(n)
     if classes is not None:
         mixed = mixed[np.argsort(classes[mixed], kind="stable")]
@@ -85,7 +91,7 @@ def first_part(
     Args:
         n: Rows, at least 2.
         parts: Into how many parts of that size the rows would go.
-        classes: Class code of each row, or None.
+        classes: As for `deal`.
         groups: Group code of each row, or None; ignored when all rows are of one group.
         seed: Of the shuffling.
 
@@ -105,7 +111,7 @@ def keep_classes(classes: np.ndarray | None, picked: np.ndarray, n: int) -> np.n
     """Mask of the picked rows, without those of classes that would be picked as a whole.
 
     Args:
-        classes: Class code of each row, or None.
+        classes: As for `deal`; a row stays if one of its labels would be gone.
         picked: Positions.
         n: Rows.
 
@@ -116,6 +122,10 @@ def keep_classes(classes: np.ndarray | None, picked: np.ndarray, n: int) -> np.n
     mask[picked] = True
     if classes is None:
         return mask
+    if classes.ndim == 2:
+        gone = ~classes[~mask].any(axis=0)
+        kept = mask & ~classes[:, gone].any(axis=1)
+        return kept if kept.any() else mask
     rest = np.unique(classes[~mask])
     kept = mask & np.isin(classes, rest)
     return kept if kept.any() else mask
@@ -130,12 +140,9 @@ def _deal_groups(
     rows counting alike; the idea of scikit-learn's StratifiedGroupKFold, at O(1) per group.
     """
     count = int(groups.max()) + 1
-    kinds = 1 if classes is None else int(classes.max()) + 1
-    label = np.zeros(len(groups), np.int64) if classes is None else classes
-    content = np.bincount(groups * kinds + label, minlength=count * kinds).reshape(count, kinds)
-    content = np.column_stack([content, content.sum(axis=1)])
+    content = _contents(count, classes, groups)
     shares = content / np.maximum(content.sum(axis=0), 1)
-    held = np.zeros((parts, kinds + 1))
+    held = np.zeros((parts, content.shape[1]))
     home = np.empty(count, np.int64)
     # sizes are blurred, or groups of different sizes would be dealt alike whatever the seed
     size = (shares**2).sum(axis=1) * rng.uniform(0.25, 1.0, count)
@@ -151,3 +158,15 @@ def _deal_groups(
         held[chosen] += shares[group]
         home[group] = chosen
     return cast(np.ndarray, home[groups])
+
+
+def _contents(count: int, classes: np.ndarray | None, groups: np.ndarray) -> np.ndarray:
+    """Rows of each class or label in each group, and all its rows; shape (count, kinds + 1)."""
+    rows = np.bincount(groups, minlength=count)
+    if classes is not None and classes.ndim == 2:
+        each = [np.bincount(groups, weights=own, minlength=count) for own in classes.T]
+        return np.column_stack([*each, rows])
+    kinds = 1 if classes is None else int(classes.max()) + 1
+    label = np.zeros(len(groups), np.int64) if classes is None else classes
+    content = np.bincount(groups * kinds + label, minlength=count * kinds).reshape(count, kinds)
+    return np.column_stack([content, rows])

@@ -10,7 +10,7 @@ import numpy as np
 
 from attain.stats import influence
 from attain.stats.influence import Influence
-from attain.validate import _counts, _language, _rowwise
+from attain.validate import _counts, _labels, _language, _rowwise
 
 Linearise = Callable[[np.ndarray, np.ndarray, float | None], Influence]
 Rank = Callable[[np.ndarray, np.ndarray], Influence]
@@ -79,12 +79,16 @@ EXPLAINED: Mapping[str, Linearise] = MappingProxyType(
     {"r2": lambda y, p, _: influence.of_explained(y, p - y), "explained_variance": _centred}
 )
 LINEAR: Mapping[str, Linearise] = MappingProxyType(
-    {
-        **{base: _count(base) for base in _counts.NAMES},
-        **{base: _mean(base) for base in _rowwise.MEANS},
-        **{base: _root(base) for base in _rowwise.ROOTS},
-        **RANKINGS,
-        **EXPLAINED,
-        **_language.LINEAR,
-    }
+    _labels.by_shape(
+        {
+            **{base: _count(base) for base in _counts.NAMES},
+            **{base: _mean(base) for base in _rowwise.MEANS},
+            **{base: _root(base) for base in _rowwise.ROOTS},
+            **RANKINGS,
+            **EXPLAINED,
+            **_language.LINEAR,
+        },
+        _labels.LINEAR,
+        lambda y, p, argument: y,
+    )
 )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from attain.validate import _rowwise, metrics
+from attain.validate import _labels, _rowwise, metrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,8 @@ def row_loss(
 
     Args:
         metric: Name of a quality metric, with its argument if any.
-        y: Class codes or values, shape (n,).
+        y: Class codes or values, shape (n,), or labels, shape (n, K): metrics that look at
+            decisions are represented by the share of wrong labels, others by the log loss.
         prediction: Probabilities of shape (n, K), or values of shape (n,).
         threshold: From which probability the second of two classes is predicted; None for the
             usual rule. Only errors hang on it.
@@ -52,12 +53,26 @@ def row_loss(
         Name, words and values.
     """
     base, argument = metrics.parse(metric)
+    if y.ndim == 2:
+        return _of_labels(base, y, prediction)
     name = base if base in _MAKE else _STANDS.get(base, "mae" if prediction.ndim == 1 else "error")
     make, words, high = _MAKE[name]
     if name == "error" and threshold is not None:
         return _errors_at(threshold, y, prediction, words)
     values = make(y, prediction, argument)
     return RowLoss(name, words, values, _expected(name, y, prediction), high)
+
+
+def _of_labels(base: str, y: np.ndarray, p: np.ndarray) -> RowLoss:
+    """The loss of rows with several labels, and what the probabilities lead one to expect."""
+    if base in _labels.RANKINGS or base == "log_loss":
+        some = np.clip(p, 1e-300, 1.0), np.clip(1 - p, 1e-300, 1.0)
+        expected = -(p * np.log(some[0]) + (1 - p) * np.log(some[1])).mean(axis=1)
+        values = _labels.MEANS["log_loss"](y, p)
+        return RowLoss("log_loss", "mean log loss of a label", values, expected, np.inf)
+    expected = np.minimum(p, 1 - p).mean(axis=1)
+    values = _labels.MEANS["hamming_loss"](y, p)
+    return RowLoss("hamming_loss", "share of wrong labels", values, expected, 1.0)
 
 
 def _errors_at(threshold: float, y: np.ndarray, p: np.ndarray, words: str) -> RowLoss:

@@ -13,7 +13,7 @@ from attain.core.errors import DataError
 from attain.core.language import RATIOS, place
 from attain.stats import bootstrap, interval
 from attain.stats.interval import Interval
-from attain.validate import _counts, _language, _rowwise, metrics
+from attain.validate import _counts, _labels, _language, _rowwise, metrics
 from attain.validate._linear import EXPLAINED, LINEAR, RANKINGS
 from attain.validate._special import calibration, largest
 
@@ -26,7 +26,8 @@ class Case:
         metric: Name with its argument, for messages.
         base: Name without it.
         argument: Its value, or None.
-        y: Codes or values of the validated rows, fold after fold, shape (n,).
+        y: Codes or values of the validated rows, fold after fold, shape (n,); labels have a second
+            axis.
         p: Predictions, in the same order.
         clusters: Group of each row, or None.
         folds: Slices of the rows, one for each fold; none without folds.
@@ -174,6 +175,7 @@ def _ranking(case: Case) -> Made:
     u = np.concatenate([e[1] * size for e, size in zip(each, sizes, strict=True)]) / sizes.sum()
     kept = np.concatenate([np.arange(f.start, f.stop) for f in folds])
     grouped = case.clusters is not None
+    classes = _labels.rarest(case.y) if case.y.ndim == 2 else case.y
     made = interval.linear(
         float(np.average([e[0] for e in each], weights=sizes)),
         u,
@@ -181,7 +183,7 @@ def _ranking(case: Case) -> Made:
         repeats=case.repeats,
         scale="logit",
         confidence=case.confidence,
-        freedom=None if grouped else interval.freedom_of_classes(u, case.y[kept], case.repeats),
+        freedom=None if grouped else interval.freedom_of_classes(u, classes[kept], case.repeats),
     )
     name = "jackknife" if case.base.startswith("average_precision") else "DeLong"
     of = f" of {len(case.folds)}" if len(defined) < len(case.folds) else ""
@@ -235,7 +237,7 @@ def _ratio(case: Case) -> Made:
     return made, case.units(counted), words
 
 
-METHODS: Mapping[str, Method] = MappingProxyType(
+_ONE_CLASS: Mapping[str, Method] = MappingProxyType(
     dict.fromkeys(_counts.NAMES, _confusion)
     | dict.fromkeys(_rowwise.MEANS, _mean)
     | dict.fromkeys(_rowwise.ROOTS, _root)
@@ -251,4 +253,16 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "ece": _calibration,
         "max_error": _largest,
     }
+)
+
+_SEVERAL_LABELS: Mapping[str, Method] = MappingProxyType(
+    dict.fromkeys(_labels.MEANS, _mean)
+    | dict.fromkeys(
+        _labels.RATIOS, lambda case: _linear(case, "logit", "ratio of sums, delta method")
+    )
+    | dict.fromkeys(_labels.RANKINGS, _ranking)
+    | {"subset_accuracy": lambda case: _proportion(case, _labels.MEANS[case.base](case.y, case.p))}
+)
+METHODS: Mapping[str, Method] = MappingProxyType(
+    _labels.by_shape(_ONE_CLASS, _SEVERAL_LABELS, lambda case: case.y)
 )

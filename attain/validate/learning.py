@@ -47,7 +47,7 @@ def nested_rows(train: np.ndarray, y: np.ndarray, share: float, seed: int) -> np
         Positions, sorted.
     """
     order = np.random.default_rng(seed).permutation(train)
-    if not np.issubdtype(y.dtype, np.integer):
+    if y.ndim == 2 or not np.issubdtype(y.dtype, np.integer):
         return np.sort(order[: max(1, round(share * len(order)))])
     parts = [order[y[order] == code] for code in np.unique(y[order])]
     return np.sort(np.concatenate([p[: max(1, round(share * len(p)))] for p in parts]))

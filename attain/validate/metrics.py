@@ -1,9 +1,10 @@
 """Quality metrics: the same formulas as scikit-learn, without its checks, fast enough per trial.
 
-Predictions are probabilities of shape (n, K) for class codes y, or values of shape (n,); those of
-language models are counts and sums (`core.language`), whose metrics are in `_language`. Of two
-classes, code 1 is the positive one, predicted from probability 0.5 on. A metric that these rows
-leave undefined raises `DataError` instead of returning a number that means nothing.
+Predictions are probabilities of shape (n, K) for class codes y, or values of shape (n,); where rows
+carry several labels, both are matrices (`_labels`); those of language models are counts and sums
+(`core.language`), whose metrics are in `_language`. Of two classes, code 1 is the positive one,
+predicted from probability 0.5 on. A metric that these rows leave undefined raises `DataError`
+instead of returning a number that means nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from attain.core.errors import DataError, Problem, SpecError, did_you_mean
 from attain.stats import influence
-from attain.validate import _counts, _language, _rowwise
+from attain.validate import _counts, _labels, _language, _rowwise
 
 Compute = Callable[[np.ndarray, np.ndarray, float | None], float]
 
@@ -47,7 +48,7 @@ def compute(metric: str, y: np.ndarray, prediction: np.ndarray) -> float:
 
     Args:
         metric: Name in `COMPUTE`, with its argument if any (``fbeta@2``, ``pinball@0.9``).
-        y: Class codes or values, shape (n,).
+        y: Class codes or values, shape (n,), or labels (0 or 1), shape (n, K).
         prediction: Probabilities of shape (n, K), or values of shape (n,).
 
     Returns:
@@ -93,7 +94,7 @@ def checked(metric: str, y: np.ndarray, prediction: np.ndarray) -> tuple[np.ndar
 
     Args:
         metric: Name of a quality metric, with its argument if any.
-        y: Class codes or values, shape (n,).
+        y: Class codes or values, shape (n,), or labels, shape (n, K).
         prediction: Probabilities or values.
 
     Returns:
@@ -105,6 +106,8 @@ def checked(metric: str, y: np.ndarray, prediction: np.ndarray) -> tuple[np.ndar
     base, argument = parse(metric)
     if base in _language.COMPUTE:
         return _language.checked(base, y, prediction)
+    if np.ndim(y) == 2:
+        return _labels.checked(metric, np.asarray(y), prediction)
     y, p = np.asarray(y), np.asarray(prediction, float)
     problems = _misfits(metric, base, y, p)
     if problems:
@@ -124,6 +127,9 @@ def _misfits(metric: str, base: str, y: np.ndarray, p: np.ndarray) -> list[Probl
     if y.ndim != 1 or len(y) == 0 or len(p) != len(y):
         rule = "truth and prediction need the same number of rows, at least one"
         return [Problem(rule, shape, metric)]
+    if base in _labels.ONLY:
+        rule = f"{metric} is for rows with several labels"
+        return [Problem(rule, shape, remedy="use accuracy, or f1_macro")]
     if base in REGRESSION:
         if p.ndim != 1:
             rule = f"{metric} needs one predicted value for each row"
@@ -211,6 +217,10 @@ def _root(base: str) -> Compute:
     return lambda y, p, argument: math.sqrt(values(y, p, argument).mean())
 
 
+def _first(base: str) -> Compute:
+    return lambda y, p, argument: _labels.LINEAR[base](y, p, argument)[0]
+
+
 def _count(base: str) -> Compute:
     def value(y: np.ndarray, p: np.ndarray, argument: float | None) -> float:
         counts = _counts.matrix(_counts.cells(y, p), p.shape[1])
@@ -219,7 +229,7 @@ def _count(base: str) -> Compute:
     return value
 
 
-COMPUTE: Mapping[str, Compute] = MappingProxyType(
+_ONE_CLASS: Mapping[str, Compute] = MappingProxyType(
     {base: _count(base) for base in _counts.NAMES}
     | {base: _mean(base) for base in _rowwise.MEANS}
     | {base: _root(base) for base in _rowwise.ROOTS}
@@ -235,6 +245,11 @@ COMPUTE: Mapping[str, Compute] = MappingProxyType(
         "r2": lambda y, p, _: _r2(y, p - y),
         "explained_variance": lambda y, p, _: _r2(y, (p - y) - np.mean(p - y)),
     }
+)
+COMPUTE: Mapping[str, Compute] = MappingProxyType(
+    _labels.by_shape(
+        _ONE_CLASS, {base: _first(base) for base in _labels.LINEAR}, lambda y, p, argument: y
+    )
 )
 
 Need = tuple[Callable[[np.ndarray, np.ndarray, float | None], bool], str, str]

@@ -18,6 +18,7 @@ from attain.core.errors import DataError
 from attain.core.types import Column, ColumnKind, Dataset, Direction, Rows
 from attain.validate import _media
 from attain.validate._counts import labels
+from attain.validate._labels import decided
 from attain.validate.compare import compare
 
 if TYPE_CHECKING:
@@ -346,12 +347,14 @@ def changed(before: np.ndarray, after: np.ndarray, y: np.ndarray) -> np.ndarray:
     Args:
         before: Probabilities of shape (n, K), or values of shape (n,).
         after: Of the same rows.
-        y: Their target, for its spread.
+        y: Their target, for its shape and spread.
 
     Returns:
-        Booleans, shape (n,): another class, or a value that moved by more than a tenth of the
-        target's standard deviation.
+        Booleans, shape (n,): another class, other labels, or a value that moved by more than a
+        tenth of the target's standard deviation.
     """
+    if y.ndim == 2:
+        return np.asarray((decided(before) != decided(after)).any(axis=1))
     if before.ndim == 2:
         return np.asarray(labels(before) != labels(after))
     return np.asarray(np.abs(before - after) > MOVED * float(np.std(y)))

@@ -150,7 +150,7 @@ def carve_stop(
     Args:
         rows: All rows.
         index: Positions of the training rows, shape (m,), at least 2.
-        classifies: Whether the target is a class.
+        classifies: Whether the target is a class, or labels.
         share: Of the training rows to set aside, in (0, 0.5].
         seed: Of the shuffling.
 
@@ -224,10 +224,10 @@ def _kind(dataset: Dataset, rows: Rows, k: int) -> SplitKind:
         return SplitKind.TIME
     if k == 1:
         return SplitKind.HOLDOUT
-    classifies = dataset.task.classifies
+    stratify = dataset.task.named
     if rows.groups is not None:
-        return SplitKind.STRATIFIED_GROUPED if classifies else SplitKind.GROUPED
-    return SplitKind.STRATIFIED if classifies else SplitKind.KFOLD
+        return SplitKind.STRATIFIED_GROUPED if stratify else SplitKind.GROUPED
+    return SplitKind.STRATIFIED if stratify else SplitKind.KFOLD
 
 
 def _require_time_and_groups(split: Split, rows: Rows) -> None:
@@ -276,7 +276,7 @@ def _dealt(rows: Rows, split: Split, seed: int) -> list[Fold]:
     groups = None if rows.groups is None else _dealing.codes(rows.groups)
     classes = None
     if split.kind in _STRATIFY and rows.y is not None and rows.y.dtype.kind in "iu":
-        classes = rows.y.astype(np.int64)
+        classes = rows.y.astype(np.int64)  # or labels, with a second axis
     n = len(rows)
     if split.folds == 1:
         valid = _dealing.first_part(n, round(1 / HOLDOUT_SHARE), classes, groups, seed)

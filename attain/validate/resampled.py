@@ -17,12 +17,12 @@ import numpy as np
 
 from attain.core.errors import DataError
 from attain.stats.bbc import Values, mean_of
-from attain.validate import _counts, _rowwise, metrics
+from attain.validate import _counts, _labels, _rowwise, metrics
 from attain.validate.threshold import for_metric
 
 EXPLAINED = ("r2", "explained_variance")
 RANKED = ("roc_auc", "roc_auc_ovr", "average_precision", "average_precision_macro")
-SUMMED = (*_rowwise.MEANS, *_rowwise.ROOTS, *_counts.NAMES, *EXPLAINED)
+SUMMED = (*_rowwise.MEANS, *_rowwise.ROOTS, *_counts.NAMES, *EXPLAINED, *_labels.ONLY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Stack:
     """Out-of-fold predictions of several configurations for the same rows and folds.
 
     Attributes:
-        y: Class codes or values of the distinct rows, shape (n,).
+        y: Class codes or values of the distinct rows, shape (n,), or labels, shape (n, K).
         row: Which of these each prediction is for, fold after fold, shape (m,).
         folds: Positions among the m of each validation fold.
         predictions: Of each configuration: probabilities (m, K) or values (m,).
@@ -69,6 +69,8 @@ def values(metric: str, stack: Stack) -> Values:
     if any(t is not None for t in stack.thresholds):
         at = zip(stack.predictions, stack.thresholds, strict=True)
         stack = replace(stack, predictions=[for_metric(metric, p, t) for p, t in at])
+    if stack.y.ndim == 2 and base not in RANKED:
+        return _of_labels(stack, base)
     if base in _rowwise.MEANS:
         return _means(stack, lambda y, p: _rowwise.MEANS[base](y, p, argument))
     if base in _rowwise.ROOTS:
@@ -87,6 +89,33 @@ def _means(stack: Stack, each: Callable[[np.ndarray, np.ndarray], np.ndarray]) -
     counts = stack.summed(np.ones(len(stack.row)))
     sums = [stack.summed(each(stack.truth, np.asarray(p, float))) for p in stack.predictions]
     return mean_of(np.array(sums), counts)
+
+
+def _of_labels(stack: Stack, base: str) -> Values:
+    """Means over rows, or quotients of sums, of all labels together or of each."""
+    if base in _labels.MEANS:
+        return _means(stack, lambda y, p: _labels.MEANS[base](y, p))
+    parts = [_labels.cells(base, stack.truth, np.asarray(p, float)) for p in stack.predictions]
+    said = [_labels.decided(np.asarray(p, float)) + stack.truth for p in stack.predictions]
+    micro = base.endswith("micro")
+
+    def value(configs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        found = []
+        for config in configs:
+            above, below, occurs = (
+                m.T @ weights[stack.row] for m in (*parts[config], said[config])
+            )  # each of shape (labels, b)
+            if micro:
+                above, below, occurs = (
+                    m.sum(axis=0, keepdims=True) for m in (above, below, occurs)
+                )
+            each = np.divide(above, below, out=np.zeros(above.shape), where=below > 0)
+            count = (occurs > 0).sum(axis=0)
+            rest = np.full(count.shape, np.nan)
+            found.append(np.divide(each.sum(axis=0), count, out=rest, where=count > 0))
+        return np.array(found)
+
+    return value
 
 
 def _explained(stack: Stack, *, centred: bool) -> Values:
@@ -150,23 +179,34 @@ def _ranked(
     size = np.zeros(weights.shape[1])
     for fold in stack.folds:
         weight, y = weights[stack.row[fold]], stack.truth[fold]
-        present = np.array([weight[y == code].sum(axis=0) > 0 for code in range(k)])
-        defined = present[1] if base == "average_precision" else present.sum(axis=0) > 1
+        several = y.ndim == 2
+        positive = [y[:, code] == 1 if several else y == code for code in range(k)]
+        present = np.array([weight[own].sum(axis=0) > 0 for own in positive])
+        if several:  # a label that all rows carry ranks nothing
+            present &= np.array([weight[~own].sum(axis=0) > 0 for own in positive])
+        enough = 1 if several else 2
+        defined = present[1] if base == "average_precision" else present.sum(axis=0) >= enough
         rows = np.where(defined, weight.sum(axis=0, dtype=float), 0.0)
         size += rows
         for position, config in enumerate(configs):
             p = stack.predictions[config][fold]
-            total[position] += rows * _over_classes(rank, y, p, weight, present)
+            if k == 2 and not several:
+                found = rank(p[:, 1], positive[1], weight)
+            else:
+                found = _over_classes(rank, positive, p, weight, present)
+            total[position] += rows * found
     return np.divide(total, size, out=np.full(total.shape, np.nan), where=size > 0)
 
 
 def _over_classes(
-    rank: Rank, y: np.ndarray, p: np.ndarray, weight: np.ndarray, present: np.ndarray
+    rank: Rank,
+    positive: Sequence[np.ndarray],
+    p: np.ndarray,
+    weight: np.ndarray,
+    present: np.ndarray,
 ) -> np.ndarray:
-    """Of two classes the second; of more the mean over those that occur."""
-    if p.shape[1] == 2:
-        return rank(p[:, 1], y == 1, weight)
-    each = np.array([rank(p[:, code], y == code, weight) for code in range(p.shape[1])])
+    """The mean over the classes that occur, or the labels that tell rows apart."""
+    each = np.array([rank(p[:, code], own, weight) for code, own in enumerate(positive)])
     found: np.ndarray = np.where(present, each, 0.0).sum(axis=0) / np.maximum(
         present.sum(axis=0), 1
     )

@@ -146,7 +146,7 @@ def _halves(rows: Rows, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _rarer(rows: Rows, dataset: Dataset) -> np.ndarray | None:
     """Whether each row is of the rarer of two classes; None for other tasks."""
-    if len(dataset.classes) != 2 or rows.y is None:
+    if len(dataset.classes) != 2 or rows.y is None or rows.y.ndim == 2:
         return None
     return np.asarray(rows.y == int(2 * rows.y.sum() <= len(rows)))
 

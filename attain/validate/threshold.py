@@ -19,7 +19,7 @@ import numpy as np
 
 from attain.stats.certify import fixed_sequence, tail
 from attain.stats.interval import effective_rows
-from attain.validate import _counts
+from attain.validate import _counts, _labels
 
 DEFAULT = 0.5
 CERTIFIABLE = ("precision", "recall", "specificity")
@@ -56,6 +56,18 @@ def decided(prediction: np.ndarray, threshold: float) -> np.ndarray:
     """
     said = (np.asarray(prediction)[:, 1] >= threshold).astype(float)
     return np.stack([1 - said, said], axis=1)
+
+
+def carried(prediction: np.ndarray) -> np.ndarray:
+    """Which labels rows are said to carry, where they do not exclude each other.
+
+    Args:
+        prediction: Probabilities, shape (n, labels).
+
+    Returns:
+        Zeros and ones of the same shape: those from probability 0.5 on, of every label alike.
+    """
+    return _labels.decided(np.asarray(prediction))
 
 
 def for_metric(metric: str, prediction: np.ndarray, threshold: float | None) -> np.ndarray:

@@ -213,9 +213,9 @@ def _test(rows: _Paired, objective: Objective) -> dict[str, Any] | None:
 def _flips(folder: Path, rows: _Paired) -> list[dict[str, Any]]:
     """Rows that only one of the trials gets right, or predicts much better; each row once."""
     _, first = np.unique(rows.index, return_index=True)
-    if rows.dataset.task.classifies:
+    if rows.dataset.task.named:
         right = [
-            _chosen(p[first], side.threshold) == rows.y[first]
+            _is_right(rows, p[first], rows.y[first], side.threshold)
             for p, side in zip((rows.a, rows.b), rows.sides, strict=True)
         ]
         sure = [p[first].max(axis=1) for p in (rows.a, rows.b)]
@@ -236,6 +236,17 @@ def _flips(folder: Path, rows: _Paired) -> list[dict[str, Any]]:
         }
         for order, (mask, weight) in zip(orders, kinds, strict=True)
     ]
+
+
+def _is_right(
+    rows: _Paired, prediction: np.ndarray, y: np.ndarray, threshold: float | None
+) -> np.ndarray:
+    """Whether each row is given its class, or exactly its labels."""
+    if rows.dataset.task.several:
+        from attain.validate.threshold import carried
+
+        return np.asarray((carried(prediction) == y).all(axis=1))
+    return np.asarray(_chosen(prediction, threshold) == y)
 
 
 def _chosen(prediction: np.ndarray, threshold: float | None) -> np.ndarray:
@@ -283,12 +294,19 @@ def _cell(value: Any) -> str:
 
 
 def _said(dataset: Dataset, value: Any) -> str:
+    if dataset.task.several:
+        own = [c for c, there in zip(dataset.classes, value, strict=True) if there]
+        return str(plain(", ".join(own) or "no label"))
     if dataset.task.classifies:
         return str(plain(str(dataset.classes[int(value)])))
     return numbers.number(float(value), digits=4)
 
 
 def _predicted(dataset: Dataset, prediction: Any) -> str:
+    if dataset.task.several:
+        from attain.validate.threshold import carried
+
+        return _said(dataset, carried(prediction))
     if dataset.task.classifies:
         top = int(np.argmax(prediction))
         return f"{_said(dataset, top)} ({numbers.share(float(prediction[top]))})"

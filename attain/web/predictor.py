@@ -20,6 +20,7 @@ from attain.core.errors import DataError, InputError, NotApplicable, Problem, di
 from attain.pipeline import saved
 from attain.report.book import plain
 from attain.report.numbers import finite, printable
+from attain.validate.threshold import carried
 from attain.web.gate import (
     Receive,
     Scope,
@@ -139,9 +140,9 @@ class Predictor:
             body: JSON: ``{"rows": [{column: cell, ...}, ...]}``, or the list alone.
 
         Returns:
-            ``predictions`` (labels or values, one for each row), ``probabilities`` (class to a
-            list; of classes only), ``rows``, ``ignored`` (columns that the model does not know) and
-            ``model`` (its digest).
+            ``predictions`` (labels or values, one for each row; lists where a row has several
+            labels), ``probabilities`` (class to a list; of classes and labels only), ``rows``,
+            ``ignored`` (columns that the model does not know) and ``model`` (its digest).
 
         Raises:
             DataError: When the body is no JSON, or its rows are not what the model needs.
@@ -150,18 +151,25 @@ class Predictor:
         frame, ignored = self._frame(rows)
         prediction = self.model.raw(frame)
         found: dict[str, Any] = {"rows": len(rows), "ignored": ignored, "model": self.model.digest}
-        if not self.model.dataset.task.classifies:
+        if not self.model.dataset.task.named:
             return {**found, "predictions": [finite(v) for v in prediction]}
-        labels = saved.labels(prediction, self.model.threshold)
         classes = self.model.dataset.classes
         return {
             **found,
-            "predictions": [classes[code] for code in labels],
+            "predictions": self._said(prediction),
             "probabilities": {
                 label: np.round(prediction[:, code].astype(float), 9).tolist()
                 for code, label in enumerate(classes)
             },
         }
+
+    def _said(self, prediction: np.ndarray) -> list[Any]:
+        """The class of each row, or the list of its labels."""
+        classes = self.model.dataset.classes
+        if self.model.dataset.task.several:
+            each = carried(prediction)
+            return [[c for c, there in zip(classes, row, strict=True) if there] for row in each]
+        return [classes[code] for code in saved.labels(prediction, self.model.threshold)]
 
     def _frame(self, rows: list[Mapping[str, _Cell]]) -> tuple[Any, list[str]]:
         """The rows as a frame with the model's columns, and the names of others."""

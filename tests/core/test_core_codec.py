@@ -55,6 +55,7 @@ _EXAMPLES = [
         (1, 2),
         modality="text",
         pretrained=types.Pretrained("/models/a", "ff", trusted=True),
+        separator="|",
     ),
     types.Finding("D001", "t", types.FindingState.FOUND, types.Severity.TIP, evidence={"n": [1]}),
     types.Split(types.SplitKind.STRATIFIED, 5, 2, 7, "why"),

@@ -34,6 +34,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 data: d.csv
 target: y
 task: regression
+labels: "|"
 positive: 1
 objectives: [rmse <= 3, {metric: r2, target: 0.5}]
 test: 30%

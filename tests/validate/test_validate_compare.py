@@ -9,12 +9,13 @@ from scipy import stats
 from attain.core.errors import DataError
 from attain.core.types import Direction
 from attain.stats.compare import corrected_difference, paired_auc, paired_rows
+from attain.validate._labels import ONLY
 from attain.validate.compare import compare
 from attain.validate.metrics import COMPUTE, REGRESSION, compute
 
 UP, DOWN = Direction.MAXIMIZE, Direction.MINIMIZE
 ARGUMENT = {"fbeta": "@2", "pinball": "@0.9", "top_k_accuracy": "@2"}
-NAMES = [base + ARGUMENT.get(base, "") for base in COMPUTE]
+NAMES = [base + ARGUMENT.get(base, "") for base in COMPUTE if base not in ONLY]
 LOWER = {"log_loss", "brier", "ece", *REGRESSION} - {"r2", "explained_variance"}
 
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from attain.core.errors import DataError, SpecError
 from attain.stats import interval
 from attain.validate import metrics
+from attain.validate._labels import ONLY
 from attain.validate.metrics import COMPUTE, REGRESSION, compute
 from attain.validate.score import measured, score
 
 ARGUMENT = {"fbeta": "@2", "pinball": "@0.9", "top_k_accuracy": "@2"}
-NAMES = [base + ARGUMENT.get(base, "") for base in COMPUTE]
+NAMES = [base + ARGUMENT.get(base, "") for base in COMPUTE if base not in ONLY]
 
 
 def sample(metric, n=240, seed=0, k=None):

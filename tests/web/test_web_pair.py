@@ -28,6 +28,8 @@ class World:
         x = rng.normal(size=(500, 2))
         z = x[:, 0] + 0.5 * x[:, 1] + rng.logistic(size=500) * 0.3
         label = np.where(z > 0, f"yes{HOSTILE}", "no") if task == "binary" else z
+        if task == "multilabel":
+            label = [["high"] * (v > 0) + [f"odd{HOSTILE}"] * (v > 1) for v in z.tolist()]
         frame = pd.DataFrame({f"a{HOSTILE}": x[:, 0], "b": x[:, 1], "y": label})
         whole = describe(frame, target="y", task=task)
         self.folder, self.task = folder, task
@@ -35,17 +37,19 @@ class World:
         from attain.data.seal import load_work
 
         self.rows = to_rows(load_work(folder), self.dataset)
-        kind = SplitKind.STRATIFIED if task == "binary" else SplitKind.KFOLD
+        kind = SplitKind.KFOLD if task == "regression" else SplitKind.STRATIFIED
         self.split = Split(kind, 5, 1, 0, "for the test")
         self.folds = folds(self.split, self.rows)
 
     def predictions(self, noise, seed):
         rng = np.random.default_rng(seed)
         truth = np.asarray(self.rows.y, float)
-        score = truth + rng.normal(scale=noise, size=len(truth))
-        if self.task != "binary":
+        score = truth + rng.normal(scale=noise, size=truth.shape)
+        if self.task == "regression":
             return score
         p = 1 / (1 + np.exp(-4 * (score - 0.5)))
+        if self.task == "multilabel":
+            return p
         return np.stack([1 - p, p], axis=1)
 
     def records(self, name, noise, seed, *, missing=(), path="trials/{name}-f{fold}.npz", **config):
@@ -138,6 +142,22 @@ def test_flipped_rows_are_right_for_one_and_wrong_for_the_other(binary):
         assert len(rows) == len(set(rows)) == min(12, int(mask.sum()))
         assert all(mask[place[row]] for row in rows)
         assert [name for name, _ in flip["examples"][0]["cells"]] == [f"a{HOSTILE}", "b"]
+
+
+def test_rows_with_labels_are_right_when_all_of_them_are(tmp_path):
+    """A row flips by its whole set of labels, which is told by name."""
+    world = World(tmp_path, "multilabel")
+    a, b = world.records("t1", 0.2, 1), world.records("t2", 0.9, 2)
+    goal = Objective("f1_micro", Direction.MAXIMIZE, 0.9, low=0.0, high=1.0)
+    found = world.compare(a, b, goal)
+    assert found["tests"][0]["winner"] == "a"
+    right = [((world.predictions(n, s) >= 0.5) == world.rows.y).all(axis=1)
+             for n, s in ((0.2, 1), (0.9, 2))]  # fmt: skip
+    counts = [int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())]
+    assert [flip["count"] for flip in found["flips"]] == counts
+    told = {e[side] for flip in found["flips"] for e in flip["examples"] for side in "ab"}
+    assert told <= {"high", "no label", f"high, odd{HOSTILE}", f"odd{HOSTILE}"}
+    assert len(told) > 1
 
 
 def test_values_are_compared_by_their_errors(regression):

@@ -17,7 +17,7 @@ from attain.learners._media import parameters
 from attain.learners._media.columns import MediaColumns, find_columns
 from attain.learners._media.core import CORES, FRONTS
 from attain.learners._pretrained.model import Constant, HeadModel, load_model
-from attain.learners._pretrained.outputs import find_outputs
+from attain.learners._pretrained.outputs import find_outputs, varies
 from attain.learners._table import complete
 
 
@@ -72,7 +72,7 @@ class MediaLearner:
         facts: dict[str, Any] = {"unreadable": self._checked(data.train, inputs[0])}
         y = np.asarray(data.train.y)
         outputs = find_outputs(data.dataset, y)
-        if np.ptp(y) == 0:
+        if not varies(y):
             constant = Constant(np.zeros(1))
             return HeadModel(self.name, "constant", constant, columns, outputs, facts)
         lesson = Lesson.of(config, data, columns, inputs, outputs)

@@ -114,7 +114,9 @@ def head_seconds(case: Case, width: int) -> float:
     random = np.random.default_rng(case.data.seed)
     matrix = random.standard_normal((len(drawn), width))
     if lesson.outputs.seen:
-        matrix += random.standard_normal((lesson.outputs.count, width))[lesson.targets]
+        centers = random.standard_normal((lesson.outputs.count, width))
+        several = bool(lesson.outputs.shares)
+        matrix += lesson.targets @ centers if several else centers[lesson.targets]
     began = time.perf_counter()
     walk(Dense(matrix.astype(np.float32)), lesson.head(None), quiet, {"rounds": DEFAULT_POINT + 1})
     return (time.perf_counter() - began) * case.rows / len(drawn)
@@ -144,6 +146,8 @@ def labels(data: FitData, outputs: Outputs) -> Mapping[str, str]:
 
 def label(case: Case, row: int) -> str:
     value = np.asarray(case.data.train.y)[row]
+    if case.lesson.outputs.shares:
+        return ", ".join(case.data.dataset.classes[k] for k in np.flatnonzero(value).tolist())
     return case.data.dataset.classes[int(value)] if case.lesson.outputs.seen else f"{value:g}"
 
 

@@ -205,6 +205,9 @@ class HeadWork(ABC):
         self, scores: torch.Tensor, targets: torch.Tensor, smoothing: float
     ) -> torch.Tensor:
         scores = scores.float()  # a log loss of half precision would lose what it is about
+        if self.outputs.shares:
+            each = functional.binary_cross_entropy_with_logits(scores, targets, reduction="none")
+            return each.mean(dim=1)
         if self.outputs.seen:
             return functional.cross_entropy(
                 scores, targets, reduction="none", label_smoothing=smoothing

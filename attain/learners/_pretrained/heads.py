@@ -185,6 +185,29 @@ def logistic_target(y: np.ndarray, weights: np.ndarray | None = None) -> Target:
     return Target(loss, np.array([math.log(prior / (1 - prior))]), prior * (1 - prior))
 
 
+def labels_target(y: np.ndarray) -> Target:
+    """Cross-entropy of labels that do not exclude each other, one score each, summed over labels.
+
+    Summed, so that each label has the head that it would have alone.
+
+    Args:
+        y: 0 or 1, shape (n, k); both occur in each column.
+
+    Returns:
+        A target with k outputs.
+    """
+    from scipy.special import expit
+
+    prior, rows = y.mean(axis=0, dtype=np.float64), len(y)
+
+    def loss(scores: np.ndarray) -> tuple[float, np.ndarray]:
+        s = scores.astype(np.float64)
+        value = float((np.logaddexp(0.0, s) - y * s).sum() / rows)
+        return value, ((expit(s) - y) / rows).astype(np.float32)
+
+    return Target(loss, np.log(prior / (1 - prior)), float(np.mean(prior * (1 - prior))))
+
+
 def squared_target(y: np.ndarray) -> Target:
     """Half the squared error of values.
 

@@ -60,7 +60,8 @@ class Lesson:
     ) -> Lesson:
         """What these rows teach; rows to stop on of classes that were not seen are left out."""
         targets = outputs.targets(np.asarray(data.train.y))
-        weights = row_weights(config, targets) if outputs.seen else None
+        exclusive = outputs.seen and not outputs.shares
+        weights = row_weights(config, targets) if exclusive else None
         stop = stop_targets = None
         if data.stop is not None and data.stop.y is not None:
             known = outputs.known(data.stop.y)

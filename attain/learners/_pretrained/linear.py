@@ -17,6 +17,7 @@ from attain.learners._pretrained.heads import (
     STRENGTHS,
     Design,
     Head,
+    labels_target,
     path,
     softmax_target,
     squared_target,
@@ -139,13 +140,17 @@ def walk(
 
 
 def _target(lesson: Lesson) -> Any:
+    if lesson.outputs.shares:
+        return labels_target(lesson.targets)
     if lesson.outputs.seen:
         return softmax_target(lesson.targets, lesson.outputs.count, lesson.weights)
     return squared_target(lesson.targets)
 
 
 def _unit(outputs: Outputs, loss: float) -> float:
-    """Log loss stays; half the mean squared error becomes its root in the target's unit."""
+    """Log loss stays, of labels its mean; half a squared error becomes its root, in its unit."""
+    if outputs.shares:
+        return loss / outputs.count
     return loss if outputs.seen else float(np.sqrt(2 * loss)) * outputs.scale
 
 

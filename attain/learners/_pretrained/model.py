@@ -136,8 +136,9 @@ def load_model(
     try:
         kind, told = stored["kind"], stored["outputs"]
         outputs = Outputs(
-            int(told["classes"]), tuple(told["seen"]), float(told["center"]), float(told["scale"])
-        )
+            int(told["classes"]), tuple(told["seen"]), float(told["center"]), float(told["scale"]),
+            tuple(told.get("shares", ())),
+        )  # fmt: skip
         columns = columns_of(tuple(stored["columns"]))
         core = {"constant": _load_constant, **cores}[kind](folder)
         return HeadModel(learner, kind, core, columns, outputs, stored["facts"])
@@ -152,7 +153,7 @@ def _load_constant(folder: Path) -> Core:
 
 
 def contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.ndarray:
-    """What scores are multiplied with to tell of a class or a value.
+    """What scores are multiplied with to tell of a class, a label or a value.
 
     Args:
         outputs: What scores mean.
@@ -167,4 +168,6 @@ def contrasts(outputs: Outputs, rows: int, classes: np.ndarray | None) -> np.nda
     """
     if not outputs.seen:
         return np.full((rows, 1), outputs.scale)
-    return _of_classes(outputs.seen, classes)
+    weighing = _of_classes(outputs.seen, classes)
+    # a label's score is its log odds, whatever the others say
+    return np.maximum(weighing, 0.0) if outputs.shares else weighing
