@@ -43,6 +43,10 @@ _THREAD_VARIABLES = (
     "LOKY_MAX_CPU_COUNT",
 )
 
+_PATIENT = {"OMP_WAIT_POLICY": "passive"}
+"""Threads that wait for each other sleep: where others compute, too, two that spin take many times
+as long as one. The user's own setting goes before."""
+
 
 @dataclass(eq=False)
 class Task:
@@ -242,7 +246,7 @@ def _popen(sock: int, output: int, threads: int) -> subprocess.Popen[bytes]:
         stdout=output,
         stderr=output,
         pass_fds=(sock,),
-        env={**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))},
+        env={**_PATIENT, **os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))},
         start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
     )
 

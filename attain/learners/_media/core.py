@@ -31,6 +31,8 @@ _CODE = 1
 _BATCH = {"cpu": 1}
 """Rows that are read together: one on a CPU, where more are hardly faster and change last bits."""
 _MANY = 32
+_KEPT = 64
+"""Rows whose features are kept at once: what a fit that is ended had read is not read again."""
 
 
 def make_front(kind: str, values: Mapping[str, Any]) -> Front:
@@ -98,7 +100,7 @@ def features(
         return said(body, front, rows)
 
     with limited(threads):
-        return level(store.get(reference_keys(references), compute, batch=256))
+        return level(store.get(reference_keys(references), compute, batch=_KEPT))
 
 
 def said(body: MediaBody, front: Front, rows: np.ndarray) -> np.ndarray:

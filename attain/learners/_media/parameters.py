@@ -13,7 +13,7 @@ PLAIN, FROZEN, LAST, FULL = "plain", "frozen", "last", "full"
 RUNGS = (PLAIN, FROZEN, LAST, FULL)
 """From cheap to dear."""
 _OPEN = 2
-_SIZES = (128, 160, 192, 224)
+_SIZES = (96, 128, 160, 192, 224)
 
 _AUTOMM = "AutoGluon AutoMM defaults"
 _PARK = "Park et al. 2019 (arXiv 1904.08779)"
@@ -127,7 +127,8 @@ def _of_images(when: tuple[Condition, ...], dataset: Dataset) -> tuple[Parameter
     size = Ordinal(
         name="size", choices=(*sizes, native or 0), default=native or 0, unit="pixels",
         when=(Condition("rung", (FROZEN, LAST, FULL)),), priority=3, effect="speed",
-        source="Touvron et al. 2019 (arXiv 1906.06423): convolutions take other sizes",
+        source="Sandler et al. 2018 (arXiv 1801.04381), section 6.1: 96 to 224; Touvron et al. 2019"
+        " (arXiv 1906.06423): convolutions take other sizes than they were trained at",
     )  # fmt: skip
     return (
         Categorical(
