@@ -42,7 +42,10 @@ def test_learners_are_equal_and_targets_are_missed(honesty):
 
 def test_what_is_missed_is_named(honesty):
     """A bias that is left, an interval that does not hold and a false verdict are all listed."""
-    good = [{"naive": 0.1 + 0.01 * i, "corrected": 0.001, "held": float(i > 0)} for i in range(20)]
+    good = [
+        {"naive": 0.1 + 0.01 * i, "corrected": 0.001, "held": float(i > 0), "resampled": 1.0}
+        for i in range(20)
+    ]
     bad = [{**one, "corrected": 0.05, "held": 0.0} for one in good]
     told = honesty.summary(
         {"search a": good, "search b": bad, "verdict c": [1.0], "equal d": [0.0]}
