@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -58,7 +59,8 @@ class Heavy(Toy):
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
         cells = batch["x"].numel()
-        block = torch.ones(cells * 200_000, dtype=torch.uint8)
+        # pages of its own: a block from what the process has freed before would not show
+        block = torch.frombuffer(mmap.mmap(-1, cells * 200_000), dtype=torch.uint8).fill_(1)
         time.sleep(0.02 + float(block[0]) * cells * self.pace)
         return super().loss(net, batch)
 
