@@ -74,8 +74,18 @@ def test_a_probe_sees_memory_and_time() -> None:
     assert found[1].longest > 0.02
 
 
-def test_a_sparing_probe_measures_parts_and_says_the_same() -> None:
+def test_a_sparing_probe_measures_parts_and_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A few rows stand for both steps; time, memory and the largest batch are extrapolated."""
+    now, rest = [0.0], time.sleep
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        rest(0.02)  # as long as memory is looked at, whatever else the machine does
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
     whole, part = Heavy(), Heavy()
     whole.pace = part.pace = 1e-3
     plain, wanted = (probe(Net(), w, BASE, threads=1) for w in (Toy(), whole))
