@@ -9,7 +9,7 @@ import numpy as np
 
 from attain.core.types import Attribution, ReadCell, Rows
 from attain.learners._shared import contrasts
-from attain.learners._table import Constant, TableModel
+from attain.learners._table import Constant, TableLearner, TableModel
 
 _TOLERANCE = 1e-6
 """Of the sum, relative to its terms: a library adds thousands of terms up in its own order."""
@@ -29,6 +29,28 @@ class Summed(Protocol):
     def parts(self, matrix: np.ndarray) -> np.ndarray:
         """What each column adds, and last the mean over training rows; (n, width + 1, outputs)."""
         ...
+
+
+class SummedLearner(TableLearner):
+    """A family of models for tables whose cores are `Summed`."""
+
+    def contribute(
+        self, model: TableModel, rows: Rows, classes: np.ndarray | None
+    ) -> tuple[Attribution, ...]:
+        """How far each column moved predictions, exactly.
+
+        Args:
+            model: From `fit` or `load`.
+            rows: As learners see them.
+            classes: For each row the code of the class that is asked about; None for values.
+
+        Returns:
+            One answer a row; the baseline is the mean over the training rows.
+
+        Raises:
+            DataError: When a class was not among those the model was trained on.
+        """
+        return contribute(model, rows, classes)
 
 
 def contribute(

@@ -17,15 +17,15 @@ from attain.core.errors import ArtifactError, NotApplicable
 from attain.core.files import inside, plain_errors
 from attain.core.protocols import Report
 from attain.core.space import Categorical, Config, Float, Int, Parameter, Space
-from attain.core.types import Attribution, Dataset, Rows, Signal
-from attain.learners._cells import contribute
+from attain.core.types import Dataset, Signal
+from attain.learners._cells import SummedLearner
 from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import row_weights, two_columns, weight_parameters
 from attain.learners._state import Course
 from attain.learners._steps import Patience, fixed_rounds
 from attain.learners._store import read_json, write_json
-from attain.learners._table import Core, Sample, TableLearner, TableModel
+from attain.learners._table import Core, Sample
 
 MOST_ROUNDS = 5_000
 _REMEDY = "the folder is damaged or was altered; get the model anew"
@@ -124,7 +124,7 @@ class Booster:
         return {"booster.txt": self.booster.dump_model(num_iteration=-1)}
 
 
-class LightGBM(TableLearner):
+class LightGBM(SummedLearner):
     """Usually the strongest single learner on tables with more than a thousand rows."""
 
     name = "lightgbm"
@@ -186,24 +186,6 @@ class LightGBM(TableLearner):
         best = rounds if fixed is not None else max(1, patience.at)
         text = growing.text(best)
         return Booster(text, sample.seen), {"rounds": best, "trees": best * max(1, _width(sample))}
-
-    def contribute(
-        self, model: TableModel, rows: Rows, classes: np.ndarray | None
-    ) -> tuple[Attribution, ...]:
-        """How far each column moved predictions, exactly.
-
-        Args:
-            model: From `fit` or `load`.
-            rows: As learners see them.
-            classes: For each row the code of the class that is asked about; None for values.
-
-        Returns:
-            One answer a row; the baseline is the mean over the training rows.
-
-        Raises:
-            DataError: When a class was not among those the model was trained on.
-        """
-        return contribute(model, rows, classes)
 
     def _load(self, folder: Path) -> Core:
         stored = read_json(folder, "booster.json")

@@ -10,8 +10,8 @@ import numpy as np
 
 from attain.core.protocols import Report
 from attain.core.space import Categorical, Condition, Config, Float, Parameter, Space
-from attain.core.types import Attribution, Dataset, Rows
-from attain.learners._cells import contribute
+from attain.core.types import Dataset
+from attain.learners._cells import SummedLearner
 from attain.learners._each_label import alone
 from attain.learners._prepare import Plan
 from attain.learners._shared import (
@@ -23,7 +23,7 @@ from attain.learners._shared import (
     weight_parameters,
 )
 from attain.learners._store import read_arrays, write_arrays
-from attain.learners._table import Core, Sample, TableLearner, TableModel
+from attain.learners._table import Core, Sample
 
 _PROBST = "Probst et al. 2019 (arXiv 1802.09596), table 1: glmnet lambda 2^-10 to 2^10"
 _SKLEARN = "scikit-learn 1.9 default"
@@ -109,7 +109,7 @@ class Weights:
         write_arrays(folder, "linear.npz", arrays)
 
 
-class Linear(TableLearner):
+class Linear(SummedLearner):
     """Fast, hard to overfit, and readable; the rung above the baseline."""
 
     name = "linear"
@@ -144,24 +144,6 @@ class Linear(TableLearner):
         if sample.seen:
             return _logistic(config, sample)
         return _ridge(config, sample)
-
-    def contribute(
-        self, model: TableModel, rows: Rows, classes: np.ndarray | None
-    ) -> tuple[Attribution, ...]:
-        """How far each column moved predictions, exactly.
-
-        Args:
-            model: From `fit` or `load`.
-            rows: As learners see them.
-            classes: For each row the code of the class that is asked about; None for values.
-
-        Returns:
-            One answer a row; the baseline is the mean over the training rows.
-
-        Raises:
-            DataError: When a class was not among those the model was trained on.
-        """
-        return contribute(model, rows, classes)
 
     def _load(self, folder: Path) -> Core:
         arrays = read_arrays(folder, "linear.npz")

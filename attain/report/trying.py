@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ class Trying:
 
 
 def players(
-    importance: Sequence[dict[str, object]], columns: Sequence[str]
+    importance: Sequence[Mapping[str, Any]], columns: Sequence[str]
 ) -> list[tuple[str, ...]]:
     """Which columns are put in together: twins, and all that hardly matter.
 
@@ -110,7 +111,7 @@ def players(
     Returns:
         At most 13 groups that hold every column once.
     """
-    found = [tuple(str(c) for c in e["columns"]) for e in importance[:MOST_PLAYERS]]  # type: ignore[attr-defined]
+    found = [tuple(str(c) for c in e["columns"]) for e in importance[:MOST_PLAYERS]]
     known = {name for names in found for name in names}
     rest = tuple(name for name in columns if name not in known)
     return [*found, rest] if rest else found
