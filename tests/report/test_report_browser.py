@@ -28,9 +28,10 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--disable-extensions", "--enable-logging=stderr", "--v=0", "--virtual-time-budget=4000"),
 )
-# Measures pages in frames of a given width; frames from `srcdoc` may be looked into.
+# Measures pages in frames of a given width; frames from `srcdoc` may be looked into. It waits
+# half a second of virtual time: on a busy machine a frame once had its script but not its style.
 MEASURE = """
-addEventListener("load", () => {
+addEventListener("load", () => setTimeout(() => {
   const found = [...document.querySelectorAll("iframe")].map((frame) => {
     const page = frame.contentDocument, root = page.documentElement;
     const wide = [...page.querySelectorAll("main *")].filter((e) => {
@@ -51,7 +52,7 @@ addEventListener("load", () => {
   pre.id = "found";
   pre.textContent = JSON.stringify(found);
   document.body.append(pre);
-});
+}, 500));
 """
 
 
