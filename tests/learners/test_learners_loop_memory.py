@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import math
-import mmap
 import time
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from loop_toys import RATE, Net, Toy, layers, same, train, weights
 from torch import nn
 
 from attain.learners._torch import rows as row_gradients
-from attain.learners._torch.memory import probe
+from attain.learners._torch.memory import Probe, probe
 from attain.learners._torch.recipe import Recipe
 from attain.learners._torch.rows import RowGradients
 from attain.learners._torch.step import Stepper
@@ -54,6 +53,9 @@ def test_a_probe_takes_the_longest_rows_and_then_ordinary_ones() -> None:
     assert work.lengths[ordinary].max() < work.lengths.max()
 
 
+CELL = 200_000  # bytes
+
+
 class Heavy(Toy):
     """Allocates and waits in proportion to the padded batch."""
 
@@ -61,8 +63,7 @@ class Heavy(Toy):
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
         cells = batch["x"].numel()
-        # pages of its own: a block from what the process has freed before would not show
-        block = torch.frombuffer(mmap.mmap(-1, cells * 200_000), dtype=torch.uint8).fill_(1)
+        block = torch.ones(cells * CELL, dtype=torch.uint8)
         time.sleep(0.02 + float(block[0]) * cells * self.pace)
         return super().loss(net, batch)
 
@@ -71,37 +72,52 @@ def test_a_probe_sees_memory_and_time() -> None:
     """A block of 35 MB that lives for 20 ms only is in the peak."""
     work = Heavy()
     found = [probe(Net(), w, BASE, threads=1) for w in (Toy(), work)]
-    block = 16 * int(np.sort(work.lengths)[-1]) * 200_000
+    block = 16 * int(np.sort(work.lengths)[-1]) * CELL
     assert found[1].bytes - found[0].bytes > 0.9 * block
     assert found[1].longest > 0.02
+
+
+class Paced(Heavy):
+    """A clock and a memory that show this work alone, whatever else process and machine do."""
+
+    pace = 1e-3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.held = 0.0, 0
+
+    def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
+        cells = batch["x"].numel()
+        self.now += 0.02 + cells * self.pace
+        self.held = cells * CELL
+        time.sleep(0.02)  # as long as memory is looked at
+        self.held = 0
+        return Toy.loss(self, net, batch)
+
+    def memory_info(self) -> Any:
+        """As `psutil.Process` says it."""
+        return SimpleNamespace(rss=800_000_000 + self.held)
+
+    def probed(self, patch: pytest.MonkeyPatch, **options: float) -> Probe:
+        """What a probe says of it."""
+        patch.setattr(time, "perf_counter", lambda: self.now)
+        patch.setattr(psutil, "Process", lambda: self)
+        return probe(Net(), self, BASE, threads=1, **options)
 
 
 def test_a_sparing_probe_measures_parts_and_says_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A few rows stand for both steps; time, memory and the largest batch are extrapolated."""
-    now, rest = [0.0], time.sleep
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-        rest(0.02)  # as long as memory is looked at, whatever else the machine does
-
-    monkeypatch.setattr(time, "sleep", sleep)
-    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    whole, part = Heavy(), Heavy()
-    whole.pace = part.pace = 1e-3
-    wanted = probe(Net(), whole, BASE, threads=1)
-    gc.collect()
-    before = (
-        psutil.Process().memory_info().rss
-    )  # what was there a test ago may have been given back
-    found = probe(Net(), part, BASE, threads=1, most=80.0)
+    whole, part = Paced(), Paced()
+    wanted, found = whole.probed(monkeypatch), part.probed(monkeypatch, most=80.0)
     assert [len(rows) for rows in whole.seen] == [16, 16]
     assert [len(rows) for rows in part.seen] == [1, 1, 3, 4]
     assert found.seconds == pytest.approx(wanted.seconds, rel=0.4)
     assert found.longest == pytest.approx(wanted.longest, rel=0.4)
-    block = 16 * int(np.sort(whole.lengths)[-1]) * 200_000
-    assert 0.7 * block < found.bytes - before < 1.5 * block
+    block = 16 * int(np.sort(whole.lengths)[-1]) * CELL
+    assert wanted.bytes - 800_000_000 == pytest.approx(block)
+    assert found.bytes - 800_000_000 == pytest.approx(block, rel=0.2)
     assert found.micro == 16
 
 
