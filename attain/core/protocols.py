@@ -81,6 +81,8 @@ class FitData:
         checkpoint: Folder of this fit alone, in which a learner may keep its state; if one is found
             there, the fit goes on from it and ends as if it had never been interrupted. One that
             is damaged, or of another fit, is passed over.
+        rows_key: Names the rows of `train` and `stop`: fits with the same key share what only these
+            decide, drawn by the key instead of the seed. Empty where nobody fits the same rows.
     """
 
     dataset: Dataset
@@ -92,6 +94,7 @@ class FitData:
     cache: Path | None = None
     checkpoint: Path | None = None
     memory: int | None = None
+    rows_key: str = ""
 
 
 @runtime_checkable

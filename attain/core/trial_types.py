@@ -154,6 +154,8 @@ class Outcome:
             (``latency_ms``, ``size_bytes``).
         fit_seconds: Wall time of the fit.
         predict_seconds: Wall time of predicting the validation rows.
+        saved_seconds: What the fit would have taken longer had it not found rows that an earlier
+            fit had prepared, in wall time of that earlier fit.
         seconds: Wall time of the whole job.
         peak_bytes: Peak resident memory of the worker.
         log: File with what the fit printed, relative to the study folder.
@@ -169,6 +171,7 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
     fit_seconds: float = 0.0
     predict_seconds: float = 0.0
+    saved_seconds: float = 0.0
     seconds: float = 0.0
     peak_bytes: int = 0
     log: str = ""

@@ -23,6 +23,7 @@ import numpy as np
 
 from attain.core.errors import EnvironmentProblem
 from attain.core.files import write_atomic
+from attain.core.savings import saved
 from attain.learners._cache_file import Block, BlockFile, locked
 
 T = TypeVar("T")
@@ -255,7 +256,9 @@ class _Store(ABC, Generic[T]):
         self.found += len(numbers)
         if self._file is not None and len(numbers):
             cost = np.array([block.seconds / block.rows for block in self._file.blocks])
-            self.saved += float(cost[numbers].sum())
+            seconds = float(cost[numbers].sum())
+            self.saved += seconds
+            saved(seconds)
 
     def _rotated(self, todo: np.ndarray, batch: int) -> np.ndarray:
         """The same rows from another start, so that processes do not do the same ones first."""

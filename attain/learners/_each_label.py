@@ -154,6 +154,7 @@ def fit_each(
             train=_only(data.train, own),
             stop=None if data.stop is None else _only(data.stop, own),
             checkpoint=None,
+            rows_key=f"{data.rows_key}/{own}" if data.rows_key else "",
         )
         models.append(fit(part, limited))
     shares = tuple(float(s) for s in (y.sum(axis=0) + 1) / (len(y) + 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Scalar, Space, start_value
 from attain.core.types import Dataset, Rows
 from attain.learners._each_label import LabelModels, fit_each, load_each
-from attain.learners._prepare import Plan, Prepared, fit_prepare, load_prepare
+from attain.learners._prepare import Plan, Prepared, load_prepare
+from attain.learners._shared_rows import SharedRows, shared_rows
 from attain.learners._store import read_json, write_json
 
 _FORMAT = 1
@@ -42,7 +42,7 @@ class Sample:
 
     Attributes:
         dataset: What is known of the rows.
-        matrix: Prepared training rows, shape (n, width), float64; n >= 1, width >= 1.
+        matrix: Prepared training rows, shape (n, width), float64, read-only; n >= 1, width >= 1.
         y: Positions among the seen classes (int64), or values (float64); shape (n,).
         seen: Number of classes among the training rows, at least 2; 0 for regression.
         prepared: Says which columns hold codes.
@@ -52,6 +52,7 @@ class Sample:
         seed: As in `FitData`.
         threads: As in `FitData`.
         checkpoint: As in `FitData`.
+        shared: What other fits of the same rows share; None if there are none.
     """
 
     dataset: Dataset
@@ -65,6 +66,7 @@ class Sample:
     seed: int = 0
     threads: int = 1
     checkpoint: Path | None = None
+    shared: SharedRows | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,27 +287,26 @@ class TableLearner(ABC):
         codes = np.unique(y) if dataset.task.classifies else np.empty(0, dtype=np.int64)
         seen, classes = tuple(int(code) for code in codes), len(dataset.classes)
         position = np.searchsorted(codes, y) if seen else np.asarray(y, dtype=np.float64)
-        plan = self._plan(config, dataset)
-        prepared, matrix = (
-            (None, np.empty((len(y), 0)))
-            if plan is None
-            else fit_prepare(plan, dataset, data.train, data.seed)
-        )
-        if prepared is None or len(seen) == 1 or not matrix.shape[1]:
+        plan, stop = self._plan(config, dataset), _known(data.stop, codes, bool(seen))
+        ready = None if plan is None else shared_rows(plan, data, stop)
+        if ready is None or len(seen) == 1 or not ready.matrix.shape[1]:
             return TableModel(self.name, fit_constant(position, len(seen)), None, classes, seen)
         sample = Sample(
             dataset=dataset,
-            matrix=matrix,
+            matrix=ready.matrix,
             y=position,
             seen=len(seen),
-            prepared=prepared,
+            prepared=ready.prepared,
+            stop_matrix=ready.stop,
+            stop_y=None if stop is None else _positions(stop, codes, bool(seen)),
             hints=data.hints,
             seed=data.seed,
             threads=data.threads,
             checkpoint=data.checkpoint,
+            shared=ready if data.rows_key else None,
         )
-        core, facts = self._fit(config, _with_stop(sample, codes, data.stop), report)
-        return TableModel(self.name, core, prepared, classes, seen, facts)
+        core, facts = self._fit(config, sample, report)
+        return TableModel(self.name, core, ready.prepared, classes, seen, facts)
 
 
 def complete(space: Space, config: Config) -> dict[str, Scalar]:
@@ -337,14 +338,14 @@ def complete(space: Space, config: Config) -> dict[str, Scalar]:
     return full
 
 
-def _with_stop(sample: Sample, codes: np.ndarray, stop: Rows | None) -> Sample:
-    """Add the rows to stop on, if any are left once those of unseen classes are gone."""
+def _known(stop: Rows | None, codes: np.ndarray, classifies: bool) -> Rows | None:
+    """The rows to stop on, without those of classes that no training row has; None if none is."""
     if stop is None or stop.y is None:
-        return sample
-    index = np.flatnonzero(np.isin(stop.y, codes)) if sample.seen else np.arange(len(stop))
-    if not len(index):
-        return sample
-    kept = stop.take(index)
-    y = np.searchsorted(codes, stop.y[index]) if sample.seen else stop.y[index]
-    matrix = sample.prepared.transform(kept.X)
-    return dataclasses.replace(sample, stop_matrix=matrix, stop_y=y)
+        return None
+    index = np.flatnonzero(np.isin(stop.y, codes)) if classifies else np.arange(len(stop))
+    return stop.take(index) if len(index) else None
+
+
+def _positions(rows: Rows, codes: np.ndarray, classifies: bool) -> np.ndarray:
+    y = np.asarray(rows.y)
+    return np.searchsorted(codes, y) if classifies else y

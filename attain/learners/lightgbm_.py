@@ -293,9 +293,22 @@ def _arguments(config: Config, sample: Sample) -> dict[str, Any]:
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,
+        # what bins depend on is the same for all configurations
+        "feature_pre_filter": False,
+        "data_random_seed": 1,
         **{k: v for k, v in config.items() if k not in ("min_child", "class_weight")},
     }
     return arguments | ({"num_class": sample.seen} if objective == "multiclass" else {})
+
+
+_OF_BINS = (
+    "feature_pre_filter",
+    "data_random_seed",
+    "num_threads",
+    "deterministic",
+    "force_row_wise",
+    "verbosity",
+)
 
 
 class _Growing:
@@ -316,7 +329,7 @@ class _Growing:
         self._arguments = _arguments(config, sample)
         bags, draws = self._arguments["bagging_freq"] > 0, self._arguments["feature_fraction"] < 1
         self._random = bags or draws or bool(self._arguments["extra_trees"])
-        train, stop = _datasets(self._arguments, config, sample)
+        train, stop = _datasets(self._arguments, config, sample, anew=start is not None)
         self.rounds = 0
         self._given: int | None = None
         if start is None:
@@ -385,21 +398,33 @@ class _Growing:
 
 
 def _datasets(
-    arguments: Mapping[str, Any], config: Config, sample: Sample
+    arguments: Mapping[str, Any], config: Config, sample: Sample, *, anew: bool
 ) -> tuple[Any, Any | None]:
+    """Binned rows, the same for all configurations; only the weights differ."""
+    if anew or sample.shared is None:  # to go on from a model writes its scores into the bins
+        train, stop = _binned(arguments, sample)
+    else:
+        train, stop = sample.shared.made("lightgbm", lambda: _binned(arguments, sample))
+    weights = row_weights(config, sample.y) if sample.seen else None
+    train.construct().set_field("weight", None if weights is None else weights.astype(np.float32))
+    return train, stop
+
+
+def _binned(arguments: Mapping[str, Any], sample: Sample) -> tuple[Any, Any | None]:
     import lightgbm
 
+    params = {name: arguments[name] for name in _OF_BINS}
     train = lightgbm.Dataset(
         sample.matrix,
         label=sample.y,
-        weight=row_weights(config, sample.y) if sample.seen else None,
         categorical_feature=sample.prepared.coded,
-        params=dict(arguments),
+        params=params,
         free_raw_data=False,
-    )
+    ).construct()
     if sample.stop_matrix is None:
         return train, None
-    return train, train.create_valid(sample.stop_matrix, label=sample.stop_y)
+    stop = train.create_valid(sample.stop_matrix, label=sample.stop_y, params=params)
+    return train, stop.construct()
 
 
 def _losses(booster: Any, stop: bool) -> dict[str, float]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -91,6 +93,7 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         "facts": {**trained.model.facts, **measured, **on_point.facts, **_told(answers, fold)},
         "fit_seconds": trained.seconds,
         "predict_seconds": predict_seconds,
+        "saved_seconds": trained.saved,
     }
 
 
@@ -219,7 +222,17 @@ def fit_data(
         cache=folders.cache(payload["folder"]),
         checkpoint=folders.checkpoint(payload["folder"], payload.get("checkpoint")),
         memory=payload.get("memory"),
+        rows_key=_rows_key(payload, index, stop is not None),
     )
+
+
+def _rows_key(payload: Mapping[str, Any], index: np.ndarray, stops: bool) -> str:
+    """Which rows a fit of the search gets; other fits share theirs with nobody."""
+    if "stop_seed" not in payload:
+        return ""
+    about = json.dumps([payload["dataset"], payload["stop_seed"], stops], sort_keys=True)
+    rows = np.ascontiguousarray(index, dtype="<i8").tobytes()
+    return hashlib.blake2b(about.encode() + b"\0" + rows, digest_size=16).hexdigest()
 
 
 def _told(answers: list[dict[str, Any]], fold: Fold) -> dict[str, Any]:

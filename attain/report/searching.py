@@ -14,6 +14,7 @@ from attain.report.book import Book, listing, newest, plain, scores
 from attain.report.foretold import foretold
 from attain.report.interplay import interplay
 from attain.report.numbers import finite
+from attain.report.sharing import sharing
 
 CURVE_POINTS = 120
 FAILURES = frozenset(
@@ -82,8 +83,8 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         ``metric``, ``direction``, ``target``, ``unit`` (of the lead objective), ``strategy``,
-        ``selection``, ``forecast``, ``split``, ``racing``, ``incumbent``, ``learners``,
-        ``rounds``, ``failures``, ``hyperparameters``, ``interplay`` (pairs of parameters of the
+        ``selection``, ``forecast``, ``split``, ``racing``, ``sharing``, ``incumbent``,
+        ``learners``, ``rounds``, ``failures``, ``hyperparameters``, ``interplay`` (pairs of parameters of the
         learner that did best), ``finalists``, ``choice``, ``curve``, ``searched`` (trials of the
         search), ``scored`` (of these with a result) and ``trials`` (those of the search with their
         ``place``, from 1).
@@ -103,6 +104,7 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "forecast": foretold(book),
         "split": _split(book),
         "racing": racing(book),
+        "sharing": sharing(book),
         "incumbent": incumbent(searched, objective),
         "learners": known,
         "rounds": rounds(book, searched, objective),

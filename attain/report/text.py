@@ -80,6 +80,8 @@ def _told(verdict: Mapping[str, Any], evidence: Mapping[str, Any]) -> Iterable[s
         yield from _wrapped(f"What fits took: {forecast['text']}.")
     if racing := evidence["search"].get("racing"):
         yield from _wrapped(f"Of the search, {racing['text']}.")
+    if shared := evidence["search"].get("sharing"):
+        yield from _wrapped(f"{shared['text']}.")
     yield from _doubts(evidence)
 
 

@@ -8,10 +8,11 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attain.core.protocols import FitData, Learner
+from attain.core.savings import counting
 from attain.core.space import Config
 from attain.core.types import CurvePoint, Signal, Status
 from attain.train.limits import Divergence
@@ -36,6 +37,7 @@ class Trained:
         message: Why it did not end well, or that it was cut short.
         curve: At most about 200 looks at the fit, evenly spread, the last one included.
         seconds: Wall time.
+        saved: Seconds that it would have taken longer without what earlier fits had left.
     """
 
     model: Any | None
@@ -43,6 +45,7 @@ class Trained:
     message: str = ""
     curve: tuple[CurvePoint, ...] = ()
     seconds: float = 0.0
+    saved: float = 0.0
 
 
 def train(
@@ -75,7 +78,7 @@ def train(
     can_pause = data.checkpoint is not None and getattr(learner, "pauses", False)
     watch = _Watch(on_point, seconds, can_pause)
     try:
-        with _warnings_to_log():
+        with _warnings_to_log(), counting() as savings:
             model = learner.fit(config, data, watch.report)
     except _Passing as passing:
         raise passing.error from None
@@ -89,7 +92,7 @@ def train(
         return watch.ended(None, Status.FAILED, _short(error))
     if watch.diverged:
         return watch.ended(None, Status.DIVERGED, watch.message)
-    return watch.ended(model, Status.DONE, watch.message)
+    return replace(watch.ended(model, Status.DONE, watch.message), saved=savings.seconds)
 
 
 def check_prediction(

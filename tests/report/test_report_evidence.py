@@ -131,6 +131,21 @@ def test_the_chosen_configuration_s_curves_are_shown(binary):
         assert all(p["values"] for p in fold["points"])
 
 
+def test_what_sharing_saved_is_summed_over_all_fits(binary):
+    """Found rows are told with their seconds and a record; a study that found none says nothing."""
+    assert binary["search"]["sharing"] is None
+    records = studies.complete(Task.BINARY)
+    spared = [i for i, r in enumerate(records) if r.kind == "outcome"][3:7]
+    for i in spared:
+        outcome = {**records[i].payload["outcome"], "saved_seconds": 2.5}
+        records[i] = replace(records[i], payload={**records[i].payload, "outcome": outcome})
+    told = evidence.collect(records)["search"]["sharing"]
+    assert (told["fits"], told["saved"]) == (4, 10.0)
+    assert told["record"] == records[spared[-1]].id
+    assert told["text"].startswith("4 of ")
+    assert "saved 10.0" in told["text"]
+
+
 def test_failures_are_told_once_with_their_trials(binary):
     """Trials that failed for the same reason are one entry; cancelled ones are no failures."""
     failures = binary["search"]["failures"]
