@@ -84,10 +84,10 @@ def search(book: Book, tried: Sequence[dict[str, Any]]) -> dict[str, Any]:
     Returns:
         ``metric``, ``direction``, ``target``, ``unit`` (of the lead objective), ``strategy``,
         ``selection``, ``forecast``, ``split``, ``racing``, ``sharing``, ``incumbent``,
-        ``learners``, ``rounds``, ``failures``, ``hyperparameters``, ``interplay`` (pairs of parameters of the
-        learner that did best), ``finalists``, ``choice``, ``curve``, ``searched`` (trials of the
-        search), ``scored`` (of these with a result) and ``trials`` (those of the search with their
-        ``place``, from 1).
+        ``learners``, ``rounds``, ``failures``, ``hyperparameters``, ``interplay`` (pairs of
+        parameters of the learner that did best), ``finalists``, ``choice``, ``curve``, ``searched``
+        (trials of the search), ``scored`` (of these with a result) and ``trials`` (those of the
+        search with their ``place``, from 1).
     """
     objective = lead(book)
     searched = [t for t in tried if t["purpose"] == "search"]

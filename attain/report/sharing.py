@@ -27,8 +27,8 @@ def sharing(book: Book) -> dict[str, Any] | None:
     if saved < LEAST:
         return None
     text = (
-        f"{len(found):,} of {len(book.outcomes):,} fits found their rows prepared by an earlier one,"
-        f" which saved {seconds(saved)} beside the {seconds(took)} that fits took"
+        f"{len(found):,} of {len(book.outcomes):,} fits found their rows prepared by an earlier"
+        f" one, which saved {seconds(saved)} beside the {seconds(took)} that fits took"
     )
     record = found[-1].id
     return {
