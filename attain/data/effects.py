@@ -212,15 +212,17 @@ def _without_wrong_labels(subject: Subject, seen: Sketch, finding: Finding) -> C
     rows, fold, k = seen.quick.rows, seen.quick.fold, seen.classes
     if seen.told is not None or (len(rows) * k > NESTED and not subject.deep):
         return None  # a pre-trained model judged, so what this one learns is beside the point
+    if len(np.unique(fold)) < 3:
+        return None  # two groups: the training fold has no other one to be judged by
     y, guess = seen.y[rows], np.empty_like(seen.quick.guess)
     linear = quick.wants_linear(k, seen.features)
     design = quick.encode(seen.rows.X.iloc[rows], seen.features, linear=linear)
     dropped = []
     for part in np.unique(fold):
         others = np.flatnonzero(fold != part)
-        told = np.zeros((len(others), k))
-        for half in (0, 1):
-            here = fold[others] * 2 > fold.max() if half else fold[others] * 2 <= fold.max()
+        told, parts = np.zeros((len(others), k)), np.unique(fold[others])
+        first = np.isin(fold[others], parts[: len(parts) // 2])
+        for here in (first, ~first):
             fit, ask = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
             fit[others[~here]], ask[others[here]] = True, True
             told[here] = quick.fitted(design, y, fit, ask, k, seen.seed)

@@ -106,6 +106,18 @@ def test_rows_that_are_scored_do_not_choose_what_is_dropped(seed):
     assert effect.after <= effect.before + 0.01
 
 
+@pytest.mark.parametrize("groups", [2, 3, 4])
+def test_few_groups_make_few_folds(groups):
+    """Labels are judged by other folds of the training rows, or not at all where there is none."""
+    table, _ = flipped(0.15, n=2000)
+    table["who"] = [f"g{i % groups}" for i in range(len(table))]
+    finding = Finding("D035", "", FindingState.FOUND)
+    effect = effects.effect(subject(table, groups="who"), finding)
+    assert (effect is None) == (groups == 2)
+    if effect is not None:
+        assert effect.after > effect.before - 0.01
+
+
 def test_sound_tables_cost_nothing():
     """Where nothing is found nothing is fitted; small tables are not measured."""
     assert not any("effect" in f.evidence for f in answers(clean()).values())
