@@ -92,7 +92,10 @@ def _tenth(rows: Rows, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def search(job: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole study with one worker: audit, ladder, search, refit, sealed test, report."""
+    """A whole study with one worker: audit, ladder, search, refit, sealed test, report.
+
+    Configurations are compared on one hold-out, as the peer compares its own.
+    """
     import attain
 
     train, valid = frames(job)
@@ -108,6 +111,8 @@ def search(job: Mapping[str, Any]) -> dict[str, Any]:
             test=str(test),
             objectives=["maximize accuracy"],
             budget={"trials": job["trials"], "minutes": job["minutes"]},
+            folds=1,
+            rigor="quick",
             workers=1,
             seed=job["seed"],
             output=str(Path(folder) / "study"),

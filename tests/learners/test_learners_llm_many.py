@@ -10,7 +10,7 @@ from llm_toys import SUMS, described, tiny_llm
 from attain.core.protocols import FitData
 from attain.core.types import Signal
 from attain.learners._llm.lesson import teach
-from attain.learners._llm.many import Candidate, Plan, Race
+from attain.learners._llm.many import Candidate, Course, Plan, Race
 from attain.learners._llm.speak import Speaker
 from attain.learners._llm.tuning import make_work
 from attain.learners._llm.work import Speech
@@ -96,6 +96,17 @@ def test_halving_stops_losers_early_and_keeps_the_best():
     assert [c.paused for c in made.courses] == [True, False, True, True]
     made.stack.take_off()
     assert body.untouched()
+
+
+def test_who_starts_slowly_and_falls_faster_goes_on():
+    """Large rates lead at first; the place at the end is foretold from the fall since the last look."""
+    hasty, steady, lost = Course(losses={3: 1.5}), Course(losses={3: 1.6}), Course(losses={3: 1.9})
+    assert hasty.foretold(24) == 1.5
+    for course, loss in ((hasty, 1.3), (steady, 1.32), (lost, 2.9)):
+        course.losses[6] = loss
+    assert hasty.foretold(24) == pytest.approx(1.3 - 2 * 0.2)
+    assert steady.foretold(24) < hasty.foretold(24) < lost.foretold(24)
+    assert steady.foretold(6) == 1.32
 
 
 def test_a_paused_candidate_goes_on_to_the_last_bit():
