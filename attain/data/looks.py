@@ -18,6 +18,11 @@ CLOSE = 8
 _THUMB, _BANDS, _PARTS = 12, 24, 6
 _ALIKE = 0.95
 """Correlation of small pictures below which equal hashes are chance."""
+_SIDE, _FINE, _SAME = 24, 1.5, 0.9
+"""Of what is left of a grey picture of so many pixels when a blur of so many is taken away: the
+correlation below which two pictures are alike but no copies. Of 1,500 of Fashion-MNIST 720 pairs
+pass without it, 13 with it; copies as JPEG of quality 30, brighter, twice as large or with noise have
+0.96 or more, copies of photographs cropped by 2 % 0.91 or more."""
 _LENGTHS = np.log(1.15)
 """Of the ratio of two clips' lengths, beyond which they are no copies: a tenth may be cut off. Two
 digits of one speaker, 1.26 and 0.92 s long, correlate by 0.953; copies with noise by 0.985."""
@@ -37,6 +42,7 @@ class Look:
         level: Spread of the grey values in [0, 1], or root mean square of the samples.
         mark: Perceptual hash, booleans, shape (64,).
         numbers: A small picture of it for a quick model, float32.
+        detail: Fine structure of an image, of length 1, float16, shape (576,); None of a clip.
     """
 
     fault: str
@@ -45,6 +51,7 @@ class Look:
     level: float
     mark: np.ndarray
     numbers: np.ndarray
+    detail: np.ndarray | None = None
 
 
 def looks(cells: Iterable[object]) -> list[Look | None]:
@@ -82,7 +89,17 @@ def _at_image(content: bytes) -> Look:
     spread = small.reshape(-1, 3).std(axis=0)
     numbers = np.concatenate([small.ravel(), spread]).astype(np.float32)
     level = float(grey.std()) / 255
-    return Look("", picture.mode, float(min(pixels.shape[:2])), level, _hash(grey), numbers)
+    size, detail = float(min(pixels.shape[:2])), _detail(pixels)
+    return Look("", picture.mode, size, level, _hash(grey), numbers, detail)
+
+
+def _detail(pixels: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter
+
+    grey = resize(pixels, _SIDE, _SIDE).mean(axis=2, dtype=np.float64)
+    fine = grey - gaussian_filter(grey, _FINE)
+    fine -= fine.mean()
+    return np.asarray(fine / max(float(np.linalg.norm(fine)), 1e-9), dtype=np.float16).ravel()
 
 
 def _at_clip(content: bytes) -> Look:
@@ -135,7 +152,9 @@ def _hash(picture: np.ndarray) -> np.ndarray:
 
 
 def close_pairs(found: Sequence[Look | None], most: int) -> np.ndarray:
-    """Pairs whose hashes differ in few bits, whose small pictures correlate, of like lengths.
+    """Pairs whose hashes differ in few bits, whose small pictures and fine structure correlate.
+
+    Clips must be of like lengths, too.
 
     Args:
         found: From `looks`; unreadable, flat and silent ones have no pairs.
@@ -164,5 +183,13 @@ def close_pairs(found: Sequence[Look | None], most: int) -> np.ndarray:
         near &= np.abs(lengths[part, None] - lengths) <= _LENGTHS
         for one, other in np.argwhere(near):
             if other > start + one and numbers[start + one] @ numbers[other] >= _ALIKE:
-                pairs.append((known[start + one], known[other]))
+                if _same_detail(sure[start + one], sure[other]):
+                    pairs.append((known[start + one], known[other]))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _same_detail(one: Look, other: Look) -> bool:
+    """Whether two images are the same in what a blur would take away; true of clips."""
+    if one.detail is None or other.detail is None:
+        return True
+    return float(one.detail.astype(np.float64) @ other.detail) >= _SAME

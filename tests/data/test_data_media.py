@@ -223,6 +223,21 @@ def test_near_copies_of_images_are_found():
     assert pairs.tolist() == [[i, 40 + i] for i in range(10)]
 
 
+def test_pictures_of_one_shape_are_no_copies():
+    """Small pictures that differ in fine structure only are told apart; their copies are found."""
+    rng = np.random.default_rng(0)
+    shape = np.zeros((28, 28))
+    shape[4:24, 8:20] = 170
+    first = [
+        np.clip(shape + rng.normal(0, 30, shape.shape) * (shape > 0), 0, 255) for _ in range(30)
+    ]
+    coloured = [np.repeat(p.astype(np.uint8)[:, :, None], 3, axis=2) for p in first]
+    cells = [str(inline("image", write_image(p, "PNG"))) for p in coloured]
+    cells += [str(inline("image", write_image(p, "JPEG", 70))) for p in coloured[:10]]
+    pairs = close_pairs(looks(cells), 8)
+    assert pairs.tolist() == [[i, 30 + i] for i in range(10)]
+
+
 def test_near_copies_of_clips_are_found():
     """Quieter, noisier and resampled copies are near; other clips are not."""
     first = [tone(i) for i in range(30)]
