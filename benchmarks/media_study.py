@@ -1,6 +1,7 @@
 """Whole studies of pictures and of spoken digits: is the stated objective met on sealed rows?
 
-    python benchmarks/media_study.py --data FOLDER [--only trashnet fashion digits] [--quick] [--check]
+    python benchmarks/media_study.py --data FOLDER [--only trashnet fashion digits] [--quick]
+        [--check]
 
 FOLDER holds `trashnet-small/`, `fashion-mnist-subset/` and `free-spoken-digits/`. Networks, rows
 and test rows are those of `media.py`, but that TrashNet is sealed by attain itself and the spoken

@@ -3,13 +3,13 @@
     python benchmarks/text_study.py --data FOLDER [--model FOLDER] [--only sms sst2 banking77]
         [--rungs tfidf frozen lora full] [--quick] [--check]
 
-FOLDER holds `sms-spam/`, `sst2/` and `banking77/` as published; their test rows are the sealed ones,
-but that a fifth of SMS spam is sealed by attain itself. A study is what `attain.tune` makes of the
-data, the encoder, the objective and a time limit, nothing else. The table has one fit of each rung
-with its default settings on the training rows (a tenth of them chooses where to stop), in a process
-of one thread: accuracy on the test rows, processor seconds, and numbers that are trained. Studies
-and fits are kept in `results/text_study/` and go on where they were stopped. `--check` exits with 1
-unless each objective is met and the dearest rung that was fitted beats the frozen one. `--quick` takes
+FOLDER holds `sms-spam/`, `sst2/` and `banking77/` as published; their test rows are the sealed
+ones, but that a fifth of SMS spam is sealed by attain itself. A study is what `attain.tune` makes
+of the data, the encoder, the objective and a time limit, nothing else. The table has one fit of
+each rung with its default settings on the training rows (a tenth of them chooses where to stop), in
+a process of one thread: accuracy on the test rows, processor seconds, and numbers that are trained.
+Studies and fits are kept in `results/text_study/` and go on where they were stopped. `--check`
+exits with 1 unless each objective is met and full tuning beats the frozen encoder. `--quick` takes
 400 rows of SMS spam. The last line is JSON.
 """
 
@@ -170,8 +170,10 @@ def main() -> int:
         found[name] = {"study": ended, "rungs": fits}
         if ended["exit"]:
             short.append(f"{name}: the objective was not met")
-        if "full" in fits and "frozen" in fits and (
-            fits["full"]["accuracy"] <= fits["frozen"]["accuracy"]
+        if (
+            "full" in fits
+            and "frozen" in fits
+            and (fits["full"]["accuracy"] <= fits["frozen"]["accuracy"])
         ):
             short.append(f"{name}: full tuning does not beat the frozen encoder")
     print(json.dumps({"benchmark": "text_study", "cases": found, "short": short}))
