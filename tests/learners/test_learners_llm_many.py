@@ -157,10 +157,9 @@ def test_a_look_in_one_pass_says_what_looks_in_turn_say(monkeypatch):
     made.stack.take_off()
 
 
-def test_what_pays_is_measured_and_taken_back(monkeypatch):
-    """The probe leaves weights and steps as they were, and decides between two ways."""
+def test_what_pays_is_measured_by_steps_that_count(monkeypatch):
+    """The first steps decide between two ways, and train as any other."""
     made, _ = race(together=0)
-    before = made.state(1)
     taken = []
     step = made._step
     monkeypatch.setattr(
@@ -168,9 +167,31 @@ def test_what_pays_is_measured_and_taken_back(monkeypatch):
     )
     made._measure()
     assert taken == [3, 3, 1, 1, 1]
+    assert [course.step for course in made.courses] == [3, 3, 3]
     assert set(made.measured) == {"together", "in_turn"}
     assert made.together in (1, 3)
-    assert all(torch.equal(t, before[n]) for n, t in made.state(1).items())
+    made.advance([0, 1, 2], made.steps)
+    ended = states(made)
+    expected, _ = race(together=3)
+    expected.advance([0, 1, 2], expected.steps)
+    for one, other in zip(ended, states(expected), strict=True):
+        same(one, other)
+
+
+def test_too_little_memory_for_all_at_once_is_found_by_measuring(monkeypatch):
+    """What does not fit together takes turns, and no step is lost or done twice."""
+    made, _ = race(together=0)
+    step = made._step
+
+    def cramped(which, at):
+        if len(which) > 1:
+            raise MemoryError
+        step(which, at)
+
+    monkeypatch.setattr(made, "_step", cramped)
+    made._measure()
+    assert made.together == 1
+    assert [course.step for course in made.courses] == [1, 1, 1]
     made.stack.take_off()
 
 
