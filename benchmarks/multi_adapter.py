@@ -1,6 +1,6 @@
 """K = 8 LoRA configurations over one resident base, against one process per configuration.
 
-    python benchmarks/multi_adapter.py --data FOLDER [--model FOLDER] [--quick] [--check]
+    python benchmarks/multi_adapter.py --data FOLDER [--model FOLDER] [--quick] [--check] [--fresh]
 
 Same rows (GSM8K), same steps, the same eight rates and ranks for all; one thread each.
 
@@ -11,8 +11,9 @@ Same rows (GSM8K), same steps, the same eight rates and ranks for all; one threa
                      torch==2.13.0 transformers==5.24.0 trl==1.16.0 peft==0.21.2); left out where
                      that is missing
 
-Processor seconds and peak resident memory are those of the processes themselves. `--quick` takes a
-model of random weights and synthetic rows, and no peers. The last line is JSON.
+Processor seconds and peak resident memory are those of the processes themselves. Finished ones are
+kept in `results/multi_adapter/`; `--fresh` repeats ours, which our code may have changed. `--quick`
+takes a model of random weights and synthetic rows, and no peers. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from attain.core.files import write_atomic
+
 HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results" / "multi_adapter"
 PEER = HERE / ".venvs" / "trl" / "bin" / "python"
 RATES = (1e-4, 3e-4, 5e-4, 1e-3, 1e-3, 2e-3, 3e-3, 1e-2)
 RANKS = (8, 16, 8, 16, 8, 16, 8, 16)
@@ -139,7 +143,11 @@ def peers(model: Path, said: list[dict[str, str]]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.json"
         path.write_text(json.dumps(said))
-        for rate, rank in zip(RATES, RANKS, strict=True):
+        for k, (rate, rank) in enumerate(zip(RATES, RANKS, strict=True)):
+            kept = RESULTS / f"peer-{k}.json"
+            if kept.is_file():
+                found.append(json.loads(kept.read_text()))
+                continue
             how = [str(value) for value in (rate, rank, EPOCHS, BATCH)]
             told = [str(model), str(path), *how, folder]
             made = subprocess.run(
@@ -150,6 +158,7 @@ def peers(model: Path, said: list[dict[str, str]]) -> list[dict[str, Any]]:
                 print(made.stderr[-2000:], file=sys.stderr)
                 return []
             found.append(json.loads(made.stdout.strip().splitlines()[-1]))
+            write_atomic(kept, json.dumps(found[-1]))
     return found
 
 
@@ -160,10 +169,15 @@ def _cpu() -> float:
 
 def apart(name: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     """One of our ways in a process of its own."""
+    kept = RESULTS / f"{name}.json"
+    if kept.is_file() and not (options.quick or options.fresh):
+        return dict(json.loads(kept.read_text()))
     told = [sys.executable, __file__, "--way", name, "--model", str(model)]
     told += ["--quick"] if options.quick else ["--data", str(options.data)]
     made = subprocess.run(told, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(made.stdout.strip().splitlines()[-1])
+    if not options.quick:
+        write_atomic(kept, json.dumps(found))
     return found
 
 
@@ -205,6 +219,7 @@ def main() -> int:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--fresh", action="store_true", help="repeat our runs, not the peers'")
     parser.add_argument("--way", choices=("all", "halving"))
     options = parser.parse_args()
     if options.way:
