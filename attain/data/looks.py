@@ -21,8 +21,8 @@ _ALIKE = 0.95
 _SIDE, _FINE, _SAME = 24, 1.5, 0.9
 """Of what is left of a grey picture of so many pixels when a blur of so many is taken away: the
 correlation below which two pictures are alike but no copies. Of 1,500 of Fashion-MNIST 720 pairs
-pass without it, 13 with it; copies as JPEG of quality 30, brighter, twice as large or with noise have
-0.96 or more, copies of photographs cropped by 2 % 0.91 or more."""
+pass without it, 13 with it; copies as JPEG of quality 30, brighter, twice as large or with noise
+have 0.96 or more, copies of photographs cropped by 2 % 0.91 or more."""
 _LENGTHS = np.log(1.15)
 """Of the ratio of two clips' lengths, beyond which they are no copies: a tenth may be cut off. Two
 digits of one speaker, 1.26 and 0.92 s long, correlate by 0.953; copies with noise by 0.985."""
@@ -182,9 +182,10 @@ def close_pairs(found: Sequence[Look | None], most: int) -> np.ndarray:
         near = marks[part] @ marks.T >= agree
         near &= np.abs(lengths[part, None] - lengths) <= _LENGTHS
         for one, other in np.argwhere(near):
-            if other > start + one and numbers[start + one] @ numbers[other] >= _ALIKE:
-                if _same_detail(sure[start + one], sure[other]):
-                    pairs.append((known[start + one], known[other]))
+            if other <= start + one or numbers[start + one] @ numbers[other] < _ALIKE:
+                continue
+            if _same_detail(sure[start + one], sure[other]):
+                pairs.append((known[start + one], known[other]))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
