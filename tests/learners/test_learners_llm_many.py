@@ -104,7 +104,7 @@ def test_halving_stops_losers_early_and_keeps_the_best():
 ])  # fmt: skip
 def test_two_run_to_the_end_and_twice_as_many_to_each_half_before(count, rounds):
     """Early losses favour large rates, so what is tried more is only looked at earlier."""
-    made, body = race(halving=True, shapes=(LoraConfig(rank=2),) * count, rates=(1e-3,) * count)
+    made, _body = race(halving=True, shapes=(LoraConfig(rank=2),) * count, rates=(1e-3,) * count)
     assert made.steps == 24
     assert made._rounds() == rounds
     made.stack.take_off()
