@@ -48,7 +48,7 @@ def _audits_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return _AUDITS[key]
 
     monkeypatch.setattr(prepare, "audit", look)
-    # what findings cost is measured by quick models, a third of such a study's time; tests/data asks
+    # what findings cost is measured by quick models, a third of such a study's time: see tests/data
     monkeypatch.setattr(auditing, "measured", lambda _, findings: findings)
 
 

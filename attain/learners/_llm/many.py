@@ -28,8 +28,9 @@ from attain.learners._torch.schedule import factor, warmup_steps
 from attain.learners._torch.step import is_out_of_memory
 
 _LAST = 2
-"""Candidates that run to the end. Of eight adapters of SmolLM2 (24 steps, rates of 1e-4 to 1e-2) the
-two that led after a quarter ended fourth and sixth, those that led after half first and second."""
+"""Candidates that run to the end. Of eight adapters of SmolLM2 (24 steps, rates of 1e-4 to 1e-2)
+the two that led after a quarter ended fourth and sixth, those that led after half first and second.
+"""
 
 
 @dataclass(frozen=True)
@@ -279,12 +280,11 @@ class Race:
         turns = [[k] for k in which]
         self._speaker.train()
         for name, parts in (("together", [which]), ("together", [which]), ("in_turn", turns)):
-            step, taken = self.courses[which[-1]].step, []
+            step = self.courses[which[-1]].step
             if step >= self.steps:
                 break
             try:
-                for part in parts:
-                    taken.append(self._timed(part, step))
+                taken = [self._timed(part, step) for part in parts]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
