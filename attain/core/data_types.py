@@ -193,6 +193,7 @@ class Dataset:
             writes it; empty if none was stated.
         separator: Between the labels of a target cell; empty where cells are lists of labels, and
             for other tasks.
+        tags: Labels of words, sorted; empty for other tasks.
     """
 
     address: str
@@ -210,6 +211,7 @@ class Dataset:
     pretrained: Pretrained | None = None
     answer_schema: str = ""
     separator: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def features(self) -> tuple[Column, ...]:
