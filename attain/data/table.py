@@ -206,7 +206,7 @@ def _target(frame: Any, dataset: Dataset, problems: list[Problem]) -> np.ndarray
         known = ", ".join(map(repr, (dataset.classes or dataset.tags)[:10]))
         problems.append(
             Problem(
-                f"every {'class' if dataset.task.classifies else 'label'} must be known from training",
+                f"every {_what(dataset)} must be known from training",
                 ", ".join(map(repr, names[:10])),
                 place,
                 f"known are {known}; leave the other rows out",
@@ -224,6 +224,10 @@ def _target(frame: Any, dataset: Dataset, problems: list[Problem]) -> np.ndarray
             )
         )
     return y
+
+
+def _what(dataset: Dataset) -> str:
+    return "class" if dataset.task.classifies else "label"
 
 
 def _groups(frame: Any, dataset: Dataset) -> np.ndarray | None:

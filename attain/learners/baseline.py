@@ -17,7 +17,7 @@ from attain.learners._tags.model import TagModel, is_tagger, load_tagger
 
 
 class Baseline(TableLearner):
-    """Class shares of the training rows, or their mean; of words, each one's most frequent label."""
+    """Class shares of the training rows, or their mean; each word's most frequent label."""
 
     name = "baseline"
     counts = (Task.TAGGING,)

@@ -21,7 +21,7 @@ from attain.core.seeds import derive
 from attain.core.types import CurvePoint, Dataset, Observed, Rows, Signal, Split, Status
 from attain.data.seal import load_work
 from attain.data.table import to_rows
-from attain.pipeline import folders, language
+from attain.pipeline import folders, language, tagging
 from attain.pipeline.language import predicted
 from attain.sealed.latency import measure
 from attain.train.trial import Trained, check_prediction, train
@@ -81,6 +81,9 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     if problem:
         return {"status": Status.FAILED, "message": problem, "curve": encode(trained.curve)}
     most = language.TRAIN_SAMPLE if dataset.task.language else TRAIN_SAMPLE
+    if payload.get("full"):
+        held = rows.take(fold.valid)
+        on_point.facts |= tagging.told(learner, trained.model, held, dataset, fold.valid)
     sample = _train_sample(fold.train, payload["seed"], most)
     on_train = learner.predict(trained.model, rows.take(sample))
     _save_predictions(Path(payload["folder"]) / payload["out"], valid, on_train, sample)
@@ -112,7 +115,7 @@ class Judged:
         after: The step that a paused fit goes on from; what was before has been judged.
         folder: Of the study; its disk says whether a paused fit may keep its state.
         facts: ``stopped``, the step after which the strategy ended the fit, if it did; ``paused``
-            the same if it may go on later.
+            the same if it may go on later; and whatever else is told of the fit.
     """
 
     progress: Progress
@@ -122,7 +125,7 @@ class Judged:
     losses: list[float] = field(default_factory=list)
     after: int = 0
     folder: str = ""
-    facts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, point: CurvePoint) -> Signal:
         """CONTINUE, or what ends the fit with what has been learnt so far.

@@ -99,7 +99,7 @@ class SavedModel:
         return found
 
     def predict(self, data: Any) -> np.ndarray:
-        """Class labels as text, values, or texts that are written.
+        """Class labels as text, values, texts that are written, or lists with labels of words.
 
         Several labels of a row are one text, written as the target is: with the separator between
         them, or as a JSON list.
@@ -114,7 +114,7 @@ class SavedModel:
             DataError: When a column is missing or a value cannot be read.
         """
         if self.dataset.task.counted:
-            return self.write(data)
+            return _lists(self.write(data)) if self.dataset.tags else self.write(data)
         return self.said(self.raw(data))
 
     def said(self, prediction: np.ndarray) -> np.ndarray:
@@ -193,6 +193,14 @@ class SavedModel:
             raise SpecError(Problem(rule, value, remedy="predict without explaining"))
         codes = labels(prediction, self.threshold) if classifies else None
         return contributions(self._plain, self.model, rows, codes, self.learner_name, tick)
+
+
+def _lists(texts: np.ndarray) -> np.ndarray:
+    """JSON lists as lists, in an array of objects."""
+    made = np.empty(len(texts), dtype=object)
+    for i, text in enumerate(texts):
+        made[i] = json.loads(text)
+    return made
 
 
 def labels(prediction: np.ndarray, threshold: float | None = None) -> np.ndarray:

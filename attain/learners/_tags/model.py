@@ -122,7 +122,7 @@ class TagModel:
     def _answers(
         self, sentences: Sequence[list[str]], truth: Sequence[np.ndarray | None]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Codes and losses of all words, and which of them were read; losses without truth are 0."""
+        """Codes and losses of all words (of any size without truth), and which words were read."""
         scores, read = self.core.scores(sentences)
         chances = self.outputs.answers(scores)
         codes = np.full(len(read), self.spare)
