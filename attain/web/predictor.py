@@ -143,7 +143,8 @@ class Predictor:
         Returns:
             ``predictions`` (labels or values, one for each row; lists where a row has several
             labels, or its words do), ``probabilities`` (class to a list; of classes and labels
-            only), ``rows``, ``ignored`` (columns that the model does not know) and ``model`` (its digest).
+            only), ``rows``, ``ignored`` (columns that the model does not know) and
+            ``model`` (its digest).
 
         Raises:
             DataError: When the body is no JSON, or its rows are not what the model needs.
