@@ -10,8 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from attain.core.errors import DataError, Exit, SpecError
-from attain.pipeline import saved
+from attain.core.errors import DataError, Exit, NotApplicable, SpecError
+from attain.core.protocols import FitData
+from attain.data.infer import describe
+from attain.data.load import load_frame
+from attain.data.table import to_rows
+from attain.integrations.sklearn import from_folder
+from attain.learners.baseline import Baseline
+from attain.pipeline import exports, saved, template
+from attain.pipeline.spec import load_spec
 from attain.report import evidence, html
 
 QUICK = {"folds": 3, "repeats": 1, "rigor": "quick", "workers": 1, "seed": 3, "racing": False}
@@ -102,3 +109,31 @@ def test_statements_that_do_not_fit_labels_of_words(run):
     odd.at[3, "ner"] = ["O"]
     with pytest.raises(DataError, match=r"every word needs one label .*1 labels in row 3"):
         run(data=odd, target="ner", objectives=["span_f1"], **QUICK)
+
+
+def test_a_study_file_says_what_was_found(tmp_path, run):
+    """`attain init` infers labels of words from a CoNLL file and says why; the file can be read."""
+    lines = [
+        "\n".join(f"{w}\t{t}" for w, t in zip(*pair, strict=True))
+        for pair in places(40).itertuples(index=False)
+    ]
+    (tmp_path / "names.conll").write_text("\n\n".join(lines))
+    path = template.init(str(tmp_path / "names.conll"), "labels", folder=tmp_path)
+    text = path.read_text()
+    assert "task: tagging" in text
+    assert "as many labels as 'words' has words" in text
+    assert "- maximize span_f1    #" in text
+    spec = load_spec(path)
+    assert (spec.task, spec.target) == ("tagging", "labels")
+
+
+def test_a_model_of_words_is_no_estimator(tmp_path):
+    """An export to scikit-learn is refused, with what to use instead."""
+    rows = load_frame(places(30))
+    known = describe(rows, target="ner")
+    model = Baseline().fit({}, FitData(known, to_rows(rows, known)), None)
+    saved.save(tmp_path / "m", model, learner="baseline", config={}, dataset=known, about={})
+    with pytest.raises(NotApplicable, match=r"more than that — use attain\.load"):
+        from_folder(tmp_path / "m")
+    document = exports.document(saved.load(tmp_path / "m"))
+    assert set(document["learner"]) == {"tags.json", "frequent.json", "frequent.npz"}
