@@ -65,12 +65,11 @@ def tag_column(frame: Any, target: str, task: Task | None, text: Sequence[str]) 
     fits.sort(key=lambda name: name.lower() not in _WORDS)
     if task is None:
         return fits[0] if fits else None
-    chosen = (fits or list(lists) or [None])[0]
-    if chosen is None:
+    if not lists:
         rule, remedy = "labels of words need a column of words", 'give lists: ["Anna", "sings"]'
         shown = ", ".join(map(repr, named)) or "no other column"
         raise DataError(Problem(rule, f"no lists in {shown}", "data", remedy))
-    return chosen
+    return (fits or list(lists))[0]
 
 
 def _lengths(column: pd.Series) -> np.ndarray | None:

@@ -126,7 +126,7 @@ class WordEncoder:
         inner: How words that are seen are scored.
     """
 
-    inner: Encoder
+    inner: Encoder[WordReading]
 
     def scores(self, sentences: Sequence[list[str]]) -> tuple[np.ndarray, np.ndarray]:
         """See `model.Core`; words that were cut off are not read."""

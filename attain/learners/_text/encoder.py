@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -40,6 +40,9 @@ class Reads(Protocol):
     def width(self, hidden: int) -> int:
         """Numbers in a row of features, given the width of the body."""
         ...
+
+
+R = TypeVar("R", bound=Reads)
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class Reading:
 
 
 @dataclass(eq=False)
-class Encoder:
+class Encoder(Generic[R]):
     """Body and head; a core of `model.TextModel`.
 
     Attributes:
@@ -127,7 +130,7 @@ class Encoder:
     """
 
     body: Callable[[], Body]
-    reading: Reads
+    reading: R
     linear: Linear
     digest: str
     adapter: Mapping[str, bytes] = field(default_factory=dict)
@@ -159,7 +162,7 @@ class Encoder:
                 inside(folder / _ADAPTER, name).write_bytes(content)
 
 
-def load_encoder(folder: Path, reading_of: Callable[..., Reads] = Reading) -> Encoder:
+def load_encoder(folder: Path, reading_of: Callable[..., R]) -> Encoder[R]:
     """The core that `Encoder.save` wrote.
 
     Args:
