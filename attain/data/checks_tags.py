@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
@@ -53,9 +54,9 @@ class TagCheck(SketchCheck):
             return not_applicable(_NO_TAGS)
         return self.ask(subject, _Tagged(subject))
 
+    @abstractmethod
     def ask(self, subject: Subject, tagged: _Tagged) -> Answer:
         """The answer for such rows."""
-        raise NotImplementedError
 
 
 class EmptySentences(TagCheck):

@@ -12,7 +12,7 @@ from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
 from attain.core.types import Dataset, Rows, Task
 from attain.learners._table import Core, Sample, TableLearner, fit_constant
-from attain.learners._tags.frequent import fit_frequent
+from attain.learners._tags.dictionary import fit_frequent
 from attain.learners._tags.model import TagModel, is_tagger, load_tagger
 
 

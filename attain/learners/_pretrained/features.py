@@ -119,11 +119,14 @@ class Features:
 
 
 def mean_states(out: Any, layers: int) -> Any:
-    """The mean of so many last layers, a tensor of shape (rows, positions, hidden).
+    """The mean of so many last layers.
 
     Args:
         out: Of ``net(...)``; with ``hidden_states`` if there is more than one layer.
         layers: At least 1.
+
+    Returns:
+        A tensor of shape (rows, positions, hidden).
     """
     if layers == 1:
         return out.last_hidden_state

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from attain.core.errors import ArtifactError
-from attain.core.protocols import FitData
-from attain.learners._pretrained.outputs import Outputs
 from attain.learners._store import read_arrays, read_json, write_arrays, write_json
-from attain.learners._tags.inputs import UNKNOWN, check_training, find_columns, labelled
-from attain.learners._tags.model import TagModel, spare_code
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,37 +64,3 @@ def load_frequent(folder: Path) -> Frequent:
     if often.shape != (len(words), len(shares)):
         raise ArtifactError("frequent.npz does not fit frequent.json — get the model anew")
     return Frequent(words, often, shares)
-
-
-def fit_frequent(learner: str, data: FitData, facts: dict[str, Any] | None = None) -> TagModel:
-    """Count the labels of each word.
-
-    Args:
-        learner: Name of the learner.
-        data: Training rows.
-        facts: More to say of the model.
-
-    Returns:
-        A model that answers with each word's most frequent label.
-
-    Raises:
-        NotApplicable: When words have no labels.
-        DataError: When there is nothing to learn from.
-    """
-    columns = find_columns(data.dataset)
-    found = labelled(data.train, columns)
-    check_training(found)
-    flat = [word for words in found.sentences for word in words]
-    known = [(w, c) for w, c in zip(flat, found.codes.tolist(), strict=True) if c != UNKNOWN]
-    seen = tuple(sorted({code for _, code in known}))
-    words = tuple(sorted({word for word, _ in known}))
-    place, output = {w: i for i, w in enumerate(words)}, {c: i for i, c in enumerate(seen)}
-    often = np.zeros((len(words), len(seen)), dtype=np.int64)
-    for (word, code), count in Counter(known).items():
-        often[place[word], output[code]] = count
-    core = Frequent(words, often, often.sum(axis=0) / often.sum())
-    spare = spare_code(columns.tags, found.codes)
-    told = {"words": len(words), **(facts or {})}
-    return TagModel(
-        learner, "frequent", core, columns, Outputs(len(columns.tags), seen), spare, told
-    )

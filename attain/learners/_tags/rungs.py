@@ -16,8 +16,8 @@ from attain.learners._pretrained.heads import Dense, Sparse
 from attain.learners._pretrained.lesson import quiet
 from attain.learners._pretrained.outputs import Outputs
 from attain.learners._tags import parameters
+from attain.learners._tags.dictionary import fit_frequent
 from attain.learners._tags.encoder import WordEncoder, WordReading
-from attain.learners._tags.frequent import fit_frequent
 from attain.learners._tags.inputs import (
     UNKNOWN,
     Columns,

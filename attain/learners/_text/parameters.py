@@ -47,6 +47,9 @@ def ladder(rungs: tuple[str, ...]) -> Parameter:
 
     Args:
         rungs: From cheap to dear; the second is a frozen body.
+
+    Returns:
+        The parameter.
     """
     return Ordinal(
         name="rung", choices=rungs[:_OPEN], reserve=rungs[_OPEN:], default=FROZEN,
