@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from attain.core.spans import OUTSIDE, scheme_of, spans
+from attain.core.spans import Span, scheme_of, spans
 from attain.core.types import Outcome
 from attain.report.book import Book, newest, plain
 from attain.stats.interval import wilson
@@ -25,8 +25,9 @@ def tags(book: Book) -> dict[str, Any] | None:
     Returns:
         ``types`` (``kind``, ``spans``, ``found``, ``recall`` with ``low`` and ``high``,
         ``precision``, ``f1``), the largest first; ``pairs`` (``true``, ``said``, ``words``);
-        ``sentences`` (``row``, ``parts``: text, true type, predicted type; ``wrong``); ``rows``;
-        ``trial``. None where words have no labels, or no finalist was judged.
+        ``sentences`` (``row``, ``true`` and ``said``: runs with ``text``, ``kind`` of the span and
+        whether it is ``right``; ``wrong`` words); ``trial``. None where words have no labels, or no
+        finalist was judged.
     """
     found = _outcomes(book)
     if not found:
@@ -86,23 +87,27 @@ def _sentences(told: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[
 
 
 def _sentence(sentence: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Runs of words, cut where a true or a predicted span begins or ends."""
     scheme, words = scheme_of(names), sentence["words"]
     own, other = (spans(sentence[which], scheme) for which in ("true", "said"))
-    starts = {place for _, a, b in (*own, *other) for place in (a, b + 1)}
-    edges = sorted({0, len(words), *starts})
-    parts = []
+    return {
+        "row": sentence["row"],
+        "true": _parts(words, own, other),
+        "said": _parts(words, other, own),
+        "wrong": sum(a != b for a, b in zip(sentence["true"], sentence["said"], strict=True)),
+        "longer": bool(sentence.get("longer")),
+    }
+
+
+def _parts(
+    words: Sequence[str], own: Sequence[Span], other: Sequence[Span]
+) -> list[dict[str, Any]]:
+    """Runs of words that are a span, or that none covers; a span is right if both have it."""
+    edges = sorted({0, len(words), *(place for _, a, b in own for place in (a, b + 1))})
+    starts = {span[1]: span for span in own}
+    found = []
     for start, end in pairwise(edges):
-        true, said = _kind(own, start), _kind(other, start)
-        right = sentence["true"][start:end] == sentence["said"][start:end]
+        span = starts.get(start)
+        kind = plain(span[0]) if span else None
         text = plain(" ".join(words[start:end]))
-        parts.append({"text": text, "true": true, "said": said, "right": right})
-    wrong = sum(a != b for a, b in zip(sentence["true"], sentence["said"], strict=True))
-    more = bool(sentence.get("longer"))
-    return {"row": sentence["row"], "parts": parts, "wrong": wrong, "longer": more}
-
-
-def _kind(found: Sequence[tuple[str, int, int]], place: int) -> str | None:
-    """The type of the span that covers a word."""
-    kind = next((kind for kind, a, b in found if a <= place <= b), OUTSIDE)
-    return None if kind == OUTSIDE else plain(kind)
+        found.append({"text": text, "kind": kind, "right": span is None or span in other})
+    return found
