@@ -17,6 +17,7 @@ from attain.data.load import load_frame
 from attain.data.seal import make_seal
 from attain.data.table import to_rows
 
+CODES = {"D050", "D051", "D052", "D053"}
 CONLL = """-DOCSTART- -X- O
 
 # text = a comment
@@ -149,7 +150,7 @@ def test_sound_rows_pass_the_checks_of_labels():
     """All four checks pass; those of classes and numbers say why they do not apply."""
     found = answers(frame())
     assert len(found) == len(CHECKS)
-    assert {found[c].state for c in ("D050", "D051", "D052", "D053")} == {FindingState.PASSED}
+    assert {found[c].state for c in CODES} == {FindingState.PASSED}
     assert "each word has a label" in found["D005"].explanation
 
 
