@@ -193,7 +193,7 @@ def _learners(dataset: Dataset, texts: bool) -> str:
     """Those that could learn from the data."""
     if dataset.task.language:
         return "llm"
-    if dataset.modality in MEDIA:
+    if dataset.modality in MEDIA or dataset.task.counted:
         return dataset.modality
     return ", ".join([*(["text"] if texts else []), *_LEARNERS])
 

@@ -123,6 +123,7 @@ def test_a_study_file_says_what_was_found(tmp_path, run):
     assert "task: tagging" in text
     assert "as many labels as 'words' has words" in text
     assert "- maximize span_f1    #" in text
+    assert "# auto, or some of: text\n" in text
     spec = load_spec(path)
     assert (spec.task, spec.target) == ("tagging", "labels")
 
