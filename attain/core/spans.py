@@ -4,7 +4,7 @@ Labels are written in one of three ways, told from the labels themselves. With p
 its kin with ends and single words: IOBES, BILOU) a span begins at ``B-``; with ``O`` but without
 prefixes (IO) a run of equal labels is a span; without ``O`` (parts of speech) each word is one.
 Spans are read as the CoNLL shared tasks do (Tjong Kim Sang & De Meulder 2003, ACL W03-0419,
-section 2.3): an ``I-`` that continues nothing begins a span.
+section 2): an ``I-`` that continues nothing begins a span.
 """
 
 from __future__ import annotations

@@ -158,7 +158,7 @@ def _measured(
 _WRITES, _RANKS = (Task.GENERATION,), (Task.PREFERENCE,)
 _SPEAKS = (*_WRITES, *_RANKS)
 _TAGS, _HEARS = (Task.TAGGING,), (Task.TRANSCRIPTION,)
-_CONLL = "Tjong Kim Sang & De Meulder 2003, ACL W03-0419, section 2.3"
+_CONLL = "Tjong Kim Sang & De Meulder 2003, ACL W03-0419, section 2"
 
 
 def _summed(
