@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attain.core import registry
+from attain.core.counts import MEANT
 from attain.core.errors import NotApplicable, PluginError, Problem, SpecError, did_you_mean
 from attain.core.protocols import Check, Subject
 from attain.core.types import Finding, FindingState, Task
@@ -18,6 +19,7 @@ from attain.data import (
     checks_near,
     checks_rows,
     checks_size,
+    checks_tags,
     checks_texts,
 )
 from attain.data.effects import measured
@@ -71,6 +73,10 @@ CHECKS: tuple[type[Check], ...] = (
     checks_media.OddSizes,
     checks_media.NearMedia,
     checks_media.SealedMedia,
+    checks_tags.EmptySentences,
+    checks_tags.LooseInsides,
+    checks_tags.RareTags,
+    checks_tags.TwoTruths,
 )
 
 
@@ -94,6 +100,11 @@ OF_LABELS = frozenset(
      checks_media.NearMedia, checks_media.SealedMedia}
 )  # fmt: skip
 """Checks that are also about rows that carry any number of labels."""
+OF_WORDS = (OF_LANGUAGE - {checks_texts.EmptyTexts}) | frozenset(
+    {checks_tags.EmptySentences, checks_tags.LooseInsides, checks_tags.RareTags,
+     checks_tags.TwoTruths}
+)  # fmt: skip
+"""Checks that are also, or only, about rows whose words have labels."""
 MASKS = ("D060", "D061", "D062", "D063", "D064")
 """Codes of what learners find in their masks once the model's tokenizer is known."""
 
@@ -142,9 +153,11 @@ def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
 
 def _not_asked(task: Task) -> frozenset[type[Check]]:
     """Built-in checks that are about a class or a number, where the target is neither."""
-    if not (task.language or task.several):
+    if task is Task.TAGGING:
+        return frozenset(CHECKS) - OF_WORDS
+    if not (task.counted or task.several):
         return frozenset()
-    return frozenset(CHECKS) - (OF_LANGUAGE if task.language else OF_LABELS)
+    return frozenset(CHECKS) - (OF_LANGUAGE if task.counted else OF_LABELS)
 
 
 def _skipped(check: Check) -> Finding:
@@ -159,7 +172,7 @@ def _skipped(check: Check) -> Finding:
 
 def _silent(check: Check, task: Task) -> Finding:
     title = getattr(check, "title", type(check).__name__)
-    here = "texts are to be written" if task.language else "a row carries any number of labels"
+    here = MEANT.get(task, "a row carries any number of labels")
     why = f"it is about a class or a number, and here {here}"
     return Finding(check.code, title, FindingState.NOT_APPLICABLE, explanation=why)
 
@@ -184,7 +197,7 @@ def suspects(frame: Any, target: str, **roles: Any) -> tuple[tuple[str, str], ..
     """Columns that surely hold the answer, for a study file's ``ignore:``.
 
     Only certain leaks are named: copies of the target under another name or unit, and columns that
-    add up or multiply to it in every row; none where the target holds several labels.
+    add up or multiply to it in every row; none where the target is neither a class nor a number.
 
     Args:
         frame: As `load_frame` gives it.
@@ -195,7 +208,7 @@ def suspects(frame: Any, target: str, **roles: Any) -> tuple[tuple[str, str], ..
         Pairs of column and reason.
     """
     dataset = describe(frame, target=target, **roles)
-    if dataset.task.several:
+    if dataset.task.several or dataset.task.counted:
         return ()
     frame = frame.loc[usable(frame, dataset)].reset_index(drop=True)
     seen = Sketch(Subject(dataset, frame, to_rows(frame, dataset)))

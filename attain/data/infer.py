@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import pandas as pd
 from attain.core.dialogue import find_layout
 from attain.core.errors import DataError, Problem, did_you_mean
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretrained, Task
-from attain.data import cells, kinds, labels, words
+from attain.data import cells, kinds, labels, tags, words
 from attain.data.hashing import fingerprint
 from attain.data.language import language_columns, language_task
 from attain.data.table import content_hash, target_values, there, to_rows
@@ -71,6 +71,10 @@ def describe(
             pretrained=pretrained,
         )  # fmt: skip
         return measured(frame, dataset)
+    said = tags.tag_column(frame, target, Task(task) if task else None, text)
+    if said is not None:
+        roles = {"groups": groups, "time": time, "ignore": ignore}
+        return _tagged(frame, said, target, roles, pretrained, address)
     plain = {name: cells.plain(frame[name]) for name in frame.columns}
     looks = {name: kinds.look(column) for name, column in plain.items()}
     looks |= {name: kinds.as_text(plain[name]) for name in text}
@@ -108,6 +112,24 @@ def describe(
     )
     dataset = _media_alone(dataset)
     return measured(frame, replace(dataset, modality=_modality(dataset)))
+
+
+def _tagged(
+    frame: Any,
+    said: str,
+    target: str,
+    roles: Mapping[str, Any],
+    pretrained: Pretrained | None,
+    address: str,
+) -> Dataset:
+    """Rows whose words have labels."""
+    dataset = Dataset(
+        address or "(in memory)", "", len(frame), tags.tag_columns(frame, said, target, **roles),
+        target, Task.TAGGING, groups=roles["groups"], time=roles["time"], modality="text",
+        pretrained=pretrained,
+    )  # fmt: skip
+    names = tags.tag_names(tags.read_tags(frame, dataset), target)
+    return measured(frame, replace(dataset, tags=names, task_reason=tags.task_reason(names, said)))
 
 
 def _media_alone(dataset: Dataset) -> Dataset:

@@ -18,6 +18,7 @@ import pyarrow as pa
 from attain.core.dialogue import NESTED
 from attain.core.errors import DataError, Problem
 from attain.data.cells import plain
+from attain.data.conll import read_conll
 from attain.data.delimited import read_delimited, read_json_lines
 from attain.data.language import as_text
 from attain.data.media import folder_frame, with_references
@@ -46,8 +47,8 @@ def load_frame(source: Any) -> pd.DataFrame:
     and only if the column does not hold two-letter codes (Namibia): "None" is often a category.
 
     Args:
-        source: A path (.csv .tsv .txt .parquet .arrow .feather .jsonl .ndjson, text formats also
-            with .gz; or a folder with a folder of images or clips for each class), a pandas or
+        source: A path (.csv .tsv .txt .parquet .arrow .feather .jsonl .ndjson .conll, text formats
+            also with .gz; or a folder with a folder of images or clips for each class), a pandas or
             polars frame, a pyarrow table, or a mapping of columns.
 
     Returns:
@@ -313,6 +314,11 @@ def _json_lines(content: bytes, path: Path) -> pd.DataFrame:
     return pd.DataFrame([{name: as_text(name, v) for name, v in row.items()} for row in rows])
 
 
+def _conll(content: bytes, path: Path) -> pd.DataFrame:
+    _refuse_binary(content, path)
+    return read_conll(content, str(path))
+
+
 def _parquet(content: bytes, path: Path) -> pd.DataFrame:
     import pyarrow.parquet as parquet
 
@@ -357,4 +363,7 @@ _READERS: dict[str, Callable[[bytes, Path], pd.DataFrame]] = {
     ".feather": _arrow,
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
+    ".conll": _conll,
+    ".iob": _conll,
+    ".bio": _conll,
 }

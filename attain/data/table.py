@@ -11,7 +11,7 @@ import pandas as pd
 from attain.core.errors import DataError, Problem, did_you_mean
 from attain.core.media import parse
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Rows
-from attain.data import cells, labels
+from attain.data import cells, labels, tags
 from attain.data.hashing import cell_hash, combine, row_hash
 from attain.data.kinds import MIXED
 from attain.data.language import with_answers
@@ -151,7 +151,9 @@ def target_values(frame: Any, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     column = cells.plain(frame[dataset.target])
     if dataset.task.several:
         return labels.matrix(column, dataset)
-    if dataset.task.language:
+    if dataset.tags:
+        return tags.tag_values(frame, dataset)
+    if dataset.task.counted:
         there = cells.texts(column).notna().to_numpy()
         return np.where(there, 0.0, np.nan), np.zeros(len(there), dtype=bool)
     if not dataset.task.classifies:
@@ -199,10 +201,12 @@ def _target(frame: Any, dataset: Dataset, problems: list[Problem]) -> np.ndarray
         names = sorted({str(v) for v in column[unknown].unique()})
         if dataset.task.several:
             names = labels.unknown_labels(cells.plain(column), dataset)
-        known = ", ".join(map(repr, dataset.classes[:10]))
+        if dataset.tags:
+            names = tags.unknown_tags(frame, dataset)
+        known = ", ".join(map(repr, (dataset.classes or dataset.tags)[:10]))
         problems.append(
             Problem(
-                f"every {'label' if dataset.task.several else 'class'} must be known from training",
+                f"every {_what(dataset)} must be known from training",
                 ", ".join(map(repr, names[:10])),
                 place,
                 f"known are {known}; leave the other rows out",
@@ -220,6 +224,10 @@ def _target(frame: Any, dataset: Dataset, problems: list[Problem]) -> np.ndarray
             )
         )
     return y
+
+
+def _what(dataset: Dataset) -> str:
+    return "class" if dataset.task.classifies else "label"
 
 
 def _groups(frame: Any, dataset: Dataset) -> np.ndarray | None:
@@ -269,7 +277,7 @@ def target_hash(frame: Any, dataset: Dataset) -> np.ndarray:
     column = cells.plain(frame[dataset.target])
     if dataset.task.several:
         return cell_hash(labels.canonical(column, dataset.separator))
-    named = dataset.task.classifies or dataset.task.language
+    named = dataset.task.classifies or dataset.task.counted
     return cell_hash(cells.texts(column) if named else cells.numbers(column)[0])
 
 

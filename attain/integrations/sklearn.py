@@ -160,13 +160,15 @@ def from_folder(folder: Path | str) -> AttainClassifier | AttainRegressor:
 
     Raises:
         ArtifactError: When the folder is no model, incomplete, or altered in any file.
-        NotApplicable: When the model predicts several labels of a row.
+        NotApplicable: When the model predicts anything but one class or value of a row.
     """
     model = saved.load(folder)
-    if model.dataset.task.several:
+    task = model.dataset.task
+    if task.several or task.counted:
+        what = "any number of labels" if task.several else "more than that"
         raise NotApplicable(
-            "an estimator predicts one class or value of a row, and this model any number of "
-            "labels — use attain.load(folder).predict"
+            f"an estimator predicts one class or value of a row, and this model {what}"
+            " — use attain.load(folder).predict"
         )
     kind = AttainClassifier if model.dataset.task.classifies else AttainRegressor
     estimator: AttainClassifier | AttainRegressor = kind()

@@ -10,20 +10,23 @@ import numpy as np
 from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
-from attain.core.types import Attribution, Dataset, Forecast, Rows
+from attain.core.types import Attribution, Dataset, Forecast, Rows, Task
 from attain.learners._pretrained.outputs import find_outputs, varies
 from attain.learners._table import complete
+from attain.learners._tags import parameters as of_words
+from attain.learners._tags.model import TagModel, is_tagger, load_tagger
 from attain.learners._text import parameters
 from attain.learners._text.inputs import check_training, empties, find_columns
 from attain.learners._text.model import NAME, Constant, TextModel, load_model
 
 
 class Text:
-    """A ladder of models for texts: ``tfidf < frozen < lora < full``."""
+    """A ladder of models for texts: ``tfidf < frozen < lora < full``; of words, ``words < ...``."""
 
     name = NAME
     stops_early = True
     pauses = True
+    counts = (Task.TAGGING,)
 
     def space(self, dataset: Dataset) -> Space:
         """What can be tuned for these rows.
@@ -38,9 +41,10 @@ class Text:
             NotApplicable: When no column is text.
         """
         find_columns(dataset)
-        return parameters.space(dataset)
+        tags = dataset.task is Task.TAGGING
+        return of_words.space(dataset) if tags else parameters.space(dataset)
 
-    def fit(self, config: Config, data: FitData, report: Report) -> TextModel:
+    def fit(self, config: Config, data: FitData, report: Report) -> TextModel | TagModel:
         """Fit a model.
 
         Args:
@@ -61,6 +65,11 @@ class Text:
         from attain.learners._text import rungs
 
         config = complete(self.space(data.dataset), config)
+        if data.dataset.task is Task.TAGGING:
+            from attain.learners._tags.rungs import fit
+
+            with threadpool_limits(data.threads):
+                return fit(NAME, config, data, report)
         columns = find_columns(data.dataset)
         texts = columns.read(data.train.X)
         check_training(data.train, texts)
@@ -80,7 +89,7 @@ class Text:
             kind, core, found = rungs.RUNGS[rung](config, data, lesson, report)
         return TextModel(NAME, kind, core, columns, outputs, {"rung": rung, **facts, **found})
 
-    def predict(self, model: TextModel, rows: Rows) -> np.ndarray:
+    def predict(self, model: TextModel | TagModel, rows: Rows) -> np.ndarray:
         """Predictions of a fitted model.
 
         Args:
@@ -88,11 +97,24 @@ class Text:
             rows: As learners see them.
 
         Returns:
-            Probabilities of shape (n, classes), or values of shape (n,).
+            Probabilities of shape (n, classes), values of shape (n,), or counts and sums of labels
+            of words (`core.counts.TAGGING`).
         """
         return model.predict(rows)
 
-    def load(self, folder: Path) -> TextModel:
+    def say(self, model: TagModel, rows: Rows) -> np.ndarray:
+        """Labels of the words of rows.
+
+        Args:
+            model: From `fit` or `load`, of words.
+            rows: As learners see them; labels are not looked at.
+
+        Returns:
+            JSON lists, shape (n,).
+        """
+        return model.say(rows)
+
+    def load(self, folder: Path) -> TextModel | TagModel:
         """Load a model that `TextModel.save` wrote.
 
         Args:
@@ -104,7 +126,7 @@ class Text:
         Raises:
             ArtifactError: When files are missing, damaged, foreign or from a newer version.
         """
-        return load_model(folder)
+        return load_tagger(folder, NAME) if is_tagger(folder) else load_model(folder)
 
     def attribute(
         self, model: TextModel, rows: Rows, classes: np.ndarray | None
@@ -145,5 +167,10 @@ class Text:
 
         from attain.learners._text.forecast import forecast
 
+        if data.dataset.task is Task.TAGGING:
+            from attain.learners._tags import forecast as forecasting
+
+            with threadpool_limits(data.threads):
+                return forecasting.forecast(self.space(data.dataset), data)
         with threadpool_limits(data.threads):
             return forecast(self.space(data.dataset), data)

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from attain.core import counts
 from attain.core.codec import decode, encode
 from attain.core.files import write_atomic
-from attain.core.language import COLUMNS
-from attain.core.protocols import FitData, Learner, Strategy, Writing
+from attain.core.protocols import FitData, Learner, Saying, Strategy, Writing
 from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.types import CurvePoint, Dataset, Observed, Rows, Signal, Split, Status
 from attain.data.seal import load_work
 from attain.data.table import to_rows
-from attain.pipeline import folders, language
+from attain.pipeline import folders, language, tagging
 from attain.pipeline.language import predicted
 from attain.sealed.latency import measure
 from attain.train.trial import Trained, check_prediction, train
@@ -73,14 +73,19 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         bool(payload.get("full")),
     )  # fmt: skip
     predict_seconds = time.perf_counter() - clock
-    width = len(COLUMNS) if dataset.task.language else 0
-    exclusive = not dataset.task.several
     problem = check_prediction(
-        valid, len(fold.valid), len(dataset.classes), width, exclusive=exclusive
+        valid,
+        len(fold.valid),
+        len(dataset.classes),
+        len(counts.columns(dataset.task)),
+        exclusive=not dataset.task.several,
     )
     if problem:
         return {"status": Status.FAILED, "message": problem, "curve": encode(trained.curve)}
     most = language.TRAIN_SAMPLE if dataset.task.language else TRAIN_SAMPLE
+    if payload.get("full"):
+        held = rows.take(fold.valid)
+        on_point.facts |= tagging.told(learner, trained.model, held, dataset, fold.valid)
     sample = _train_sample(fold.train, payload["seed"], most)
     on_train = learner.predict(trained.model, rows.take(sample))
     _save_predictions(Path(payload["folder"]) / payload["out"], valid, on_train, sample)
@@ -113,7 +118,7 @@ class Judged:
         after: The step that a paused fit goes on from; what was before has been judged.
         folder: Of the study; its disk says whether a paused fit may keep its state.
         facts: ``stopped``, the step after which the strategy ended the fit, if it did; ``paused``
-            the same if it may go on later.
+            the same if it may go on later; and whatever else is told of the fit.
     """
 
     progress: Progress
@@ -123,7 +128,7 @@ class Judged:
     losses: list[float] = field(default_factory=list)
     after: int = 0
     folder: str = ""
-    facts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, point: CurvePoint) -> Signal:
         """CONTINUE, or what ends the fit with what has been learnt so far.
@@ -313,9 +318,11 @@ def latency(
         rows = to_rows(part, dataset, with_target=False)
         if isinstance(learner, Writing):
             return learner.write(model, rows)[0]
+        if dataset.task.counted and isinstance(learner, Saying):
+            return learner.say(model, rows)
         return learner.predict(model, rows)
 
-    if dataset.task.language:  # a user has prompts only
+    if dataset.task.counted:  # a user has no answers
         frame = frame.drop(columns=dataset.target) if dataset.features else frame
 
     return measure(predict, frame, batch=batch, seconds=seconds)

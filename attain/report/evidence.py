@@ -15,6 +15,7 @@ from attain.report.reliability import reliability
 from attain.report.searching import search, trials
 from attain.report.standing import comparison, efficiency, progress, verdict
 from attain.report.story import decisions, reproduce, revision
+from attain.report.tags import tags
 
 FORMAT = "attain-evidence"
 VERSION = 1
@@ -60,6 +61,7 @@ def collect(records: Iterable[Record]) -> dict[str, Any]:
         "search": search(book, tried),
         "model": _model(book),
         "answers": answers(book),
+        "tags": tags(book),
         "reliability": reliability(book),
         "efficiency": efficiency(book, tried),
         "decisions": decisions(book),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from attain.core.errors import Exit
-from attain.core.types import FindingState, Record, Role, Score, Severity, VerdictState
+from attain.core.types import FindingState, Record, Role, Score, Severity, Task, VerdictState
 from attain.report.book import Book, newest, plain, score_entry, scores
 from attain.report.numbers import capital, finite, plural, stopped
 from attain.report.searching import FAILURES
@@ -230,8 +230,10 @@ def comparison(book: Book, tried: Sequence[dict[str, Any]]) -> list[dict[str, An
 def _points(
     book: Book, tried: Sequence[dict[str, Any]], metric: str, *, sealed: bool
 ) -> list[dict[str, Any]]:
+    _, data = newest(book.datasets)
+    task = data.task if data else None
     points = [
-        {"label": f"{_called(t)}, validation", "kind": "baseline", **t["scores"][metric]}
+        {"label": f"{_called(t, task)}, validation", "kind": "baseline", **t["scores"][metric]}
         | {"record": t["record"]}
         for t in tried
         if t["purpose"] == "baseline" and metric in t["scores"]
@@ -242,7 +244,7 @@ def _points(
         return points
     learners = {t["id"]: t for t in tried}
     for score in (s for s in found.baseline if s.metric == metric):
-        label = f"{_called(learners.get(score.trial, {}))}, sealed test"
+        label = f"{_called(learners.get(score.trial, {}), task)}, sealed test"
         points.append(_point(label, "baseline sealed", score, record))
     final = [s for s in scores(record.payload) if s.metric == metric]
     final = final or [v.score for v in found.objectives if v.objective.metric == metric]
@@ -297,10 +299,12 @@ def _corrected(book: Book, metric: str) -> list[dict[str, Any]]:
     return [_point(label, "corrected", s, record) for s in found[:1]]
 
 
-def _called(trial: Mapping[str, Any]) -> str:
+def _called(trial: Mapping[str, Any], task: Task | None) -> str:
     """A baseline's name for people."""
     learner = trial.get("learner", "baseline")
-    return "Constant guess" if learner == "baseline" else f"Plain {str(learner).replace('_', ' ')}"
+    if learner == "baseline":
+        return "Each word's usual label" if task is Task.TAGGING else "Constant guess"
+    return f"Plain {str(learner).replace('_', ' ')}"
 
 
 def _point(label: str, kind: str, score: Score, record: Record) -> dict[str, Any]:

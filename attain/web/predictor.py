@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from attain.core.errors import DataError, InputError, NotApplicable, Problem, did_you_mean
+from attain.core.types import Task
 from attain.pipeline import saved
 from attain.report.book import plain
 from attain.report.numbers import finite, printable
@@ -40,7 +41,7 @@ MOST_AT_ONCE = 32  # requests that wait; more are told to come again
 MOST_SECONDS = 30.0  # until a body is there
 MOST_NAMED = 5  # problems told of one request
 PATHS = {"/": "GET", "/health": "GET", "/predict": "POST"}
-_Cell = str | int | float | bool | None
+_Cell = str | int | float | bool | list[str] | None
 
 
 class Predictor:
@@ -141,17 +142,21 @@ class Predictor:
 
         Returns:
             ``predictions`` (labels or values, one for each row; lists where a row has several
-            labels), ``probabilities`` (class to a list; of classes and labels only), ``rows``,
-            ``ignored`` (columns that the model does not know) and ``model`` (its digest).
+            labels, or its words do), ``probabilities`` (class to a list; of classes and labels
+            only), ``rows``, ``ignored`` (columns that the model does not know) and
+            ``model`` (its digest).
 
         Raises:
             DataError: When the body is no JSON, or its rows are not what the model needs.
         """
-        rows = _rows(body)
+        task = self.model.dataset.task
+        rows = _rows(body, lists=task is Task.TAGGING)
         frame, ignored = self._frame(rows)
-        prediction = self.model.raw(frame)
         found: dict[str, Any] = {"rows": len(rows), "ignored": ignored, "model": self.model.digest}
-        if not self.model.dataset.task.named:
+        if task.counted:
+            return {**found, "predictions": self.model.predict(frame).tolist()}
+        prediction = self.model.raw(frame)
+        if not task.named:
             return {**found, "predictions": [finite(v) for v in prediction]}
         classes = self.model.dataset.classes
         return {
@@ -193,8 +198,8 @@ class Predictor:
         return frame, ignored[:100]
 
 
-def _rows(body: bytes) -> list[Mapping[str, _Cell]]:
-    """The rows of a body; each a mapping from names to plain cells."""
+def _rows(body: bytes, *, lists: bool) -> list[Mapping[str, _Cell]]:
+    """The rows of a body; each a mapping from names to plain cells, or also to lists of texts."""
     try:
         given = json.loads(body, parse_constant=_no_constant)
     except RecursionError:
@@ -209,24 +214,26 @@ def _rows(body: bytes) -> list[Mapping[str, _Cell]]:
     if len(rows) > MOST_ROWS:
         rule, remedy = f"a request has at most {MOST_ROWS:,} rows", "send them in parts"
         raise DataError(Problem(rule, f"{len(rows):,}", "rows", remedy))
-    problems = [p for i, row in enumerate(rows) for p in _odd(i, row)]
+    problems = [p for i, row in enumerate(rows) for p in _odd(i, row, lists)]
     if problems:
         raise DataError(problems[:MOST_NAMED])
     return rows
 
 
-def _odd(number: int, row: Any) -> list[Problem]:
+def _odd(number: int, row: Any, lists: bool) -> list[Problem]:
     if not isinstance(row, dict):
         rule = "a row is an object: column to cell"
         return [Problem(rule, type(row).__name__, f"rows[{number}]")]
     return [
         Problem(rule, value, f"rows[{number}].{printable(name)[:60]}", remedy)
         for name, cell in row.items()
-        for rule, value, remedy in _odd_cell(cell)
+        for rule, value, remedy in _odd_cell(cell, lists)
     ]
 
 
-def _odd_cell(cell: Any) -> list[tuple[str, str, str]]:
+def _odd_cell(cell: Any, lists: bool) -> list[tuple[str, str, str]]:
+    if lists and isinstance(cell, list) and all(isinstance(item, str) for item in cell):
+        return [odd for item in cell for odd in _odd_cell(item, lists)]
     if isinstance(cell, dict | list):
         rule = "a cell is text, a number, true, false or null"
         return [(rule, type(cell).__name__, "send one value")]

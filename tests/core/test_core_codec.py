@@ -56,6 +56,7 @@ _EXAMPLES = [
         modality="text",
         pretrained=types.Pretrained("/models/a", "ff", trusted=True),
         separator="|",
+        tags=("B-PER", "O"),
     ),
     types.Finding("D001", "t", types.FindingState.FOUND, types.Severity.TIP, evidence={"n": [1]}),
     types.Split(types.SplitKind.STRATIFIED, 5, 2, 7, "why"),

@@ -13,6 +13,7 @@ import test_data_audit_drift
 import test_data_audit_labels
 import test_data_audit_media
 import test_data_audit_texts
+import test_data_tags
 from audit_tables import N, amounts, answers, clean, subject
 from sklearn.metrics import roc_auc_score
 
@@ -236,7 +237,7 @@ def test_every_check_has_a_case_here():
     """No check can be added without something planted for it."""
     planted = {code for code, *_ in PLANTED} | {"D020"}
     kinds = (test_data_audit_texts, test_data_audit_labels, test_data_audit_drift)
-    for more in (*kinds, test_data_audit_media):
+    for more in (*kinds, test_data_audit_media, test_data_tags):
         planted |= more.CODES
     assert planted == {check.code for check in CHECKS}
 

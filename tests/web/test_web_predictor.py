@@ -9,13 +9,19 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import web_studies as world
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attain.core.errors import ArtifactError, NotApplicable
+from attain.core.protocols import FitData
 from attain.core.types import ColumnKind, Task
+from attain.data.infer import describe
+from attain.data.load import load_frame
+from attain.data.table import to_rows
+from attain.learners.baseline import Baseline
 from attain.pipeline import saved
 from attain.web import predictor
 from attain.web.predictor import Predictor
@@ -61,6 +67,22 @@ def test_answers_are_those_of_predict(model_folder, task):
     assert found["predictions"] == ([json.loads(said) for said in wanted] if lists else wanted)
     for label, chances in found["probabilities"].items():
         assert np.allclose(chances, expected[f"{target}={label}"], atol=1e-8)
+
+
+def test_words_are_sent_as_lists_and_get_a_label_each(tmp_path):
+    """A cell may be a list of texts where words have labels; answers are lists of labels."""
+    words = [["Anna", "sings"], ["in", "Oslo"]] * 10
+    table = pd.DataFrame({"words": words, "ner": [["PER", "O"], ["O", "LOC"]] * 10})
+    known = describe(load_frame(table), target="ner")
+    learner = Baseline()
+    model = learner.fit({}, FitData(known, to_rows(load_frame(table), known)), None)
+    saved.save(tmp_path / "m", model, learner="baseline", config={}, dataset=known, about={})
+    app = Predictor(tmp_path / "m", world.PORT)
+    found = sent(app, [{"words": ["Anna", "in", "Oslo"]}, {"words": []}, {"words": None}]).json()
+    assert found["predictions"] == [["PER", "O", "LOC"], [], []]
+    refused = sent(app, [{"words": ["Anna", 1]}])
+    assert refused.status == 422
+    assert "a cell is text" in json.dumps(refused.json())
 
 
 def test_a_list_alone_null_and_unknown_columns_are_taken(made):

@@ -9,7 +9,7 @@ in their last bits. It costs no time: texts of one length are many.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,19 +95,12 @@ class Features:
         return rows
 
     def _compute(self, tokens: Tokens) -> np.ndarray:
-        import torch
-
-        net = self.body.net
         rows = np.empty((len(tokens), self.body.hidden), dtype=np.float32)
-        with torch.inference_mode(), fast_float32(net), _evaluating(net):
-            for index in equal_lengths(tokens.lengths, _TOKENS):
-                positions = len(index) * int(tokens.lengths[index[0]])
-                enough = np.tile(index, max(-(-_LEAST // max(positions, 1)), 1))
-                batch = collate(self.body, tokens, enough)
-                del batch["attention_mask"]  # all ones
-                batch = {name: tensor.to(net.device) for name, tensor in batch.items()}
-                out = net(**batch, output_hidden_states=self.layers > 1)
-                rows[index] = self.pooled(out)[: len(index)].float().cpu().numpy()
+
+        def take(index: np.ndarray, out: Any) -> None:
+            rows[index] = self.pooled(out)[: len(index)].float().cpu().numpy()
+
+        each_batch(self.body, tokens, take, every_layer=self.layers > 1)
         return rows
 
     def pooled(self, out: Any) -> Any:
@@ -119,12 +112,50 @@ class Features:
         Returns:
             A tensor of shape (rows, hidden).
         """
-        states = out.last_hidden_state
-        if self.layers > 1:
-            states = sum(out.hidden_states[-self.layers :]) / self.layers
+        states = mean_states(out, self.layers)
         if self.pooling == "cls":
             return states[:, 0]
         return states.amax(dim=1) if self.pooling == "max" else states.mean(dim=1)
+
+
+def mean_states(out: Any, layers: int) -> Any:
+    """The mean of so many last layers.
+
+    Args:
+        out: Of ``net(...)``; with ``hidden_states`` if there is more than one layer.
+        layers: At least 1.
+
+    Returns:
+        A tensor of shape (rows, positions, hidden).
+    """
+    if layers == 1:
+        return out.last_hidden_state
+    return sum(out.hidden_states[-layers:]) / layers
+
+
+def each_batch(
+    body: Body, tokens: Tokens, take: Callable[[np.ndarray, Any], None], *, every_layer: bool
+) -> None:
+    """Let a body read rows in batches without padding.
+
+    Args:
+        body: Frozen or tuned.
+        tokens: From `tokenise`.
+        take: Gets positions of rows and what the network says of them; the first rows of that are
+            theirs, in this order.
+        every_layer: Whether it says what each layer holds.
+    """
+    import torch
+
+    net = body.net
+    with torch.inference_mode(), fast_float32(net), _evaluating(net):
+        for index in equal_lengths(tokens.lengths, _TOKENS):
+            positions = len(index) * int(tokens.lengths[index[0]])
+            enough = np.tile(index, max(-(-_LEAST // max(positions, 1)), 1))
+            batch = collate(body, tokens, enough)
+            del batch["attention_mask"]  # all ones
+            batch = {name: tensor.to(net.device) for name, tensor in batch.items()}
+            take(index, net(**batch, output_hidden_states=every_layer))
 
 
 def equal_lengths(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:

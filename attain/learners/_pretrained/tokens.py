@@ -92,7 +92,7 @@ def tokenise(
     def compute(index: np.ndarray) -> Ragged:
         firsts = [texts[i] for i in index]
         others = None if seconds is None else [seconds[i] for i in index]
-        with _parallel(threads > 1):
+        with parallel(threads > 1):
             return ragged(_rows(body.tokenizer, firsts, others, limit))
 
     rows = store.get(text_keys(texts, seconds), compute, batch=_BATCH, progress=progress)
@@ -178,7 +178,7 @@ def _encode(
 
 
 @contextlib.contextmanager
-def _parallel(allowed: bool) -> Iterator[None]:
+def parallel(allowed: bool) -> Iterator[None]:
     """Say whether the tokenizer may start threads; without a word it warns when a process forks."""
     before = os.environ.get("TOKENIZERS_PARALLELISM")
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if allowed else "false"

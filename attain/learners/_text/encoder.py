@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,25 @@ if TYPE_CHECKING:
 _SAMPLE = "The 12 quick foxes don't jump over cafés, naïvely; ¿por qué? 狐 été."
 """A tokenizer whose files are missing is not an error in transformers: it knows no word."""
 _BODY, _ADAPTER = "encoder", "adapter"
+
+
+class Reads(Protocol):
+    """How a body reads, whatever is scored."""
+
+    def tokens(self, body: Body, inputs: Any, cache: Path | None = None) -> Any:
+        """What the body sees."""
+        ...
+
+    def features(self, body: Body, tokens: Any, cache: Path | None = None) -> np.ndarray:
+        """What it says, float32, one row for each thing that is scored."""
+        ...
+
+    def width(self, hidden: int) -> int:
+        """Numbers in a row of features, given the width of the body."""
+        ...
+
+
+R = TypeVar("R", bound=Reads)
 
 
 @dataclass(frozen=True)
@@ -45,13 +64,13 @@ class Reading:
     threads: int = 1
 
     def tokens(
-        self, body: Body, texts: Sequence[list[str]], cache: Path | None = None
+        self, body: Body, inputs: Sequence[list[str]], cache: Path | None = None
     ) -> tuple[Tokens, ...]:
         """What the body sees.
 
         Args:
             body: Whose tokenizer is used.
-            texts: Of each column.
+            inputs: Texts of each column.
             cache: `FitData.cache`.
 
         Returns:
@@ -59,13 +78,17 @@ class Reading:
         """
         from attain.learners._pretrained.tokens import tokenise
 
-        first, second = segments(texts)
+        first, second = segments(inputs)
         options: dict[str, Any] = {
             "longest": self.longest, "cache": cache, "threads": self.threads
         }  # fmt: skip
         if self.apart and second is not None:
             return tokenise(body, first, **options), tokenise(body, second, **options)
         return (tokenise(body, first, second, **options),)
+
+    def width(self, hidden: int) -> int:
+        """See `Reads`."""
+        return hidden * (4 if self.apart else 1)
 
     def features(
         self, body: Body, tokens: Sequence[Tokens], cache: Path | None = None
@@ -94,7 +117,7 @@ class Reading:
 
 
 @dataclass(eq=False)
-class Encoder:
+class Encoder(Generic[R]):
     """Body and head; a core of `model.TextModel`.
 
     Attributes:
@@ -107,7 +130,7 @@ class Encoder:
     """
 
     body: Callable[[], Body]
-    reading: Reading
+    reading: R
     linear: Linear
     digest: str
     adapter: Mapping[str, bytes] = field(default_factory=dict)
@@ -139,11 +162,12 @@ class Encoder:
                 inside(folder / _ADAPTER, name).write_bytes(content)
 
 
-def load_encoder(folder: Path) -> Encoder:
+def load_encoder(folder: Path, reading_of: Callable[..., R]) -> Encoder[R]:
     """The core that `Encoder.save` wrote.
 
     Args:
         folder: Where.
+        reading_of: What makes a reading of its fields.
 
     Returns:
         A core that needs no other folder.
@@ -155,7 +179,7 @@ def load_encoder(folder: Path) -> Encoder:
     from attain.learners._torch.device import pick
 
     plain, linear = read_json(folder, "encoder.json"), load_linear(folder)
-    reading, digest = Reading(**plain["reading"]), str(plain["digest"])
+    reading, digest = reading_of(**plain["reading"]), str(plain["digest"])
     body = load_body(Pretrained(str(folder / _BODY), digest), device=str(pick()))
     if _sample(body) != plain["sample"]:
         raise ArtifactError(
@@ -163,7 +187,7 @@ def load_encoder(folder: Path) -> Encoder:
             " damaged or missing, or transformers has changed — get the model anew, or use the"
             " version of transformers that it was saved with"
         )
-    width = body.hidden * (4 if reading.apart else 1)
+    width = reading.width(body.hidden)
     if len(linear.slope) != width:
         raise ArtifactError(
             f"head.npz is for {len(linear.slope)} features, the encoder has {width}"

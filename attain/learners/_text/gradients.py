@@ -26,7 +26,7 @@ Origin = tuple[int, int, int] | None
 
 
 def integrate(
-    core: Encoder, rows: Sequence[tuple[str, ...]], contrasts: np.ndarray, scale: float
+    core: Encoder[Reading], rows: Sequence[tuple[str, ...]], contrasts: np.ndarray, scale: float
 ) -> list[Parts]:
     """What the tokens of rows said, against the same rows with every token masked.
 
@@ -78,7 +78,7 @@ class _Case:
     """
 
     def __init__(
-        self, body: Body, core: Encoder, texts: Sequence[str], contrast: np.ndarray
+        self, body: Body, core: Encoder[Reading], texts: Sequence[str], contrast: np.ndarray
     ) -> None:
         net, reading = body.net, core.reading
         self._net, self._reading = net, reading

@@ -78,9 +78,9 @@ def _load_words(folder: Path) -> Core:
 
 
 def _load_encoder(folder: Path) -> Core:
-    from attain.learners._text.encoder import load_encoder
+    from attain.learners._text.encoder import Reading, load_encoder
 
-    return load_encoder(folder)
+    return load_encoder(folder, Reading)
 
 
 _CORES = {"words": _load_words, "encoder": _load_encoder}

@@ -31,20 +31,28 @@ def space(dataset: Dataset) -> Space:
     only = lambda *rungs: (Condition("rung", rungs),)  # noqa: E731
     return Space(
         (
-            _rung(),
+            ladder(RUNGS),
             *_words(only(TFIDF)),
             _pooling(only(FROZEN, LORA, FULL)),
-            *_lora(only(LORA)),
-            *_full(only(FULL)),
-            *_both(only(LORA, FULL), dataset.task.classifies),
+            *lora(only(LORA)),
+            *full(only(FULL)),
+            *both(only(LORA, FULL), dataset.task.classifies),
             *weight_parameters(dataset),
         )
     )
 
 
-def _rung() -> Parameter:
+def ladder(rungs: tuple[str, ...]) -> Parameter:
+    """The rung, of which the first two are open from the start.
+
+    Args:
+        rungs: From cheap to dear; the second is a frozen body.
+
+    Returns:
+        The parameter.
+    """
     return Ordinal(
-        name="rung", choices=RUNGS[:_OPEN], reserve=RUNGS[_OPEN:], default=FROZEN,
+        name="rung", choices=rungs[:_OPEN], reserve=rungs[_OPEN:], default=FROZEN,
         effect="capacity",
         source="order by cost; Kumar et al. 2022 (arXiv 2202.10054): a linear head first",
     )  # fmt: skip
@@ -72,7 +80,8 @@ def _pooling(when: tuple[Condition, ...]) -> Parameter:
     )  # fmt: skip
 
 
-def _lora(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
+def lora(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
+    """Of adapters."""
     return (
         Float(
             name="lora_learning_rate", low=1e-4, high=3e-3, default=1e-3, scale="log", when=when,
@@ -86,7 +95,8 @@ def _lora(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
     )  # fmt: skip
 
 
-def _full(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
+def full(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
+    """Of tuning all layers."""
     return (
         Float(
             name="learning_rate", low=1e-5, high=2e-4, default=5e-5, scale="log", when=when,
@@ -101,7 +111,8 @@ def _full(when: tuple[Condition, ...]) -> tuple[Parameter, ...]:
     )  # fmt: skip
 
 
-def _both(when: tuple[Condition, ...], classifies: bool) -> tuple[Parameter, ...]:
+def both(when: tuple[Condition, ...], classifies: bool) -> tuple[Parameter, ...]:
+    """Of whatever runs the training loop."""
     smoothing = Float(
         name="label_smoothing", low=0.0, high=0.2, default=0.0, when=when, priority=3,
         limits=(0.0, 0.5), effect="regularisation",

@@ -115,9 +115,22 @@ def find_reading(
     """
     whole = Reading(body.longest, str(config["pooling"]), 1, apart, data.threads)
     full = np.max([part.full for part in whole.tokens(body, texts, data.cache)], axis=0)
-    most = -(-int(np.quantile(full, _SHARE, method="higher")) // _STEP) * _STEP
-    longest = min(body.longest, max(most, _SHORT))
+    longest = fitting_length(body, full)
     return replace(whole, longest=longest), int(np.count_nonzero(full > longest))
+
+
+def fitting_length(body: Body, full: np.ndarray) -> int:
+    """Tokens of a text at most.
+
+    Args:
+        body: What reads.
+        full: Tokens of each training text, shape (n,), n >= 1.
+
+    Returns:
+        Enough for all but one in a hundred, at least 128, and no more than the body takes.
+    """
+    most = -(-int(np.quantile(full, _SHARE, method="higher")) // _STEP) * _STEP
+    return min(body.longest, max(most, _SHORT))
 
 
 def make_work(config: Config, data: FitData, body: Body, reading: Reading, lesson: Lesson) -> Any:
