@@ -45,7 +45,7 @@ def space(dataset: Dataset) -> Space:
             *((shots,) if FEW_SHOT in open_ else ()),
             *_lora(only(LORA), prefers),
             *_full(only(FULL), prefers),
-            *_both(only(LORA, FULL), prefers),
+            *_both(only(LORA, FULL), prefers, dataset.rows),
         )
     )  # fmt: skip
 
@@ -102,7 +102,16 @@ def _full(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
     )  # fmt: skip
 
 
-def _both(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
+_BATCHES = (4, 8, 16, 32)
+_STEPS = 8
+
+
+def _batch(rows: int) -> int:
+    """At most 16 rows; fewer where an epoch would have too few steps to learn anything."""
+    return max((b for b in _BATCHES[:3] if b * _STEPS <= rows), default=_BATCHES[0])
+
+
+def _both(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parameter, ...]:
     beta = Float(
         name="beta", low=0.03, high=0.5, default=0.1, scale="log", when=when, priority=2,
         limits=(0.005, 5.0), effect="regularisation", source=f"{_DPO}, appendix B: 0.1; 0.5 for"
@@ -115,8 +124,10 @@ def _both(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
             source=f"{_AXOLOTL}: 1 to 3; the best look is kept",
         ),
         Ordinal(
-            name="batch", choices=(4, 8, 16, 32), default=16, when=when, unit="rows", priority=3,
-            effect="speed", source=f"{_REGRET}: 8 to 32; LoRA bears large ones worse",
+            name="batch", choices=_BATCHES, default=_batch(rows), when=when, unit="rows",
+            priority=3, effect="speed",
+            source=f"{_REGRET}: 8 to 32, LoRA bears large ones worse; of few rows smaller ones, so"
+            f" that an epoch has {_STEPS} steps",
         ),
         Float(
             name="weight_decay", low=1e-3, high=0.1, default=0.01, scale="log", when=when,
