@@ -188,7 +188,7 @@ class Listener(nn.Module):
             Logits of shape (rows, frames, tokens), and the frames of each row.
         """
         known = lengths.tolist()
-        frames = self._frames(lengths)
+        frames = self._frames(lengths)  # of those that are padded, fewer than there are scores
         if self._masks and len(set(known)) > 1:
             places = torch.arange(waves.shape[1], device=waves.device)
             mask = (places < lengths[:, None]).long()
