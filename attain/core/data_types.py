@@ -21,6 +21,8 @@ class Task(StrEnum):
     REGRESSION = "regression"
     GENERATION = "generation"
     PREFERENCE = "preference"
+    TAGGING = "tagging"
+    TRANSCRIPTION = "transcription"
 
     @property
     def classifies(self) -> bool:
@@ -41,6 +43,11 @@ class Task(StrEnum):
     def language(self) -> bool:
         """Whether texts are written, or ranked by a model that writes."""
         return self in (Task.GENERATION, Task.PREFERENCE)
+
+    @property
+    def counted(self) -> bool:
+        """Whether predictions are counts and sums (`core.counts`), and targets stand in X."""
+        return self.language or self in (Task.TAGGING, Task.TRANSCRIPTION)
 
 
 class Direction(StrEnum):
@@ -220,8 +227,9 @@ class Rows:
             columns are datetime64, images and clips are references (`core.media`, strings too).
         y: Class codes (int64, positions in `Dataset.classes`) or values (float64); shape (n,).
             Where a row carries several labels, 1 for those that it has and 0 for the others
-            (int64); shape (n, labels). None for rows without a target. Where texts are to be
-            written, they stand in the last column of X (None where there are none) and y is 0.
+            (int64); shape (n, labels). None for rows without a target. Where predictions
+            are counts and sums (texts to be written, labels of words, transcripts), targets stand
+            as text in the last column of X (None where there are none) and y is 0.
         groups: Group of each row, shape (n,), or None.
         time: Sortable time of each row, shape (n,), or None.
     """

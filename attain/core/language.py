@@ -1,7 +1,6 @@
 """What is kept of each row that a language model was asked about, and what metrics make of it.
 
-A prediction of a language model is a row of counts and sums. Each metric is a ratio of two of
-them, summed over rows: never a mean of means of batches.
+A prediction of a language model is a row of counts and sums, as `core.counts` has it.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from attain.core.types import (
     Rows,
     Signal,
     Status,
+    Task,
 )
 
 if TYPE_CHECKING:
@@ -187,6 +188,26 @@ class Writing(Protocol):
         """Predictions that count generated answers, and the answers, of so many rows or of all.
 
         An answer has ``row``, ``prompt``, ``reference`` (None without), ``answer``, ``ended``.
+        """
+        ...
+
+
+@runtime_checkable
+class Saying(Protocol):
+    """A learner that answers with more than a class or a value where predictions are counts.
+
+    `predict` counts how right the answers are, which takes the truth; a user has none.
+
+    Attributes:
+        counts: Tasks of this kind (`core.counts`) that it is for.
+    """
+
+    counts: tuple[Task, ...]
+
+    def say(self, model: Any, rows: Rows) -> np.ndarray:
+        """Labels of words as JSON lists, or transcripts: texts, shape (n,); None where it cannot.
+
+        A target in the last column of X is not looked at, and may be missing.
         """
         ...
 

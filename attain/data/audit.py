@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attain.core import registry
+from attain.core.counts import MEANT
 from attain.core.errors import NotApplicable, PluginError, Problem, SpecError, did_you_mean
 from attain.core.protocols import Check, Subject
 from attain.core.types import Finding, FindingState, Task
@@ -142,9 +143,9 @@ def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
 
 def _not_asked(task: Task) -> frozenset[type[Check]]:
     """Built-in checks that are about a class or a number, where the target is neither."""
-    if not (task.language or task.several):
+    if not (task.counted or task.several):
         return frozenset()
-    return frozenset(CHECKS) - (OF_LANGUAGE if task.language else OF_LABELS)
+    return frozenset(CHECKS) - (OF_LANGUAGE if task.counted else OF_LABELS)
 
 
 def _skipped(check: Check) -> Finding:
@@ -159,7 +160,7 @@ def _skipped(check: Check) -> Finding:
 
 def _silent(check: Check, task: Task) -> Finding:
     title = getattr(check, "title", type(check).__name__)
-    here = "texts are to be written" if task.language else "a row carries any number of labels"
+    here = MEANT.get(task, "a row carries any number of labels")
     why = f"it is about a class or a number, and here {here}"
     return Finding(check.code, title, FindingState.NOT_APPLICABLE, explanation=why)
 

@@ -141,7 +141,7 @@ def language_columns(
 
 
 def with_answers(typed: dict[str, Any], frame: Any, dataset: Dataset) -> dict[str, Any]:
-    """Typed features and, as the last one, the texts that are to be written.
+    """Typed features and, as the last one, the targets, where predictions are counts.
 
     Args:
         typed: Features by name.
@@ -151,7 +151,7 @@ def with_answers(typed: dict[str, Any], frame: Any, dataset: Dataset) -> dict[st
     Returns:
         The features unchanged for other tasks.
     """
-    if not dataset.task.language:
+    if not dataset.task.counted:
         return typed
     if dataset.target in frame.columns:
         answers = cells.texts(cells.plain(frame[dataset.target])).reset_index(drop=True)

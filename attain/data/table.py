@@ -151,7 +151,7 @@ def target_values(frame: Any, dataset: Dataset) -> tuple[np.ndarray, np.ndarray]
     column = cells.plain(frame[dataset.target])
     if dataset.task.several:
         return labels.matrix(column, dataset)
-    if dataset.task.language:
+    if dataset.task.counted:
         there = cells.texts(column).notna().to_numpy()
         return np.where(there, 0.0, np.nan), np.zeros(len(there), dtype=bool)
     if not dataset.task.classifies:
@@ -269,7 +269,7 @@ def target_hash(frame: Any, dataset: Dataset) -> np.ndarray:
     column = cells.plain(frame[dataset.target])
     if dataset.task.several:
         return cell_hash(labels.canonical(column, dataset.separator))
-    named = dataset.task.classifies or dataset.task.language
+    named = dataset.task.classifies or dataset.task.counted
     return cell_hash(cells.texts(column) if named else cells.numbers(column)[0])
 
 

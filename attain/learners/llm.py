@@ -11,7 +11,7 @@ import numpy as np
 from attain.core.errors import NotApplicable, Problem, SpecError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
-from attain.core.types import Dataset, Forecast, Rows
+from attain.core.types import Dataset, Forecast, Rows, Task
 from attain.learners._llm import parameters
 from attain.learners._llm.model import NAME, LlmModel, load_model
 from attain.learners._table import complete
@@ -23,6 +23,7 @@ class Llm:
     name = NAME
     stops_early = True
     pauses = True
+    counts = (Task.GENERATION, Task.PREFERENCE)
 
     def space(self, dataset: Dataset) -> Space:
         """What can be tuned for these rows.

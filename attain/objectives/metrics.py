@@ -54,6 +54,14 @@ _STAND_INS: Mapping[tuple[str, Task], str] = MappingProxyType(
         ("f1", Task.MULTILABEL): "f1_micro",
         ("fbeta", Task.MULTILABEL): "f1_micro",
         ("f1_weighted", Task.MULTILABEL): "f1_micro",
+        ("precision", Task.TAGGING): "span_precision",
+        ("recall", Task.TAGGING): "span_recall",
+        **dict.fromkeys(
+            ((name, Task.TAGGING) for name in ("f1", "fbeta", "f1_micro", "f1_macro")), "span_f1"
+        ),
+        ("accuracy", Task.TAGGING): "word_accuracy",
+        ("accuracy", Task.TRANSCRIPTION): "transcript_match",
+        ("exact_match", Task.TRANSCRIPTION): "transcript_match",
         **dict.fromkeys(
             (("subset_accuracy", task) for task in (Task.BINARY, Task.MULTICLASS)), "accuracy"
         ),
@@ -67,6 +75,8 @@ _FALL_BACKS: Mapping[Task, str] = MappingProxyType(
         Task.REGRESSION: "rmse",
         Task.GENERATION: "token_loss",
         Task.PREFERENCE: "win_rate",
+        Task.TAGGING: "word_loss",
+        Task.TRANSCRIPTION: "word_error_rate",
     }
 )
 

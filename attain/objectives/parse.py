@@ -119,6 +119,10 @@ def default(task: Task, class_counts: Sequence[int]) -> tuple[tuple[Objective, .
         name, why = "token_loss", "it moves with every token; state what answers must do if you can"
     elif task is Task.PREFERENCE:
         name, why = "win_rate", "it says how often the model prefers what people chose"
+    elif task is Task.TAGGING:
+        name, why = "span_f1", "it counts whole spans, right only with their type and both ends"
+    elif task is Task.TRANSCRIPTION:
+        name, why = "word_error_rate", "it says how many words one would have to mend"
     elif task is Task.REGRESSION:
         name, why = "rmse", "it weighs large errors most and is in the target's own unit"
     elif task.several:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from attain.core.types import Direction, Role, Task
 
-Needs = Literal["labels", "probabilities", "values", "language", "measurement"]
+Needs = Literal["labels", "probabilities", "values", "counts", "measurement"]
 
 
 @dataclass(frozen=True)
@@ -157,13 +157,24 @@ def _measured(
 
 _WRITES, _RANKS = (Task.GENERATION,), (Task.PREFERENCE,)
 _SPEAKS = (*_WRITES, *_RANKS)
+_TAGS, _HEARS = (Task.TAGGING,), (Task.TRANSCRIPTION,)
+_CONLL = "Tjong Kim Sang & De Meulder 2003, ACL W03-0419, section 2.3"
 
 
-def _spoken(
+def _summed(
     name: str, title: str, tasks: tuple[Task, ...], *aliases: str, source: str = "attain"
 ) -> Metric:
-    """A share or similarity between 0 and 1, of what a language model says."""
-    return replace(_share(name, title, tasks, *aliases, source=source), needs="language")
+    """A share or similarity between 0 and 1, of counts and sums."""
+    return replace(_share(name, title, tasks, *aliases, source=source), needs="counts")
+
+
+def _charged(name: str, title: str, tasks: tuple[Task, ...], *aliases: str, source: str) -> Metric:
+    """A loss or a rate of errors, from 0 without end, of counts and sums."""
+    rate = name.endswith("_rate")
+    return replace(
+        _summed(name, title, tasks, *aliases, source=source), direction=_DOWN, high=math.inf,
+        percent=rate,
+    )  # fmt: skip
 
 
 _BETA = Argument("beta", 0.0, 100.0, "fbeta@2", open_ends=True)
@@ -328,43 +339,76 @@ ROWS = (
     ),
     Metric(
         "token_loss", "mean negative log probability of a supervised token, in nats", _DOWN, 0.0,
-        math.inf, "", _SPEAKS, "language", Role.GOAL, ("nll_per_token", "sft_loss"),
+        math.inf, "", _SPEAKS, "counts", Role.GOAL, ("nll_per_token", "sft_loss"),
         "Good 1952",
     ),
     Metric(
         "perplexity", "exponential of the token loss", _DOWN, 0.0, math.inf, "", _SPEAKS,
-        "language", Role.GOAL, ("ppl",), "Jelinek et al. 1977, doi:10.1121/1.2016299",
+        "counts", Role.GOAL, ("ppl",), "Jelinek et al. 1977, doi:10.1121/1.2016299",
     ),
-    _spoken("token_accuracy", "share of supervised tokens that are the most probable", _SPEAKS),
-    _spoken("exact_match", "share of generated answers equal to the reference", _WRITES, "em"),
-    _spoken(
+    _summed("token_accuracy", "share of supervised tokens that are the most probable", _SPEAKS),
+    _summed("exact_match", "share of generated answers equal to the reference", _WRITES, "em"),
+    _summed(
         "numeric_match", "share of generated answers whose last number is the reference's", _WRITES,
         source="Cobbe et al. 2021, arXiv:2110.14168, section 2",
     ),
-    _spoken("contains", "share of generated answers in which the reference stands", _WRITES),
-    _spoken("regex_match", "share of generated answers that the reference, a pattern, finds",
+    _summed("contains", "share of generated answers in which the reference stands", _WRITES),
+    _summed("regex_match", "share of generated answers that the reference, a pattern, finds",
             _WRITES),
-    _spoken(
+    _summed(
         "rouge_l", "F-measure of the longest common subsequence of words", _WRITES, "rougel",
         source="Lin 2004, ACL W04-1013, section 3",
     ),
-    _spoken(
+    _summed(
         "chrf", "F2-measure of runs of 1 to 6 characters, 0 to 1", _WRITES, "chrf2",
         source="Popovic 2015, doi:10.18653/v1/W15-3049",
     ),
-    _spoken("json_valid", "share of generated answers that are JSON of the reference's form",
+    _summed("json_valid", "share of generated answers that are JSON of the reference's form",
             _WRITES),
-    _spoken(
+    _summed(
         "schema_valid", "share of generated answers that are JSON and satisfy `answer_schema`",
         _WRITES, source="JSON Schema, draft 2020-12",
     ),
-    _spoken("ends", "share of generated answers that end by themselves", _WRITES),
-    _spoken(
+    _summed("ends", "share of generated answers that end by themselves", _WRITES),
+    _summed(
         "win_rate", "share of rows whose chosen answer is more probable than the rejected one",
         _RANKS, "preference_accuracy", source="Rafailov et al. 2023, arXiv:2305.18290",
     ),
-    _spoken(
+    _summed(
         "win_rate_per_token", "the same, by the mean log probability of a token", _RANKS,
+    ),
+    _summed(
+        "span_f1", "harmonic mean of span precision and span recall", _TAGS, "entity_f1",
+        "chunk_f1", source=_CONLL,
+    ),
+    _summed(
+        "span_precision", "share of predicted spans that are true: same type, same words", _TAGS,
+        "entity_precision", source=_CONLL,
+    ),
+    _summed(
+        "span_recall", "share of true spans that are found: same type, same words", _TAGS,
+        "entity_recall", source=_CONLL,
+    ),
+    _summed(
+        "word_accuracy", "share of words whose label is right", _TAGS, "tag_accuracy",
+    ),
+    _charged(
+        "word_loss", "mean negative log probability of a word's true label, in nats", _TAGS,
+        source="Good 1952",
+    ),
+    _charged(
+        "word_error_rate", "words to insert, delete or replace, for each word that was said",
+        _HEARS, "wer", source="Morris et al. 2004, doi:10.21437/Interspeech.2004-668",
+    ),
+    _charged(
+        "character_error_rate",
+        "characters to insert, delete or replace, for each character of the transcript", _HEARS,
+        "cer", source="Levenshtein 1966",
+    ),
+    _summed("transcript_match", "share of clips whose transcript is right as a whole", _HEARS),
+    _charged(
+        "character_loss", "mean negative log probability of a character of the transcript, in nats",
+        _HEARS, source="Graves et al. 2006, doi:10.1145/1143844.1143891",
     ),
     _measured(
         "latency_p50_ms", "median time of one prediction", "ms", "latency_p50", "p50"

@@ -251,7 +251,7 @@ class Ending:
                 "beats_baseline": self._beats_baseline(choice),
             }
             found = {"hyperparameters": hyper.importance(self.study.records)}
-            if self.ready.dataset.task.language:
+            if self.ready.dataset.task.counted:
                 return {**found, "withheld": language.NOT_EXPLAINED}
             try:
                 return {**found, **self._run("explain", ask, self.trials.executor).value}
@@ -271,7 +271,7 @@ class Ending:
             finalist = self._job_payload(choice)
             return reliability.measure(self.study, self.trials, choice, verdict, finalist, run)
 
-        if not self.ready.dataset.task.language:  # its measures are about classes and numbers
+        if not self.ready.dataset.task.counted:  # its measures are about classes and numbers
             self.study.once("report", "reliability", make)
 
     def _open_seal(

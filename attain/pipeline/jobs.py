@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from attain.core import counts
 from attain.core.codec import decode, encode
 from attain.core.files import write_atomic
-from attain.core.language import COLUMNS
-from attain.core.protocols import FitData, Learner, Strategy, Writing
+from attain.core.protocols import FitData, Learner, Saying, Strategy, Writing
 from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.types import CurvePoint, Dataset, Observed, Rows, Signal, Split, Status
@@ -71,10 +71,12 @@ def fit_fold(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
         bool(payload.get("full")),
     )  # fmt: skip
     predict_seconds = time.perf_counter() - clock
-    width = len(COLUMNS) if dataset.task.language else 0
-    exclusive = not dataset.task.several
     problem = check_prediction(
-        valid, len(fold.valid), len(dataset.classes), width, exclusive=exclusive
+        valid,
+        len(fold.valid),
+        len(dataset.classes),
+        len(counts.columns(dataset.task)),
+        exclusive=not dataset.task.several,
     )
     if problem:
         return {"status": Status.FAILED, "message": problem, "curve": encode(trained.curve)}
@@ -300,9 +302,11 @@ def latency(
         rows = to_rows(part, dataset, with_target=False)
         if isinstance(learner, Writing):
             return learner.write(model, rows)[0]
+        if dataset.task.counted and isinstance(learner, Saying):
+            return learner.say(model, rows)
         return learner.predict(model, rows)
 
-    if dataset.task.language:  # a user has prompts only
+    if dataset.task.counted:  # a user has no answers
         frame = frame.drop(columns=dataset.target) if dataset.features else frame
 
     return measure(predict, frame, batch=batch, seconds=seconds)

@@ -17,7 +17,6 @@ from attain.core.types import Dataset, Finding, Forecast, Rows, Task
 from attain.objectives.metrics import base_name
 from attain.pipeline.spec import StudySpec
 
-LEARNER = "llm"
 SHOWN = 4  # answers of each trial that reports may show
 SAMPLE = 32  # rows that are answered while searching, where objectives ask for answers
 PROBE_ROWS = 8  # that a fresh process must reproduce
@@ -26,8 +25,7 @@ BATCH = 8  # prompts in a call when throughput is measured
 _SCHEMA_METRIC = "schema_valid"
 _LONGEST = 1_500  # characters of a prompt or an answer that the ledger keeps
 
-NOT_A_WRITER = "it predicts classes or numbers, and here texts are to be written"
-NOT_EXPLAINED = "Of a model that writes, answers are shown instead of what columns or words say."
+NOT_EXPLAINED = "Of such a model, answers are shown instead of what columns or words say."
 
 
 def read_schema(spec: StudySpec) -> str:

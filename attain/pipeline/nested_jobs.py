@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from attain.core.codec import decode
+from attain.core.counts import columns
 from attain.core.files import write_atomic
 from attain.core.protocols import Learner, Strategy
 from attain.core.registry import find
@@ -195,7 +196,8 @@ class _Inside:
         if trained.model is None:
             return None
         prediction = learner.predict(trained.model, self.rows.take(fold.valid))
-        exclusive, classes = not self.dataset.task.several, len(self.dataset.classes)
-        if check_prediction(prediction, len(fold.valid), classes, exclusive=exclusive):
+        task, classes = self.dataset.task, len(self.dataset.classes)
+        width, exclusive = len(columns(task)), not task.several
+        if check_prediction(prediction, len(fold.valid), classes, width, exclusive=exclusive):
             return None
         return np.asarray(prediction, float), trained.model.facts

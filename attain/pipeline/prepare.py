@@ -12,6 +12,7 @@ from typing import Any
 
 from attain._version import __version__
 from attain.core.codec import decode, encode
+from attain.core.counts import MEANT
 from attain.core.errors import BlockedByAudit, NotApplicable, Problem, SpecError, did_you_mean
 from attain.core.protocols import Limits, Subject
 from attain.core.registry import find, names
@@ -308,10 +309,10 @@ def _spaces(spec: StudySpec, dataset: Dataset) -> dict[str, Space | str]:
     """For each known learner its space, or why it does not apply."""
     spaces: dict[str, Space | str] = {}
     for name in dict.fromkeys([*spec.learners, *names("learner")]):
-        if dataset.task.language and name != language.LEARNER:
-            spaces[name] = language.NOT_A_WRITER
-            continue
         learner = find("learner", name)()
+        if dataset.task.counted and dataset.task not in getattr(learner, "counts", ()):
+            spaces[name] = f"it is for other tasks; here {MEANT[dataset.task]}"
+            continue
         if dataset.modality in MEDIA and not _reads(name, learner, dataset.modality):
             spaces[name] = f"it reads no {READERS[dataset.modality]}"
             continue

@@ -15,7 +15,7 @@ from attain._version import __version__
 from attain.core.codec import decode, encode
 from attain.core.errors import ArtifactError, Problem, SpecError
 from attain.core.files import file_digest, inside, plain_errors, sync_folder, write_atomic
-from attain.core.protocols import Model, Writing
+from attain.core.protocols import Model, Saying, Writing
 from attain.core.registry import find
 from attain.core.types import Dataset, Rows
 from attain.data.labels import joined
@@ -77,18 +77,21 @@ class SavedModel:
         return to_rows(frame, self.dataset, with_target=False)
 
     def write(self, data: Any) -> np.ndarray:
-        """Answers, where texts are to be written.
+        """Answers, where predictions are counts: texts, labels of words, transcripts.
 
         Args:
             data: As for `raw`.
 
         Returns:
-            Texts, shape (n,); None where a row has no prompt that the model can be given.
+            Texts, shape (n,), labels of words as JSON lists; None where a row has nothing that the
+            model can be given.
 
         Raises:
             DataError: When a column is missing.
         """
         rows = self.read(load_frame(data))
+        if isinstance(self.learner, Saying):
+            return self.learner.say(self.model, rows)
         assert isinstance(self.learner, Writing)
         found = np.full(len(rows), None, dtype=object)
         for answer in self.learner.write(self.model, rows)[1]:
@@ -110,7 +113,7 @@ class SavedModel:
         Raises:
             DataError: When a column is missing or a value cannot be read.
         """
-        if self.dataset.task.language:
+        if self.dataset.task.counted:
             return self.write(data)
         return self.said(self.raw(data))
 
@@ -168,15 +171,15 @@ class SavedModel:
         import pandas as pd
 
         name, task = self.dataset.target, self.dataset.task
-        if task.language and not explain:
+        if task.counted and not explain:
             return pd.DataFrame({name: self.write(data)})
         rows = self.read(load_frame(data))
         prediction = self.learner.predict(self.model, rows)
+        found = self._contributions(rows, prediction, tick) if explain else None
         frame = pd.DataFrame({name: self.said(prediction)})
         for code, label in enumerate(self.dataset.classes if proba else ()):
             frame[f"{name}={label}"] = prediction[:, code]
-        if explain:
-            found = self._contributions(rows, prediction, tick)
+        if found is not None:
             frame[f"{name} because"] = reasons(found, rows, task.classifies)
         return frame
 
@@ -184,9 +187,10 @@ class SavedModel:
         self, rows: Rows, prediction: np.ndarray, tick: Tick = ignore
     ) -> Contributions:
         classifies = self.dataset.task.classifies
-        if self.dataset.task.several:
+        if self.dataset.task.several or self.dataset.task.counted:
             rule = "what cells say is told of one class or value of a row"
-            raise SpecError(Problem(rule, "several labels", remedy="predict without explaining"))
+            value = f"task: {self.dataset.task}"
+            raise SpecError(Problem(rule, value, remedy="predict without explaining"))
         codes = labels(prediction, self.threshold) if classifies else None
         return contributions(self._plain, self.model, rows, codes, self.learner_name, tick)
 

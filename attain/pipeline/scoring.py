@@ -44,6 +44,8 @@ STANDARD: Mapping[Task, tuple[str, ...]] = {
     Task.REGRESSION: ("rmse", "mae", "r2"),
     Task.GENERATION: ("token_loss", "perplexity", "token_accuracy"),
     Task.PREFERENCE: ("win_rate", "token_loss"),
+    Task.TAGGING: ("span_f1", "word_accuracy", "word_loss"),
+    Task.TRANSCRIPTION: ("word_error_rate", "character_error_rate"),
 }
 FULL: Mapping[Task, tuple[str, ...]] = {
     Task.BINARY: (
@@ -64,6 +66,10 @@ FULL: Mapping[Task, tuple[str, ...]] = {
         *("contains", "regex_match", "rouge_l", "chrf", "json_valid", "schema_valid", "ends"),
     ),
     Task.PREFERENCE: ("win_rate", "win_rate_per_token", "token_loss", "token_accuracy"),
+    Task.TAGGING: ("span_f1", "span_precision", "span_recall", "word_accuracy", "word_loss"),
+    Task.TRANSCRIPTION: (
+        *("word_error_rate", "character_error_rate", "transcript_match", "character_loss"),
+    ),
 }
 
 

@@ -154,6 +154,8 @@ _EXAMPLES = {
     "regression": ("r2 >= 0.8", "latency_p95_ms <= 20"),
     "generation": ("numeric_match >= 0.5", "ends >= 0.99"),
     "preference": ("win_rate >= 0.7",),
+    "tagging": ("span_f1 >= 0.9", "word_accuracy >= 0.98"),
+    "transcription": ("word_error_rate <= 0.1", "transcript_match >= 0.5"),
 }
 
 

@@ -101,7 +101,7 @@ def check_prediction(
         prediction: What the learner returned.
         n: Rows it was given.
         classes: Number of classes; 0 for values.
-        columns: Counts and sums that a model of language keeps of each row; 0 for other models.
+        columns: Counts and sums of each row (`core.counts`); 0 for other predictions.
         exclusive: Whether a row is of one class only, not of any number of them.
 
     Returns:
@@ -110,7 +110,7 @@ def check_prediction(
     """
     import numpy as np
 
-    wanted = (n, classes or columns) if classes or columns else (n,)
+    wanted = (n, columns or classes) if classes or columns else (n,)
     found = np.asarray(prediction)
     if found.shape != wanted:
         return f"predictions must have shape {wanted} (got {found.shape})"
@@ -119,7 +119,7 @@ def check_prediction(
     broken = int(np.count_nonzero(~np.isfinite(found)))
     if broken:
         return f"predictions must be finite (got {broken} of {found.size} that are not)"
-    return _improbable(found, exclusive) if classes else ""
+    return _improbable(found, exclusive) if classes and not columns else ""
 
 
 def _improbable(found: np.ndarray, exclusive: bool) -> str:

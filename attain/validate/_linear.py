@@ -10,7 +10,7 @@ import numpy as np
 
 from attain.stats import influence
 from attain.stats.influence import Influence
-from attain.validate import _counts, _labels, _language, _rowwise
+from attain.validate import _counts, _labels, _ratios, _rowwise
 
 Linearise = Callable[[np.ndarray, np.ndarray, float | None], Influence]
 Rank = Callable[[np.ndarray, np.ndarray], Influence]
@@ -86,7 +86,7 @@ LINEAR: Mapping[str, Linearise] = MappingProxyType(
             **{base: _root(base) for base in _rowwise.ROOTS},
             **RANKINGS,
             **EXPLAINED,
-            **_language.LINEAR,
+            **_ratios.LINEAR,
         },
         _labels.LINEAR,
         lambda y, p, argument: y,

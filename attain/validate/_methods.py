@@ -9,11 +9,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from attain.core.counts import OF_METRIC, Scale
 from attain.core.errors import DataError
-from attain.core.language import RATIOS, place
 from attain.stats import bootstrap, interval
 from attain.stats.interval import Interval
-from attain.validate import _counts, _labels, _language, _rowwise, metrics
+from attain.validate import _counts, _labels, _rowwise, metrics
 from attain.validate._linear import EXPLAINED, LINEAR, RANKINGS
 from attain.validate._special import calibration, largest
 
@@ -70,8 +70,8 @@ def bounds(case: Case) -> tuple[float, float]:
     """Smallest and largest possible value of the metric."""
     if case.base == "brier":
         return 0.0, 1.0 if case.p.shape[1] == 2 else 2.0
-    if case.base in _language.UNBOUNDED:
-        return _language.UNBOUNDED[case.base]
+    if case.base in OF_METRIC:
+        return OF_METRIC[case.base].ratios[case.base].bounds
     default = (0.0, math.inf) if case.base in metrics.REGRESSION else (0.0, 1.0)
     return _BOUNDS.get(case.base, default)
 
@@ -227,14 +227,13 @@ def _largest(case: Case) -> Made:
 
 def _ratio(case: Case) -> Made:
     """Sums over rows; rows that do not count for the metric are no units of it."""
-    counted = case.p[:, place(RATIOS[case.base][1])] > 0
-    scale: interval.Scale = "log" if case.base in _language.EXPONENTIAL else "identity"
-    scale = scale if case.base in _language.UNBOUNDED else "logit"  # no sample proves perfection
-    if RATIOS[case.base][1] != "tokens" and not _language.between(case.base, case.p):
-        hits = case.p[:, place(RATIOS[case.base][0])]
-        return _proportion(case, hits, counted)
+    table = OF_METRIC[case.base]
+    ratio, (above, below) = table.ratios[case.base], table.sums(case.base, case.p)
+    if ratio.of_rows and not ((above > 0) & (above < 1)).any():
+        return _proportion(case, above, below > 0)
+    scale: Scale = ratio.scale if above.any() else "logit"  # no sample proves perfection
     made, _, words = _linear(case, scale, "ratio of sums, delta method")
-    return made, case.units(counted), words
+    return made, case.units(below > 0), words
 
 
 _ONE_CLASS: Mapping[str, Method] = MappingProxyType(
@@ -248,7 +247,7 @@ _ONE_CLASS: Mapping[str, Method] = MappingProxyType(
         "recall": lambda case: _of_true(case, 1),
         "specificity": lambda case: _of_true(case, 0),
         "precision": _of_predicted,
-        **dict.fromkeys(RATIOS, _ratio),
+        **dict.fromkeys(OF_METRIC, _ratio),
         "medae": _median,
         "ece": _calibration,
         "max_error": _largest,

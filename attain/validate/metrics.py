@@ -1,8 +1,8 @@
 """Quality metrics: the same formulas as scikit-learn, without its checks, fast enough per trial.
 
 Predictions are probabilities of shape (n, K) for class codes y, or values of shape (n,); where rows
-carry several labels, both are matrices (`_labels`); those of language models are counts and sums
-(`core.language`), whose metrics are in `_language`. Of two classes, code 1 is the positive one,
+carry several labels, both are matrices (`_labels`); those of some tasks are counts and sums
+(`core.counts`), whose metrics are in `_ratios`. Of two classes, code 1 is the positive one,
 predicted from probability 0.5 on. A metric that these rows leave undefined raises `DataError`
 instead of returning a number that means nothing.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from attain.core.errors import DataError, Problem, SpecError, did_you_mean
 from attain.stats import influence
-from attain.validate import _counts, _labels, _language, _rowwise
+from attain.validate import _counts, _labels, _ratios, _rowwise
 
 Compute = Callable[[np.ndarray, np.ndarray, float | None], float]
 
@@ -60,7 +60,7 @@ def compute(metric: str, y: np.ndarray, prediction: np.ndarray) -> float:
     """
     base, argument = parse(metric)
     y, prediction = checked(metric, y, prediction)
-    return {**COMPUTE, **_language.COMPUTE}[base](y, prediction, argument)
+    return {**COMPUTE, **_ratios.COMPUTE}[base](y, prediction, argument)
 
 
 def parse(metric: str) -> tuple[str, float | None]:
@@ -76,9 +76,11 @@ def parse(metric: str) -> tuple[str, float | None]:
         SpecError: If no quality metric has this name, or the argument is not a number.
     """
     base, at, text = metric.partition("@")
-    if base not in COMPUTE and base not in _language.COMPUTE:
+    if base not in COMPUTE and base not in _ratios.COMPUTE:
         rule = "a quality metric must be in the metric table"
-        raise SpecError(Problem(rule, metric, remedy=did_you_mean(base, list(COMPUTE))))
+        raise SpecError(
+            Problem(rule, metric, remedy=did_you_mean(base, [*COMPUTE, *_ratios.COMPUTE]))
+        )
     try:
         argument = float(text) if at else None
     except ValueError:
@@ -104,8 +106,8 @@ def checked(metric: str, y: np.ndarray, prediction: np.ndarray) -> tuple[np.ndar
         DataError: With every reason why the metric is undefined here.
     """
     base, argument = parse(metric)
-    if base in _language.COMPUTE:
-        return _language.checked(base, y, prediction)
+    if base in _ratios.COMPUTE:
+        return _ratios.checked(base, y, prediction)
     if np.ndim(y) == 2:
         return _labels.checked(metric, np.asarray(y), prediction)
     y, p = np.asarray(y), np.asarray(prediction, float)

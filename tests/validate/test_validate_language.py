@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from attain.core.counts import OF_METRIC
 from attain.core.errors import DataError
 from attain.core.language import COLUMNS, RATIOS, place
 from attain.objectives.metrics import METRICS
@@ -32,7 +33,8 @@ def test_tokens_count_not_rows():
 
 def test_every_metric_of_the_table_is_computed():
     """The table of metrics and the formulas name the same ones."""
-    assert {m.name for m in METRICS.values() if m.needs == "language"} == set(RATIOS)
+    assert {m.name for m in METRICS.values() if m.needs == "counts"} == set(OF_METRIC)
+    assert set(OF_METRIC) >= set(RATIOS)
     p = np.ones((5, len(COLUMNS)))
     for metric in RATIOS:
         expected = math.e if metric == "perplexity" else 1.0

@@ -1,4 +1,4 @@
-"""Metrics of language models: ratios of sums over rows, and what each row adds to their error."""
+"""Metrics of counts and sums: ratios of sums over rows, and what each row adds to their error."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ from types import MappingProxyType
 
 import numpy as np
 
+from attain.core.counts import OF_METRIC
 from attain.core.errors import DataError, Problem
-from attain.core.language import COLUMNS, RATIOS, WRITTEN, place
 from attain.stats.influence import Influence
-
-EXPONENTIAL = frozenset({"perplexity"})
-UNBOUNDED: Mapping[str, tuple[float, float]] = MappingProxyType(
-    {"token_loss": (0.0, math.inf), "perplexity": (1.0, math.inf)}
-)
-"""Smallest and largest value of metrics that do not lie between 0 and 1."""
 
 
 def checked(metric: str, y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Predictions fit to be scored.
 
     Args:
-        metric: Name in `core.language.RATIOS`.
+        metric: Name in `core.counts.OF_METRIC`.
         y: Not used but for its length, shape (n,).
         p: Counts and sums of each row, shape (n, columns).
 
@@ -33,33 +27,19 @@ def checked(metric: str, y: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.n
     Raises:
         DataError: When shapes do not fit, numbers are not finite, or nothing was counted.
     """
+    table = OF_METRIC[metric]
     y, p = np.asarray(y, float), np.asarray(p, float)
     shape = f"truth {y.shape}, prediction {p.shape}"
-    if y.ndim != 1 or p.shape != (len(y), len(COLUMNS)) or not len(y):
-        rule = "a language model's predictions are one row of counts and sums for each row"
+    if y.ndim != 1 or p.shape != (len(y), len(table.columns)) or not len(y):
+        rule = f"{metric} needs predictions that are one row of counts and sums for each row"
         raise DataError(Problem(rule, shape, metric))
     if not np.isfinite(p).all():
         raise DataError(Problem("predictions must be finite numbers", shape, metric))
-    below = p[:, place(RATIOS[metric][1])]
-    if not below.sum() > 0:
-        what = "answers that were generated" if metric in WRITTEN else "rows that count for it"
-        rule = f"{metric} is undefined without {what}"
-        raise DataError(Problem(rule, "none", f"{len(y)} rows", "use token_loss"))
+    if not table.sums(metric, p)[1].sum() > 0:
+        rule = f"{metric} is undefined without {table.ratios[metric].counts}"
+        always = next(iter(table.ratios))
+        raise DataError(Problem(rule, "none", f"{len(y)} rows", f"use {always}"))
     return y, p
-
-
-def between(metric: str, p: np.ndarray) -> bool:
-    """Whether rows have values between 0 and 1, so that the metric is no share of hits.
-
-    Args:
-        metric: Name in `core.language.RATIOS`.
-        p: Counts and sums of each row, shape (n, columns).
-
-    Returns:
-        True for similarities.
-    """
-    values = p[:, place(RATIOS[metric][0])]
-    return bool(((values > 0) & (values < 1)).any())
 
 
 def _value(metric: str) -> Callable[[np.ndarray, np.ndarray, float | None], float]:
@@ -70,19 +50,19 @@ def linearise(metric: str) -> Callable[[np.ndarray, np.ndarray, float | None], I
     """A ratio of means and the influence of each row (delta method).
 
     Args:
-        metric: Name in `core.language.RATIOS`.
+        metric: Name in `core.counts.OF_METRIC`.
 
     Returns:
         To be called with truth, prediction and None; see `stats.influence`.
     """
-    above, below = (place(name) for name in RATIOS[metric])
+    table = OF_METRIC[metric]
 
     def value(y: np.ndarray, p: np.ndarray, _: float | None) -> Influence:
-        a, b = p[:, above], p[:, below]
+        a, b = table.sums(metric, p)
         n = len(a)
         ratio = float(a.sum() / b.sum())
         u = (a - ratio * b) / b.sum() * math.sqrt(n / max(n - 1, 1))
-        if metric not in EXPONENTIAL:
+        if not table.ratios[metric].exponential:
             return ratio, u
         grown = math.exp(min(ratio, 700.0))
         return grown, u * grown
@@ -91,8 +71,8 @@ def linearise(metric: str) -> Callable[[np.ndarray, np.ndarray, float | None], I
 
 
 COMPUTE: Mapping[str, Callable[[np.ndarray, np.ndarray, float | None], float]] = MappingProxyType(
-    {metric: _value(metric) for metric in RATIOS}
+    {metric: _value(metric) for metric in OF_METRIC}
 )
 LINEAR: Mapping[str, Callable[[np.ndarray, np.ndarray, float | None], Influence]] = (
-    MappingProxyType({metric: linearise(metric) for metric in RATIOS})
+    MappingProxyType({metric: linearise(metric) for metric in OF_METRIC})
 )
