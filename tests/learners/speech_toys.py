@@ -13,7 +13,12 @@ import pandas as pd
 
 from attain.core.decode import write_clip
 from attain.core.media import inline
+from attain.core.protocols import FitData
+from attain.core.types import Signal
+from attain.data.infer import describe
 from attain.data.pretrained import describe_pretrained
+from attain.data.table import to_rows
+from attain.learners.audio import Audio
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 RATE = 4000
@@ -98,3 +103,27 @@ def write_speech(folder: Path, norm: str = "group", tokens=TOKENS, **more):
 def tiny_speech(norm: str = "group"):
     """One such network for a whole run."""
     return write_speech(Path(mkdtemp(prefix="attain-speech-")), norm)
+
+
+def described(rows: int = 48, norm: str = "group", pretrained=None, seed: int = 0):
+    """A data set and its rows; ``pretrained=False`` names no network."""
+    found = tiny_speech(norm) if pretrained is None else pretrained or None
+    made = frame(rows, seed)
+    dataset = describe(made, target="text", pretrained=found, task="transcription")
+    return dataset, to_rows(made, dataset)
+
+
+def told(step, losses):
+    """A report that lets a fit go on."""
+    return Signal.CONTINUE
+
+
+def fit(config, dataset, rows, report=told, **more):
+    """Three quarters train, an eighth is to stop on; the learner, its model and the other rows."""
+    n = len(rows)
+    a, b = 3 * n // 4, 7 * n // 8
+    data = FitData(
+        dataset, rows.take(np.arange(a)), rows.take(np.arange(a, b)), **{"seed": 1, **more}
+    )
+    learner = Audio()
+    return learner, learner.fit(config, data, report), rows.take(np.arange(b, n))

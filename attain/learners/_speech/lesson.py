@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from attain.core.types import Rows
 from attain.learners._cache import text_keys
 from attain.learners._media.columns import MediaColumns
 from attain.learners._speech.alphabet import Spelled, frames_needed
-from attain.learners._speech.network import SpeechBody
 from attain.learners._speech.waves import Waves
+
+if TYPE_CHECKING:
+    from attain.learners._speech.network import SpeechBody
 
 MOST_SECONDS = 30.0
 """Of a clip that is trained on; the memory of a step grows with its longest clip."""
@@ -153,5 +155,5 @@ def check_taught(taught: Taught) -> None:
     why = "; ".join(f"{len(w)} {REASONS[n]}" for n, w in taught.left_out.items() if len(w))
     if taught.unwritable:
         why += f" ({' '.join(list(taught.unwritable)[:20])})"
-    rule, remedy = "training rows must have transcripts to learn", "see the findings D065 to D068"
+    rule, remedy = "training rows must have transcripts to learn", "see the findings D070 to D073"
     raise DataError(Problem(rule, why or "no rows", "training rows", remedy))
