@@ -76,7 +76,7 @@ def describe(
     looks = {name: kinds.look(column) for name, column in plain.items()}
     looks |= {name: kinds.as_text(plain[name]) for name in text}
     wanted = Task(task) if task else None
-    spoken_of = transcribes(looks, target, len(frame), wanted)
+    spoken_of = transcribes(looks, target, len(frame), wanted, pretrained)
     several = None if spoken_of else labels.label_task(plain[target], target, wanted, separator)
     if spoken_of:
         kind, why, classes = Task.TRANSCRIPTION, spoken_of, ()

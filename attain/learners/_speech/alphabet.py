@@ -74,9 +74,13 @@ class Alphabet:
 
     @cached_property
     def _pieces(self) -> re.Pattern[str]:
-        """Tokens, longer ones first, or any other character."""
-        known = sorted(self._numbers, key=lambda text: (-len(text), text))
-        return re.compile("|".join([*map(re.escape, known), r"[\s\S]"]))
+        """Tokens of several characters, longer ones first, or any character."""
+        known = sorted(self._longer.values(), key=lambda text: (-len(text), text))
+        return re.compile("|".join([*map(re.escape, known), r"[\s\S]"]), re.IGNORECASE)
+
+    @cached_property
+    def _longer(self) -> dict[str, str]:
+        return {text.casefold(): text for text in self._numbers if len(text) > 1}
 
     @cached_property
     def _written(self) -> dict[str, str | None]:
@@ -95,26 +99,27 @@ class Alphabet:
         made: list[str] = []
         unwritable: Counter[str] = Counter()
         silent = 0
-        for character in unicodedata.normalize("NFC", text):
-            spelling = self._spelling(character)
+        for piece in self._pieces.findall(unicodedata.normalize("NFC", text)):
+            spelling = self._spelling(piece)
             if spelling is None:
-                unwritable[character] += 1
-                made.append(character)
+                unwritable[piece] += 1
+                made.append(piece)
             else:
                 silent += not spelling
                 made.append(spelling)
         said = _BLANK.join("".join(made).split())
         if _BLANK not in self._numbers:
             said = said.replace(_BLANK, "")
-        found = [self._numbers.get(piece) for piece in self._pieces.findall(said)]
-        ids = np.array([i for i in found if i is not None], dtype=np.int64)
+        known = (self._numbers.get(piece) for piece in self._pieces.findall(said))
+        ids = np.array([i for i in known if i is not None], dtype=np.int64)
         return Spelled(said.lower() if self.lowers else said, ids, dict(unwritable), silent)
 
-    def _spelling(self, character: str) -> str | None:
-        """How a character is written; empty if it is silent, None if it cannot be written."""
-        if character not in self._written:
-            self._written[character] = self._look_up(character)
-        return self._written[character]
+    def _spelling(self, piece: str) -> str | None:
+        """How it is written; empty if it is silent, None if it cannot be written."""
+        if piece not in self._written:
+            longer = self._longer.get(piece.casefold())
+            self._written[piece] = longer or self._look_up(piece)
+        return self._written[piece]
 
     def _look_up(self, character: str) -> str | None:
         if character.isspace():
