@@ -122,9 +122,7 @@ def _facts(body: SpeechBody, taught: Taught) -> dict[str, float | int | str]:
     return facts | ({"not_in_vocabulary": lacking} if lacking else {})
 
 
-def _examples(
-    body: SpeechBody, taught: Taught, cells: list[str]
-) -> tuple[tuple[str, str], ...]:
+def _examples(body: SpeechBody, taught: Taught, cells: list[str]) -> tuple[tuple[str, str], ...]:
     """A short, a middling and a long clip, and the tokens that are to be written."""
     order = np.argsort(taught.frames[taught.rows], kind="stable")
     places = dict.fromkeys(int(order[round(q * (len(order) - 1))]) for q in _SHOWN)
@@ -188,8 +186,9 @@ def _probed(case: _Case, rung: str) -> RungForecast:
     body, taught, data = case.body, case.taught, case.data
     try:
         given = prepare(config, body, taught, None, data.seed, data.cache)
-        told, trained = given.recipe, sum(
-            p.numel() for p in given.net.parameters() if p.requires_grad
+        told, trained = (
+            given.recipe,
+            sum(p.numel() for p in given.net.parameters() if p.requires_grad),
         )
         most = max(_SHARE * told.epochs * case.frames, _LEAST / (_TRAINING * case.pace))
         cpu = body.net.device.type == "cpu"

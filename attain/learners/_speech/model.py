@@ -66,7 +66,9 @@ class SpeechModel:
             DataError: When the column of clips is missing.
         """
         body = self.body()
-        truths = [None if t is None else body.alphabet.spell(t) for t in texts_of(rows, self.target)]
+        truths = [
+            None if t is None else body.alphabet.spell(t) for t in texts_of(rows, self.target)
+        ]
         said = np.full(len(rows), "", dtype=object)
         found = np.zeros((len(rows), len(TRANSCRIPTION.columns)))
         for row, logits in self._heard(rows):

@@ -60,6 +60,4 @@ def fit(config: Config, data: FitData, report: Report) -> SpeechModel:
     held = stop if stop is not None and len(stop) else None
     own, found = tune(config, body, train, held, data, report)
     facts = {"rung": rung, **train.facts, **found}
-    return SpeechModel(
-        lambda: own, columns, target, facts, body.digest, data.threads, data.cache
-    )
+    return SpeechModel(lambda: own, columns, target, facts, body.digest, data.threads, data.cache)

@@ -131,9 +131,7 @@ def tune(
     given = prepare(config, body, train, stop, data.seed, data.cache)
     alone = config["rung"] == parameters.HEAD
     with nullcontext() if alone else dropped(body.net, given.dropout):
-        facts = repeat(
-            given.net, given.work, given.recipe, one_group(given.net), data, report
-        )
+        facts = repeat(given.net, given.work, given.recipe, one_group(given.net), data, report)
     if isinstance(given.net, Reader):
         with torch.no_grad():
             body.head.weight.copy_(given.net.head.weight)

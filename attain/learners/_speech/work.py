@@ -200,9 +200,7 @@ class FromWaves(Dictation):
         return self.body.hearing.prepared(wave)
 
 
-def covered(
-    sizes: np.ndarray, width: int, share: float, random: np.random.Generator
-) -> np.ndarray:
+def covered(sizes: np.ndarray, width: int, share: float, random: np.random.Generator) -> np.ndarray:
     """Two stretches of each row, each of up to a share of it.
 
     Args:
