@@ -78,8 +78,9 @@ def describe(
     wanted = Task(task) if task else None
     spoken_of = transcribes(looks, target, len(frame), wanted, pretrained)
     several = None if spoken_of else labels.label_task(plain[target], target, wanted, separator)
+    classes: tuple[str, ...] = ()
     if spoken_of:
-        kind, why, classes = Task.TRANSCRIPTION, spoken_of, ()
+        kind, why = Task.TRANSCRIPTION, spoken_of
     elif several is None:
         kind, why, classes = _task(plain[target], looks[target], target, wanted)
     else:

@@ -37,11 +37,10 @@ LIKELY = 3  # of the best trials, whose seconds say what confirming the finalist
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
 CONSTANT = ("baseline", "always predicts the same")
 SIMPLEST = ("linear", "the simplest model that learns")
-UNTUNED: Mapping[Task, tuple[str, str]] = {
+UNTUNED = {  # tasks whose baseline is a pre-trained model that nothing was taught
     **dict.fromkeys((Task.GENERATION, Task.PREFERENCE), ("llm", "the model as it is")),
     Task.TRANSCRIPTION: ("audio", "the network as it is"),
 }
-"""Tasks whose baseline is a pre-trained model that nothing was taught."""
 
 
 def baselines(study: Study, ready: Prepared, trials: Trials) -> None:

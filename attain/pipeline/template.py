@@ -133,7 +133,7 @@ def _texts(dataset: Dataset, text: Sequence[str], model: str | None, folder: Pat
     if dataset.task is Task.TRANSCRIPTION:
         lines = (
             "# The network that writes down what it hears: the folder of one with a head of\n"
-            "# characters (CTC), such as Wav2Vec2ForCTC with its vocab.json. It cannot be left out.\n"
+            "# characters (CTC), such as Wav2Vec2ForCTC with its vocab.json. It is needed.\n"
         )
     elif dataset.modality in MEDIA:
         lines = (

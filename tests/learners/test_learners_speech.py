@@ -66,7 +66,7 @@ def test_a_few_steps_learn_to_write_what_tones_say():
     """The whole network, from scratch: most words are wrong before, hardly any after."""
     dataset, rows = described(80, norm="layer")
     config = {"rung": "full", **QUIET, "epochs": 20, "learning_rate": 6e-3}
-    learner, model, rest = fit(config, dataset, rows)
+    _, model, rest = fit(config, dataset, rows)
     _, before, _ = fit({"rung": "as_is"}, dataset, rows)
     assert rate(before, rest) >= 0.9
     assert rate(model, rest) < 0.4
@@ -125,9 +125,9 @@ def test_a_fit_goes_on_from_its_checkpoint(rung, tmp_path):
     assert np.array_equal(learner.predict(again, rest), learner.predict(whole, rest))
 
 
-def test_memory_that_runs_out_changes_nothing(monkeypatch):
+def test_parts_of_a_step_are_weighed_by_their_characters():
     """A step in halves has the gradient of the whole, by characters and not by clips."""
-    dataset, rows = described(8)
+    _, rows = described(8)
     body, columns = load_speech(tiny_speech()), MediaColumns(("clip",))
     taught = teach(body, columns, "text", rows, None)
     config = {**QUIET, "rung": "full"}
@@ -158,7 +158,7 @@ def test_convolutions_and_the_body_stay_where_they_must():
 @pytest.mark.parametrize("name", ["speed", "noise", "time_mask", "band_mask"])
 def test_every_change_changes_what_is_learnt(name):
     """Each strength alone makes other batches, the same ones for the same step."""
-    dataset, rows = described(6)
+    _, rows = described(6)
     body = load_speech(tiny_speech())
     taught = teach(body, MediaColumns(("clip",)), "text", rows, None)
     made = []

@@ -50,7 +50,7 @@ def payloads(result, kind):
 
 
 def test_a_study_tunes_a_head_and_shows_its_transcripts(run, stated, monkeypatch, tmp_path):
-    """As it is first, then its head: the objective is met, and the worst clips are in the report."""
+    """As it is, then its head: the objective is met, and the report shows the worst clips."""
     told = {"head_learning_rate": 0.1, "epochs": 40, "dropout": 0.0}
     plain = parameters.space
 

@@ -31,8 +31,8 @@ def inspect(taught: Taught) -> tuple[Finding, ...]:
         _finding(
             taught, "D071", "unwritable", "the vocabulary can write every transcript",
             f"hold characters that are spoken and that the vocabulary lacks ({lacking})",
-            "write them out (7 as seven), or use a model whose vocabulary has them; until then these"
-            " rows are left out of training, and their characters count as errors",
+            "write them out (7 as seven), or use a model whose vocabulary has them; until then "
+            "these rows are left out of training, and their characters count as errors",
         ),
         _finding(
             taught, "D072", "too_short", "every clip has room for its transcript",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from attain.core.errors import SpaceError, did_you_mean
-from attain.core.errors import Problem
+from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config
 from attain.core.types import ColumnKind, Dataset

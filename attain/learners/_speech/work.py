@@ -1,4 +1,4 @@
-"""Clips, texts and loss, as the training loop sees them. The unit is the character to be written."""
+"""Clips, texts and loss, as the training loop sees them; the unit is the character."""
 
 from __future__ import annotations
 
