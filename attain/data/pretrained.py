@@ -37,6 +37,7 @@ _VOCABULARIES = (
 _BESIDE = (
     "config.json",
     "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -223,6 +224,8 @@ def test_rows_that_cannot_be_learnt_are_counted_and_said():
     assert [r.name for r in made.rungs] == list(parameters.RUNGS)
     assert all(r.usable and np.isfinite(r.seconds) for r in made.rungs)
     assert "|" in "".join(label for _, label in made.examples)
+    guide = (Path(__file__).parents[2] / "docs" / "media.md").read_text()
+    assert all(f"### {f.code}: {f.title}\n" in guide for f in made.findings)
     X["text"] = "7"
     blocked = Audio().forecast(FitData(dataset, Rows(X, rows.y))).findings
     assert {f.code for f in blocked if f.severity is Severity.BLOCKER} == {"D071"}
@@ -302,6 +305,16 @@ def test_the_network_computes_what_transformers_does(tmp_path):
         logits = net(values).logits
         mine, _ = Listener(body)(own, torch.tensor([RATE]))
     torch.testing.assert_close(mine, logits, atol=1e-5, rtol=1e-5)
+    processor.save_pretrained(tmp_path)
+    said = json.loads((tmp_path / "preprocessor_config.json").read_text())
+    (tmp_path / "net" / "preprocessor_config.json").unlink()
+    (tmp_path / "net" / "processor_config.json").write_text(
+        json.dumps({"feature_extractor": said, "processor_class": "Wav2Vec2Processor"})
+    )
+    (tmp_path / "net" / "added_tokens.json").write_text('{"<lang>": 10, "[more]": 11}')
+    again = load_speech(pretrained)
+    assert again.hearing == body.hearing
+    assert len(again.alphabet.tokens) == len(body.alphabet.tokens) + 2
     tokenizer = transformers.Wav2Vec2CTCTokenizer(str(tmp_path / "net" / "vocab.json"))
     ids = [5, 5, 0, 5, 4, 4, 0, 6, 6]
     assert tokenizer.decode(ids) == body.alphabet.best_path(np.array(ids)) == "AA B"

@@ -28,12 +28,14 @@ from attain.learners._pretrained.media import CONFIG, PROCESSOR, WEIGHTS
 from attain.learners._speech.alphabet import FILES, Alphabet, read_alphabet
 from attain.learners._speech.waves import Hearing
 
-_SAVED = (CONFIG, PROCESSOR, *FILES)
+_WHOLE_PROCESSOR = "processor_config.json"
+"""Where transformers 5 puts what a processor says of clips, beside its tokenizer's files."""
+_SAVED = (CONFIG, PROCESSOR, _WHOLE_PROCESSOR, *FILES)
 _COVER = "masked_spec_embed"
 """What stands for frames that are covered; checkpoints that were never trained so lack it."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, kw_only=True)
 class SpeechBody(Body):
     """A network that listens, with its head of characters.
 
@@ -43,9 +45,9 @@ class SpeechBody(Body):
         files: Configuration that is saved beside the weights, by name.
     """
 
-    alphabet: Alphabet = None  # type: ignore[assignment]
-    hearing: Hearing = None  # type: ignore[assignment]
-    files: Mapping[str, str] | None = None
+    alphabet: Alphabet
+    hearing: Hearing
+    files: Mapping[str, str]
 
     def frames(self, samples: torch.Tensor) -> torch.Tensor:
         """Frames that clips of so many samples give, int64."""
@@ -72,7 +74,7 @@ class SpeechBody(Body):
             if ".lora_" not in n
         }
         save_file(state, folder / WEIGHTS, {"format": "pt"})
-        for name, content in (self.files or {}).items():
+        for name, content in self.files.items():
             (folder / name).write_text(content, encoding="utf-8")
 
 
@@ -119,8 +121,7 @@ def load_speech(
         net=net, config=net.config, tokenizer=None, hidden=int(net.lm_head.in_features),
         layers=len(blocks(net)[1]), longest=0, digest=pretrained.digest, ignored=ignored,
         _originals={name: tensor.detach().cpu().clone() for name, tensor in tensors(net)},
-        alphabet=alphabet, hearing=_hearing(net, json.loads(files.get(PROCESSOR, "{}"))),
-        files=files,
+        alphabet=alphabet, hearing=_hearing(net, _told(files)), files=files,
     )  # fmt: skip
 
 
@@ -132,12 +133,20 @@ def _check(net: Any, alphabet: Alphabet, folder: str) -> None:
             " model such as Wav2Vec2ForCTC, HubertForCTC or WavLMForCTC"
         )
     outputs = int(net.lm_head.out_features)
-    if len(alphabet.tokens) > outputs or net.config.pad_token_id != alphabet.blank:
+    without = [token for token in alphabet.tokens[outputs:] if token]  # specials may be more
+    if without or net.config.pad_token_id != alphabet.blank:
         raise ArtifactError(
             f"the vocabulary in {folder} has {len(alphabet.tokens)} tokens and"
             f" {alphabet.blank} for nothing new, the network {outputs} and"
             f" {net.config.pad_token_id} — use the tokenizer that belongs to the weights"
         )
+
+
+def _told(files: Mapping[str, str]) -> Mapping[str, Any]:
+    """What a checkpoint says of how clips are taken."""
+    if PROCESSOR in files:
+        return dict(json.loads(files[PROCESSOR]))
+    return dict(json.loads(files.get(_WHOLE_PROCESSOR, "{}")).get("feature_extractor", {}))
 
 
 def _hearing(net: Any, told: Mapping[str, Any]) -> Hearing:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attain.core.space import Condition, Float, Ordinal, Parameter, Space
 
 AS_IS, HEAD, LORA, FULL = "as_is", "head", "lora", "full"
@@ -41,7 +43,7 @@ def space() -> Space:
     )  # fmt: skip
 
 
-def _rates(only) -> tuple[Parameter, ...]:  # type: ignore[no-untyped-def]
+def _rates(only: Callable[..., tuple[Condition, ...]]) -> tuple[Parameter, ...]:
     return (
         Float(
             name="head_learning_rate", low=1e-4, high=1e-2, default=1e-3, scale="log",

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attain.learners._cache import RaggedStore, ragged
+from attain.learners._cache import Ragged, RaggedStore, ragged
 from attain.learners._speech.lesson import Taught
 from attain.learners._speech.network import SpeechBody
 
@@ -48,7 +48,7 @@ class States:
         about = {"model": body.digest, "device": body.net.device.type, "code": _CODE}
         store = RaggedStore(cache, "states", {**about, "hidden": body.hidden})
 
-        def compute(index: np.ndarray):  # type: ignore[no-untyped-def]
+        def compute(index: np.ndarray) -> Ragged:
             return ragged(self._compute(int(i)).view(np.int32).ravel() for i in index)
 
         keys = taught.waves.keys()[taught.rows[: self.kept]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from attain.core.media import Reference, parse
-from attain.learners._cache import RaggedStore, ragged
+from attain.learners._cache import Ragged, RaggedStore, ragged
 from attain.learners._media.front import MOST_HELD, reference_keys
 from attain.learners._media.sound import decoded_clip, resampled
 
@@ -106,7 +106,7 @@ class Waves:
         about = {"rate": self.hearing.rate, "code": _CODE}
         store = RaggedStore(self._cache if keep else None, "waves", about)
 
-        def compute(index: np.ndarray):  # type: ignore[no-untyped-def]
+        def compute(index: np.ndarray) -> Ragged:
             return ragged(self.hearing.wave(references[i]).view(np.int32) for i in index)
 
         found = store.get(reference_keys(references), compute)
