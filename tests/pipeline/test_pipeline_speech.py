@@ -92,7 +92,7 @@ def test_a_study_tunes_a_head_and_shows_its_transcripts(run, stated, monkeypatch
     assert "Worst transcripts" in page
     trust = next(iter(payloads(result, "reliability")))
     codes = {e["code"] for e in trust["perturbations"]["entries"]}
-    assert {"hissing", "quieter", "narrowed"} <= codes
+    assert {"hissing", "missing"} <= codes  # as many as half a second allows
     assert trust["slices"] is None
     assert not trust["failed"]
 
