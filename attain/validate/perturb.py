@@ -319,7 +319,7 @@ class _Case:
     def _drop(self, found: np.ndarray) -> dict[str, Any]:
         """How much worse the score is, and how many predictions changed."""
         sign = 1.0 if self.direction is Direction.MAXIMIZE else -1.0
-        flipped = float(changed(self.metric, self.clean, found, self.y).mean())
+        flipped = float(changed(self.clean, found, self.y, self.metric).mean())
         try:
             made = compare(
                 self.metric,
@@ -342,14 +342,14 @@ def _with(rows: Rows, column: str, accident: Accident, rng: np.random.Generator)
     return Rows(rows.X.assign(**{column: changed_column}), rows.y, rows.groups, rows.time)
 
 
-def changed(metric: str, before: np.ndarray, after: np.ndarray, y: np.ndarray) -> np.ndarray:
+def changed(before: np.ndarray, after: np.ndarray, y: np.ndarray, metric: str) -> np.ndarray:
     """Which predictions are no longer the same.
 
     Args:
-        metric: What is asked, for predictions that are counts and sums.
         before: Probabilities of shape (n, K), counts and sums, or values of shape (n,).
         after: Of the same rows.
         y: Their target, for its shape and spread.
+        metric: What is asked; of predictions that are counts and sums it says which count.
 
     Returns:
         Booleans, shape (n,): another class, other labels, another sum that the metric adds up, or a
