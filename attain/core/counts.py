@@ -120,7 +120,8 @@ TAGGING = Table(
 
 TRANSCRIPTION = Table(
     (
-        "loss",  # negative log probability of the transcript, in nats
+        "loss",  # negative log probability of the transcript, in nats, where its clip has room
+        "fitted",  # tokens of the transcripts that the loss is over
         "characters",  # of the transcript
         "character_edits",  # fewest characters to insert, delete or replace to get it
         "words",  # of the transcript
@@ -130,15 +131,18 @@ TRANSCRIPTION = Table(
     ),
     MappingProxyType(
         {
-            "character_loss": Ratio(("loss",), ("characters",), "characters", scale="identity"),
             "word_error_rate": Ratio(("word_edits",), ("words",), "words", scale="log"),
             "character_error_rate": Ratio(
                 ("character_edits",), ("characters",), "characters", scale="log"
             ),
             "transcript_match": Ratio(("whole",), ("clips",), "transcripts", of_rows=True),
+            "character_loss": Ratio(
+                ("loss",), ("fitted",), "transcripts that their clips have room for",
+                scale="identity",
+            ),
         }
     ),
-)
+)  # fmt: skip
 """Of what is heard, beside what was said."""
 
 TABLES: Mapping[Task, Table] = MappingProxyType(

@@ -86,6 +86,13 @@ OF_LANGUAGE = frozenset(
      checks_texts.PersonalData}
 )  # fmt: skip
 """Checks that are also about rows whose target is a text to be written."""
+OF_SPEECH = frozenset(
+    {checks_size.TooFewRows, checks_size.RowsWithoutTarget, checks_rows.Duplicates,
+     checks_rows.Overlap, checks_rows.UndeclaredGroups, checks_texts.PersonalData,
+     checks_media.UnreadableFiles, checks_media.OddFiles, checks_media.Empties,
+     checks_media.OddSizes, checks_media.NearMedia, checks_media.SealedMedia}
+)  # fmt: skip
+"""Checks that are also about clips whose target is what is said in them."""
 OF_LABELS = frozenset(
     {checks_size.TooFewRows, checks_size.UnusableTarget, checks_size.RowsWithoutTarget,
      checks_size.SmallClasses, checks_size.NoFeatures, checks_columns.Missing,
@@ -105,8 +112,8 @@ OF_WORDS = (OF_LANGUAGE - {checks_texts.EmptyTexts}) | frozenset(
      checks_tags.TwoTruths}
 )  # fmt: skip
 """Checks that are also, or only, about rows whose words have labels."""
-MASKS = ("D060", "D061", "D062", "D063", "D064")
-"""Codes of what learners find in their masks once the model's tokenizer is known."""
+MASKS = ("D060", "D061", "D062", "D063", "D064", "D070", "D071", "D072", "D073")
+"""Codes of what learners find in masks and transcripts once the model's vocabulary is known."""
 
 
 def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
@@ -153,11 +160,10 @@ def audit(subject: Subject, ignore: Sequence[str] = ()) -> tuple[Finding, ...]:
 
 def _not_asked(task: Task) -> frozenset[type[Check]]:
     """Built-in checks that are about a class or a number, where the target is neither."""
-    if task is Task.TAGGING:
-        return frozenset(CHECKS) - OF_WORDS
     if not (task.counted or task.several):
         return frozenset()
-    return frozenset(CHECKS) - (OF_LANGUAGE if task.counted else OF_LABELS)
+    special = {Task.TAGGING: OF_WORDS, Task.TRANSCRIPTION: OF_SPEECH}
+    return frozenset(CHECKS) - special.get(task, OF_LANGUAGE if task.counted else OF_LABELS)
 
 
 def _skipped(check: Check) -> Finding:

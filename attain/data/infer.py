@@ -15,6 +15,7 @@ from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretraine
 from attain.data import cells, kinds, labels, tags, words
 from attain.data.hashing import fingerprint
 from attain.data.language import language_columns, language_task
+from attain.data.speech import transcribes
 from attain.data.table import content_hash, target_values, there, to_rows
 
 FEW_VALUES = 10  # whole numbers up to so many values are classes if each has about three rows,
@@ -79,8 +80,12 @@ def describe(
     looks = {name: kinds.look(column) for name, column in plain.items()}
     looks |= {name: kinds.as_text(plain[name]) for name in text}
     wanted = Task(task) if task else None
-    several = labels.label_task(plain[target], target, wanted, separator)
-    if several is None:
+    spoken_of = transcribes(looks, target, len(frame), wanted, pretrained)
+    several = None if spoken_of else labels.label_task(plain[target], target, wanted, separator)
+    classes: tuple[str, ...] = ()
+    if spoken_of:
+        kind, why = Task.TRANSCRIPTION, spoken_of
+    elif several is None:
         kind, why, classes = _task(plain[target], looks[target], target, wanted)
     else:
         kind, why = Task.MULTILABEL, several[1]

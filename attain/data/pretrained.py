@@ -37,6 +37,7 @@ _VOCABULARIES = (
 _BESIDE = (
     "config.json",
     "preprocessor_config.json",
+    "processor_config.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
@@ -112,14 +113,38 @@ def reads_media(folder: Path) -> bool:
         folder: Of the model.
 
     Returns:
-        True for networks that `attain import` wrote, and where only a processor stands beside the
-        weights.
+        True for networks that `attain import` wrote, for those that write down what they hear, and
+        where only a processor stands beside the weights.
     """
     config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
     if isinstance(config, dict) and config.get("architecture") == "attain":
         return True
+    if _transcribes(config):
+        return True
     tokenizer = any((folder / name).is_file() for name in _VOCABULARIES)
     return (folder / "preprocessor_config.json").is_file() and not tokenizer
+
+
+def why_no_transcripts(folder: Path) -> str:
+    """Why a model cannot write down what it hears, by its files.
+
+    Args:
+        folder: Of the model.
+
+    Returns:
+        What is missing, in one clause; empty if it can.
+    """
+    config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
+    if not _transcribes(config):
+        named = config.get("architectures") if isinstance(config, dict) else None
+        return f"it is {', '.join(map(str, named or ())) or 'of an unnamed kind'}"
+    return "" if (folder / "vocab.json").is_file() else "it has no vocab.json"
+
+
+def _transcribes(config: Any) -> bool:
+    """Whether a configuration names a network with a head of characters, trained by CTC."""
+    named = config.get("architectures") if isinstance(config, dict) else None
+    return any(str(name).endswith("ForCTC") for name in named or ())
 
 
 def weights_summary(folder: Path) -> WeightsSummary:

@@ -271,7 +271,7 @@ class Ending:
             finalist = self._job_payload(choice)
             return reliability.measure(self.study, self.trials, choice, verdict, finalist, run)
 
-        if not self.ready.dataset.task.counted:  # its measures are about classes and numbers
+        if reliability.applies(self.ready.dataset.task):
             self.study.once("report", "reliability", make)
 
     def _open_seal(

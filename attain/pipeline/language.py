@@ -16,6 +16,7 @@ from attain.core.protocols import Learner, Writing
 from attain.core.types import Dataset, Finding, Forecast, Rows, Task
 from attain.objectives.metrics import base_name
 from attain.pipeline.spec import StudySpec
+from attain.pipeline.transcripts import transcribed
 
 SHOWN = 4  # answers of each trial that reports may show
 SAMPLE = 32  # rows that are answered while searching, where objectives ask for answers
@@ -113,6 +114,8 @@ def predicted(
     Returns:
         Predictions, and a few answers to look at; none from other learners.
     """
+    if dataset.task is Task.TRANSCRIPTION:
+        return transcribed(learner, model, rows, dataset)
     if not dataset.task.language or not isinstance(learner, Writing):
         return learner.predict(model, rows), []
     most = asked(metrics)

@@ -16,7 +16,7 @@ from attain.core.protocols import Strategy
 from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.space import Space
-from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Split, Trial
+from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Split, Task, Trial
 from attain.parameters import screen
 from attain.parameters.select import LEARNER, READERS, unprefix
 from attain.pipeline import expected, judging
@@ -37,14 +37,17 @@ LIKELY = 3  # of the best trials, whose seconds say what confirming the finalist
 SMALLEST_ROUND, LARGEST_ROUND, ROUNDS = 6, 25, 4
 CONSTANT = ("baseline", "always predicts the same")
 SIMPLEST = ("linear", "the simplest model that learns")
-UNTUNED = ("llm", "the model as it is")
+UNTUNED = {  # tasks whose baseline is a pre-trained model that nothing was taught
+    **dict.fromkeys((Task.GENERATION, Task.PREFERENCE), ("llm", "the model as it is")),
+    Task.TRANSCRIPTION: ("audio", "the network as it is"),
+}
 
 
 def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
     """Fit what a model must beat before anything is searched: a constant, and the simplest model.
 
     That is a linear one with defaults; of texts alone, the lowest rung of the learner that reads
-    them; of texts to be written, the pre-trained model as it is, and no constant.
+    them; of texts to be written and of speech, the pre-trained model as it is, and no constant.
 
     Args:
         study: Where records go.
@@ -54,8 +57,8 @@ def baselines(study: Study, ready: Prepared, trials: Trials) -> None:
     Raises:
         Interrupted: When asked to stop.
     """
-    spoken = ready.dataset.task.language
-    kinds = [UNTUNED] if spoken else [CONSTANT, _simplest(ready)]
+    untuned = UNTUNED.get(ready.dataset.task)
+    kinds = [CONSTANT, _simplest(ready)] if untuned is None else [untuned]
     for number, (learner, reason) in enumerate(kinds):
         trial = _baseline(study, ready, number, learner, reason)
         if trial.id not in trials.trials:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from attain.core.errors import Problem, SpecError
-from attain.core.types import ColumnKind, Dataset, Pretrained
+from attain.core.types import ColumnKind, Dataset, Pretrained, Task
 from attain.pipeline.spec import StudySpec
 
 
@@ -49,6 +49,8 @@ def needs_text(dataset: Dataset) -> None:
     if dataset.task.language and dataset.pretrained is None:
         rule, remedy = "a text can only be written by a language model", "add model: FOLDER"
         raise SpecError(Problem(rule, f"task: {dataset.task}, no model", "model", remedy))
+    if dataset.task is Task.TRANSCRIPTION:
+        _writes_down(dataset.pretrained)
     if dataset.pretrained is None or dataset.task.language:
         return
     _fits_medium(dataset, Path(dataset.pretrained.folder))
@@ -58,6 +60,24 @@ def needs_text(dataset: Dataset) -> None:
     remedy = "name it, as text: COLUMN, or leave the model out"
     kinds = ", ".join(f"{c.name} ({c.kind})" for c in dataset.features)
     raise SpecError(Problem(rule, kinds or "no features", "model", remedy))
+
+
+def _writes_down(pretrained: Pretrained | None) -> None:
+    """Refuse transcription without a network that can write.
+
+    Args:
+        pretrained: What the user named.
+
+    Raises:
+        SpecError: Says what is missing.
+    """
+    from attain.data.pretrained import why_no_transcripts
+
+    why = "no model" if pretrained is None else why_no_transcripts(Path(pretrained.folder))
+    if why:
+        rule = "speech can only be written down by a network with a head of characters (CTC)"
+        remedy = "name the folder of one, such as Wav2Vec2ForCTC with its vocab.json"
+        raise SpecError(Problem(rule, why, "model", remedy))
 
 
 def _fits_medium(dataset: Dataset, folder: Path) -> None:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from attain.core.codec import decode, encode
+from attain.core.counts import OF_METRIC
 from attain.core.errors import EnvironmentProblem
-from attain.core.types import Decision, Objective, Outcome, Role, Score, Verdict, VerdictState
-from attain.objectives.metrics import lookup
+from attain.core.types import Decision, Objective, Outcome, Role, Score, Task, Verdict, VerdictState
+from attain.objectives.metrics import base_name, lookup
 from attain.pipeline.study import Study
 from attain.pipeline.trials import Trials, best
 from attain.report import numbers
@@ -24,6 +25,11 @@ PATIENCE = 10.0  # times the seconds allowed after which a worker is stopped
 _CUT_SHORT = "by the limit of"  # what `train` says of a fit that the clock ended
 
 RunJob = Callable[[str, Mapping[str, Any], float], Any]
+
+
+def applies(task: Task) -> bool:
+    """Whether its measures say something: of counts and sums, those of speech do."""
+    return not task.counted or task is Task.TRANSCRIPTION
 
 
 def allowed_seconds(study: Study) -> float:
@@ -94,7 +100,8 @@ def measure(
     found: dict[str, Any] = dict.fromkeys(("slices", "perturbations", "seeds", "curve"))
     found |= {"metric": objective.metric, "limits": [], "notes": []}
     failed = {}
-    for name in ("slices", "refits"):
+    counted = base_name(objective.metric) in OF_METRIC
+    for name in ("refits",) if counted else ("slices", "refits"):
         try:
             value = run(name, ask, PATIENCE * allowed)
             found |= {"slices": value} if name == "slices" else value

@@ -299,8 +299,11 @@ def _limits(finalist: _Finalist, curve: Mapping[str, Any] | None) -> list[dict[s
 def _leftover(finalist: _Finalist) -> dict[str, float] | None:
     """What the score gains when a flexible model corrects the finalist's errors, out of fold.
 
-    None when it was not tried: too many classes, no time, or no flexible learner at hand.
+    None when it was not tried: too many classes, no time, no flexible learner at hand, or counts
+    instead of predictions that could be corrected.
     """
+    if finalist.dataset.task.counted:
+        return None
     prediction = out_of_fold(finalist.payload, finalist.dataset, finalist.rows)
     known = np.isfinite(prediction.reshape(len(prediction), -1)).all(axis=1)
     learner = _probe()

@@ -109,7 +109,8 @@ def init(
         pretrained=describe_model(model, Path()),
         address=data,
     )
-    needs_text(dataset)
+    if model is not None or dataset.task is not Task.TRANSCRIPTION:  # the file asks for one
+        needs_text(dataset)
     if objectives:
         parse.parse(objectives, dataset.task)
     texts = _texts(dataset, text, model, folder)
@@ -129,7 +130,12 @@ def _texts(dataset: Dataset, text: Sequence[str], model: str | None, folder: Pat
     """The lines on texts and the model that reads them; none for a table without texts."""
     found = [c.name for c in dataset.features if c.kind is ColumnKind.TEXT]
     lines = ""
-    if dataset.modality in MEDIA:
+    if dataset.task is Task.TRANSCRIPTION:
+        lines = (
+            "# The network that writes down what it hears: the folder of one with a head of\n"
+            "# characters (CTC), such as Wav2Vec2ForCTC with its vocab.json. It is needed.\n"
+        )
+    elif dataset.modality in MEDIA:
         lines = (
             "# A pre-trained network to start from: its folder, or its name on the hub. Without\n"
             "# one only small pictures or band energies are read. attain import makes one of a\n"

@@ -1,4 +1,4 @@
-"""What a language model writes: the model as it is, with examples, and tuned, side by side."""
+"""What a model writes: as it is, with examples, and tuned, side by side; and the worst of it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 from attain.core.types import Outcome, Trial
 from attain.report.book import Book, plain
 
-_ORDER = ("prompt", "few_shot", "lora", "full")
+_ORDER = ("prompt", "as_is", "few_shot", "head", "lora", "full")
+_WORST = 10
 _TITLES = {
     "prompt": "as it is",
+    "as_is": "as it is",
+    "head": "with its head tuned",
     "few_shot": "with examples in its prompt",
     "lora": "with an adapter",
     "full": "tuned as a whole",
@@ -23,9 +26,12 @@ def answers(book: Book) -> dict[str, Any] | None:
         book: The records.
 
     Returns:
-        ``ways`` (``rung``, ``title``, ``trial``, ``final``) from cheap to dear and ``rows``
+        ``ways`` (``rung``, ``title``, ``trial``, ``final``) from cheap to dear, ``rows``
         (``row``, ``prompt``, ``reference``, ``answers``: one for each way, with ``answer`` and
-        ``ended``, None where that trial was not asked); None where nothing was written.
+        ``ended``, None where that trial was not asked), ``heard`` (whether prompts are clips) and
+        ``worst`` (transcripts of the final configuration with the most wrong words, as they are
+        kept: ``prompt``, ``reference``, ``answer``, ``edits``, ``words``); None where nothing was
+        written.
     """
     found = _best_of_rungs(book)
     if not found:
@@ -49,7 +55,27 @@ def answers(book: Book) -> dict[str, Any] | None:
             if place == 0:
                 row["prompt"] = plain(answer["prompt"])
     whole = [row for row in by_row.values() if None not in row["answers"]]
-    return {"ways": ways, "rows": whole or list(by_row.values())}
+    worst = _worst(book)
+    heard = any("edits" in a for _, o in found.values() for a in o.facts["answers"])
+    rows = whole or list(by_row.values())
+    return {"ways": ways, "rows": rows, "heard": heard, "worst": worst}
+
+
+def _worst(book: Book) -> list[dict[str, Any]]:
+    """Transcripts of rows that the chosen configuration had not seen, the worst ones first."""
+    choice = book.last("choice")
+    if choice is None:
+        return []
+    known = (choice.payload.get("confirmation"), choice.payload["trial"])
+    found: dict[int, dict[str, Any]] = {}
+    for trial in known:
+        if found:
+            break
+        for _, outcome in book.outcomes:
+            for answer in outcome.facts.get("answers", ()) if outcome.trial == trial else ():
+                if answer.get("edits"):
+                    found.setdefault(answer["row"], {k: plain(v) for k, v in answer.items()})
+    return sorted(found.values(), key=lambda a: (-a["edits"], a["row"]))[:_WORST]
 
 
 def _best_of_rungs(book: Book) -> dict[str, tuple[Trial, Outcome]]:

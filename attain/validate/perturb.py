@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from attain.core.counts import OF_METRIC
 from attain.core.errors import DataError
 from attain.core.types import Column, ColumnKind, Dataset, Direction, Rows
 from attain.validate import _media
@@ -318,7 +319,7 @@ class _Case:
     def _drop(self, found: np.ndarray) -> dict[str, Any]:
         """How much worse the score is, and how many predictions changed."""
         sign = 1.0 if self.direction is Direction.MAXIMIZE else -1.0
-        flipped = float(changed(self.clean, found, self.y).mean())
+        flipped = float(changed(self.clean, found, self.y, self.metric).mean())
         try:
             made = compare(
                 self.metric,
@@ -341,18 +342,22 @@ def _with(rows: Rows, column: str, accident: Accident, rng: np.random.Generator)
     return Rows(rows.X.assign(**{column: changed_column}), rows.y, rows.groups, rows.time)
 
 
-def changed(before: np.ndarray, after: np.ndarray, y: np.ndarray) -> np.ndarray:
+def changed(before: np.ndarray, after: np.ndarray, y: np.ndarray, metric: str) -> np.ndarray:
     """Which predictions are no longer the same.
 
     Args:
-        before: Probabilities of shape (n, K), or values of shape (n,).
+        before: Probabilities of shape (n, K), counts and sums, or values of shape (n,).
         after: Of the same rows.
         y: Their target, for its shape and spread.
+        metric: What is asked; of predictions that are counts and sums it says which count.
 
     Returns:
-        Booleans, shape (n,): another class, other labels, or a value that moved by more than a
-        tenth of the target's standard deviation.
+        Booleans, shape (n,): another class, other labels, another sum that the metric adds up, or a
+        value that moved by more than a tenth of the target's standard deviation.
     """
+    table = OF_METRIC.get(metric)
+    if table is not None:
+        return np.asarray(table.sums(metric, before)[0] != table.sums(metric, after)[0])
     if y.ndim == 2:
         return np.asarray((decided(before) != decided(after)).any(axis=1))
     if before.ndim == 2:

@@ -43,7 +43,7 @@ def seed_spread(
         (whether the seed changes nothing) and ``unstable``.
     """
     scores = np.array([metrics.compute(metric, y, p) for p in predictions])
-    pairs = [float(changed(a, b, y).mean()) for a, b in combinations(predictions, 2)]
+    pairs = [float(changed(a, b, y, metric).mean()) for a, b in combinations(predictions, 2)]
     spread, count = float(scores.std(ddof=1)), len(scores)
     reach = t_quantile(count - 1, confidence) * spread * float(np.sqrt(1 + 1 / count))
     same = all(np.array_equal(predictions[0], p) for p in predictions[1:])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from attain.core.counts import TRANSCRIPTION
 from attain.core.types import Column, ColumnKind, Dataset, Direction, Rows, Task
 from attain.validate import perturb as perturbing
 from attain.validate.perturb import ACCIDENTS, UNSEEN, Part, changed, perturb
@@ -170,12 +171,19 @@ def test_without_an_effect_no_drop_is_called_certain() -> None:
 
 
 def test_a_changed_prediction_is_another_class_or_a_clear_move() -> None:
-    """Probabilities may move within their class; values may move by a tenth of the spread."""
+    """Probabilities may move within their class, values by a tenth of the spread; counts not."""
     before = np.array([[0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
     after = np.array([[0.6, 0.4], [0.4, 0.6], [0.4, 0.6]])
-    assert changed(before, after, np.zeros(3)).tolist() == [False, True, False]
+    assert changed(before, after, np.zeros(3), "accuracy").tolist() == [False, True, False]
     y = np.array([0.0, 10.0, 20.0])
-    assert changed(y, y + np.array([0.5, 0.9, 5.0]), y).tolist() == [False, True, True]
+    moved = changed(y, y + np.array([0.5, 0.9, 5.0]), y, "rmse")
+    assert moved.tolist() == [False, True, True]
+    heard = np.zeros((3, len(TRANSCRIPTION.columns)))
+    other = heard.copy()
+    other[1, TRANSCRIPTION.place("word_edits")] = 1
+    other[2, TRANSCRIPTION.place("loss")] = 1
+    again = changed(heard, other, np.zeros(3), "word_error_rate")
+    assert again.tolist() == [False, True, False]
 
 
 def test_seeds_that_agree_are_called_the_same() -> None:

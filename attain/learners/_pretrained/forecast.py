@@ -42,12 +42,7 @@ class Case:
 
     def config(self, rung: str) -> dict[str, Any]:
         """The defaults of a rung, also of one that is still held back."""
-        opened = [
-            p.opened(rung) if isinstance(p, Ordinal) and rung in p.reserve else p
-            for p in self.space
-        ]
-        ladder = any(p.name == "rung" for p in opened)
-        return Space(tuple(opened)).defaults({"rung": rung} if ladder else {})
+        return rung_defaults(self.space, rung)
 
     def sample(self, count: int) -> np.ndarray:
         """Positions of some training rows, rising."""
@@ -55,6 +50,13 @@ class Case:
             return np.arange(self.rows)
         drawn = np.random.default_rng(self.data.seed).choice(self.rows, count, replace=False)
         return np.sort(drawn)
+
+
+def rung_defaults(space: Space, rung: str) -> dict[str, Any]:
+    """The defaults of a rung, also of one that is still held back."""
+    opened = [p.opened(rung) if isinstance(p, Ordinal) and rung in p.reserve else p for p in space]
+    ladder = any(p.name == "rung" for p in opened)
+    return Space(tuple(opened)).defaults({"rung": rung} if ladder else {})
 
 
 def guarded(name: str, measure: Callable[[], RungForecast]) -> RungForecast:

@@ -12,6 +12,9 @@ from typing import Any
 _ABOVE = ("final_norm", "final_layer_norm", "ln_f", "pooler", "head", "classifier")
 """First names of modules outside the list of blocks that come after it; all others come before."""
 
+_HEARS = "feature_extractor"
+"""Module of networks of sound whose list holds the convolutions that come before the blocks."""
+
 
 def blocks(net: Any) -> tuple[str, Any]:
     """The list of blocks that make up the depth of a network.
@@ -30,6 +33,7 @@ def blocks(net: Any) -> tuple[str, Any]:
     lists = [(name, m) for name, m in net.named_modules() if isinstance(m, nn.ModuleList) and m]
     if not lists:
         raise ValueError("the network has no list of blocks")
+    lists = [pair for pair in lists if _HEARS not in pair[0].split(".")] or lists
     name, found = max(lists, key=lambda pair: len(pair[1]))  # the first of equals is outermost
     while len(found) == 1 and (inner := _only_list(found[0])):  # ALBERT's groups
         name, found = f"{name}.0.{inner[0]}", inner[1]

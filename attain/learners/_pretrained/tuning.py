@@ -6,11 +6,13 @@ import copy
 import dataclasses
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config
@@ -21,7 +23,9 @@ from attain.learners._pretrained.load import Body
 from attain.learners._steps import fixed_rounds
 from attain.learners._torch.batches import rounds_at, span
 from attain.learners._torch.loop import fit
+from attain.learners._torch.optimizer import Group
 from attain.learners._torch.recipe import Recipe
+from attain.learners._torch.work import Work
 
 EVALUATE = 0.5
 """Epochs between evaluations: AutoGluon's AutoMM, ``val_check_interval``."""
@@ -93,17 +97,41 @@ def tune(
     Returns:
         A body of its own and the head.
     """
-    parts = groups(net)
+    with nullcontext() if dropout is None else dropped(body.net, dropout):
+        facts = repeat(net, work, told, groups(net), data, report)
+    files = {} if adapter is None else _files(adapter)
+    return Tuned(own(body, adapter), net.linear(), files, facts)
+
+
+def repeat(
+    net: nn.Module,
+    work: Work,
+    told: Recipe,
+    parts: Sequence[Group],
+    data: FitData,
+    report: Report,
+) -> dict[str, Any]:
+    """The loop, with the looks and the length of training that all fits of a body have.
+
+    Args:
+        net: Trained in place.
+        work: Rows and loss.
+        told: How.
+        parts: What is trained.
+        data: Gives hints, seed, threads and the folder of checkpoints.
+        report: Told how it goes.
+
+    Returns:
+        Facts of the fit, plain JSON values.
+    """
     every = span(len(work.lengths), told.batch, EVALUATE)
     rounds = fixed_rounds(data.hints, math.ceil(told.epochs / EVALUATE))
-    steps = None if rounds is None else math.ceil(rounds * every - 1e-9)
-    with nullcontext() if dropout is None else dropped(body.net, dropout):
-        finished = fit(
-            net, work, told, parts,
-            report=report, seed=data.seed, threads=data.threads, checkpoint=data.checkpoint,
-            steps=steps,
-        )  # fmt: skip
-    facts = {
+    finished = fit(
+        net, work, told, parts,
+        report=report, seed=data.seed, threads=data.threads, checkpoint=data.checkpoint,
+        steps=None if rounds is None else math.ceil(rounds * every - 1e-9),
+    )  # fmt: skip
+    return {
         "rounds": rounds_at(finished.best_step, every, int(finished.facts["planned"])),
         "ending": finished.ending.value,
         "steps": finished.steps,
@@ -111,8 +139,6 @@ def tune(
         "trained": sum(p.numel() for p in net.parameters() if p.requires_grad),
         **finished.facts,
     }
-    files = {} if adapter is None else _files(adapter)
-    return Tuned(_own(body, adapter), net.linear(), files, facts)
 
 
 def _files(adapter: Adapter) -> dict[str, bytes]:
@@ -121,8 +147,16 @@ def _files(adapter: Adapter) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted(Path(name).iterdir())}
 
 
-def _own(body: Body, adapter: Adapter | None) -> Body:
-    """A copy of the body with the weights as they are now, adapters merged, none on it."""
+def own(body: Body, adapter: Adapter | None) -> Body:
+    """A copy of a body with the weights as they are now.
+
+    Args:
+        body: Restored afterwards.
+        adapter: That is on it, if there is one; the copy has it merged.
+
+    Returns:
+        Another body, in evaluation mode.
+    """
     if adapter is not None:
         adapter.merge()
     state = {n: t.detach().clone() for n, t in body.net.state_dict().items() if ".lora_" not in n}
