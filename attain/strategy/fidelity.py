@@ -1,10 +1,10 @@
 """What ends early, as `auto` chooses it: folds, fits, or nothing; each choice says why.
 
 What is known of each is measured by ``benchmarks/early_exit.py``: racing folds costs nothing, and
-ending fits costs the best configuration in more than a third of searches. Yet with the training
-work of eight complete configurations (``--equal``), `curves` tried 12 to 28 and found one that
-tested 0.50 and 0.20 nearer to the best of all, as near, and 0.10 farther, in units of the distance
-from the median to the best, on four tables with ten draws each. So fits end early where the time
+ending fits costs the best configuration in nearly half of the searches. Yet with the training work
+of eight complete configurations (``--equal``), `curves` tried 13 to 29 and found one that tested
+0.50 and 0.20 nearer to the best of all, three as near, one 0.10 farther, in units of the distance
+from the median to the best, on six tables with ten draws each. So fits end early where the time
 limits a search, and nowhere else.
 """
 
