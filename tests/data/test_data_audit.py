@@ -218,9 +218,9 @@ def test_formulas_are_found_among_columns_that_predict_well(parts):
 
 
 def test_every_check_answers_and_codes_are_stable():
-    """Codes are D001 onwards without a gap, in order, each answered once."""
+    """Codes are D001 onwards in order, those of words from D050 on, each answered once."""
     codes = [check.code for check in CHECKS]
-    assert codes == [f"D{i:03d}" for i in range(1, len(CHECKS) + 1)]
+    assert codes == [f"D{i:03d}" for i in (*range(1, 46), *range(50, 54))]
     assert [f.code for f in audit(subject(clean()))] == codes
     assert all(isinstance(check(), Check) for check in CHECKS)
 

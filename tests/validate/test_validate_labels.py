@@ -192,5 +192,5 @@ def test_rows_with_labels_have_losses_and_change():
     assert (errors.expected <= 0.5).all()
     other = p.copy()
     other[3, 1] = 1 - other[3, 1]
-    assert np.flatnonzero(changed(p, other, y)).tolist() == [3]
+    assert np.flatnonzero(changed(p, other, y, "f1_macro")).tolist() == [3]
     assert len(nested_rows(np.arange(50), y, 0.5, 0)) == 25
