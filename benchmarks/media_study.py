@@ -47,7 +47,7 @@ class Case:
 
 CASES = {
     "trashnet": Case("accuracy >= 0.75", "12 trials, 15 min", sealed=False),
-    "fashion": Case("accuracy >= 0.82", "12 trials, 15 min", sealed=True),
+    "fashion": Case("accuracy >= 0.82", "12 trials, 10 min", sealed=True),
     "digits": Case("accuracy >= 0.70", "12 trials, 10 min", sealed=True),
 }
 
