@@ -15,6 +15,7 @@ from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretraine
 from attain.data import cells, kinds, labels, tags, words
 from attain.data.hashing import fingerprint
 from attain.data.language import language_columns, language_task
+from attain.data.roles import stated
 from attain.data.speech import transcribes
 from attain.data.table import content_hash, target_values, there, to_rows
 
@@ -93,10 +94,8 @@ def describe(
     given = {target: (ColumnRole.TARGET, "the target")}
     given |= dict.fromkeys(ignore, (ColumnRole.IGNORED, "left out as asked"))
     given |= {name: (ColumnRole.FEATURE, looks[name].reason) for name in text}
-    if groups is not None:
-        given[groups] = (ColumnRole.GROUP, "rows with the same value stay together")
+    given |= stated(groups, time)
     if time is not None:
-        given[time] = (ColumnRole.TIME, "it orders the rows")
         _check_time(looks[time], time)
     columns = tuple(
         _column(name, plain[name], looks[name], given.get(name)) for name in frame.columns

@@ -13,6 +13,7 @@ import pandas as pd
 from attain.core.dialogue import NESTED, Layout, Shape, find_layout, is_dialogue
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretrained, Task
 from attain.data import cells, kinds
+from attain.data.roles import as_texts, stated
 
 _WRITERS = ("ForCausalLM", "LMHeadModel")
 _FREE = 20  # different texts in a target above which, if most differ, none is a class
@@ -122,18 +123,10 @@ def language_columns(
     roles = dict.fromkeys(inputs, (ColumnRole.FEATURE, "read before the answer"))
     roles |= dict.fromkeys(ignore, (ColumnRole.IGNORED, "left out as asked"))
     roles[layout.target] = (ColumnRole.TARGET, layout.reason)
-    if groups is not None:
-        roles[groups] = (ColumnRole.GROUP, "rows with the same value stay together")
-    if time is not None:
-        roles[time] = (ColumnRole.TIME, "it orders the rows")
-    found = []
-    for name in frame.columns:
-        plain = cells.plain(frame[name])
-        role, reason = roles.get(name, (ColumnRole.IGNORED, "no part of what is written or read"))
-        spoken = role in (ColumnRole.FEATURE, ColumnRole.TARGET)
-        look = kinds.as_text(plain) if spoken else kinds.look(plain)
-        kind = ColumnKind.TEXT if spoken else look.kind
-        found.append(Column(name, kind, role, reason, look.missing, look.distinct, look.format))
+    roles |= stated(groups, time)
+    texts = (ColumnRole.FEATURE, ColumnRole.TARGET)
+    spoken = [name for name, (role, _) in roles.items() if role in texts]
+    found = as_texts(frame, roles, spoken, "no part of what is written or read")
     order = iter(inputs)  # as they are read, in the places where they stand
     by_name = {column.name: column for column in found}
     columns = tuple(by_name[next(order)] if c.name in inputs else c for c in found)

@@ -12,8 +12,9 @@ import pandas as pd
 
 from attain.core.errors import DataError, Problem
 from attain.core.spans import Scheme, scheme_of
-from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Task
-from attain.data import cells, kinds
+from attain.core.types import Column, ColumnRole, Dataset, Task
+from attain.data import cells
+from attain.data.roles import as_texts, stated
 
 _SHOWN = 3
 _WORDS = ("words", "tokens", "sentence")
@@ -119,19 +120,8 @@ def tag_columns(
     roles = dict.fromkeys(ignore, (ColumnRole.IGNORED, "left out as asked"))
     roles[words] = (ColumnRole.FEATURE, "lists of words, one for each label")
     roles[target] = (ColumnRole.TARGET, "the target")
-    if groups is not None:
-        roles[groups] = (ColumnRole.GROUP, "rows with the same value stay together")
-    if time is not None:
-        roles[time] = (ColumnRole.TIME, "it orders the rows")
-    found = []
-    for name in frame.columns:
-        plain = cells.plain(frame[name])
-        role, reason = roles.get(name, (ColumnRole.IGNORED, "only words are read"))
-        read = name in (words, target)
-        seen = kinds.as_text(plain) if read else kinds.look(plain)
-        kind = ColumnKind.TEXT if read else seen.kind
-        found.append(Column(name, kind, role, reason, seen.missing, seen.distinct, seen.format))
-    return tuple(found)
+    roles |= stated(groups, time)
+    return as_texts(frame, roles, (words, target), "only words are read")
 
 
 def read_tags(frame: Any, dataset: Dataset) -> list[list[str] | None]:
