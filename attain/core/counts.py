@@ -81,9 +81,12 @@ class Table:
         return above, p[:, [self.place(name) for name in ratio.below]].sum(axis=1)
 
 
+_SCALES: Mapping[str, Scale] = MappingProxyType({"token_loss": "identity", "perplexity": "log"})
+
+
 def _of_language(metric: str, above: str, below: str) -> Ratio:
     smooth = below == "tokens"
-    scale: Scale = {"token_loss": "identity", "perplexity": "log"}.get(metric, "logit")  # type: ignore[assignment]
+    scale = _SCALES.get(metric, "logit")
     counted = {"counts": "answers that were generated"} if metric in language.WRITTEN else {}
     return Ratio(
         (above,), (below,), of_rows=not smooth, exponential=metric == "perplexity", scale=scale,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from attain.core.errors import DataError, Problem
-from attain.core.space import Categorical, Parameter
+from attain.core.space import Categorical, Condition, Parameter
 from attain.core.types import Dataset
 
 _IMBALANCE = 2.0
@@ -31,6 +31,18 @@ def numeric_parameter(*choices: str, default: str, source: str, priority: int = 
     return Categorical(
         name="numeric", choices=choices, default=default, source=source, priority=priority
     )
+
+
+def only(*rungs: str) -> tuple[Condition, ...]:
+    """What makes a parameter one of some rungs.
+
+    Args:
+        *rungs: Names of rungs.
+
+    Returns:
+        One condition.
+    """
+    return (Condition("rung", rungs),)
 
 
 def weight_parameters(dataset: Dataset) -> tuple[Parameter, ...]:

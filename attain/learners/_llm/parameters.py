@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attain.core.space import Categorical, Condition, Float, Ordinal, Parameter, Space
 from attain.core.types import Dataset, Task
+from attain.learners._shared import only
 
 PROMPT, FEW_SHOT, LORA, FULL = "prompt", "few_shot", "lora", "full"
 RUNGS = (PROMPT, FEW_SHOT, LORA, FULL)
@@ -28,7 +29,6 @@ def space(dataset: Dataset) -> Space:
     Returns:
         The ladder.
     """
-    only = lambda *rungs: (Condition("rung", rungs),)  # noqa: E731
     prefers = dataset.task is Task.PREFERENCE
     open_ = (PROMPT,) if not dataset.features else RUNGS[:_OPEN]  # plain text has no prompt
     shots = Ordinal(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attain.core.space import Condition, Float, Ordinal, Parameter, Space
+from attain.learners._shared import only
 
 AS_IS, HEAD, LORA, FULL = "as_is", "head", "lora", "full"
 RUNGS = (AS_IS, HEAD, LORA, FULL)
@@ -25,7 +26,6 @@ def space() -> Space:
     Returns:
         The ladder; each rung's own parameters are conditional on it.
     """
-    only = lambda *rungs: (Condition("rung", rungs),)  # noqa: E731
     return Space(
         (
             Ordinal(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attain.core.space import Categorical, Condition, Ordinal, Parameter, Space
 from attain.core.types import Dataset
+from attain.learners._shared import only
 from attain.learners._text.parameters import FROZEN, FULL, LORA, both, full, ladder, lora
 
 WORDS = "words"
@@ -22,7 +23,6 @@ def space(dataset: Dataset) -> Space:
     """
     if dataset.pretrained is None:
         return Space(_words(()))
-    only = lambda *rungs: (Condition("rung", rungs),)  # noqa: E731
     return Space(
         (
             ladder(RUNGS),

@@ -130,7 +130,10 @@ def fit_words(
 ) -> tuple[Lesson, Fitted]:
     """Features of words and of their neighbours, and a linear head."""
     seen = see(lesson.train.sentences, int(config["window"]), int(config["affixes"]))
-    matrix = lambda part: seen.matrix(part.sentences)[part.codes != UNKNOWN]  # noqa: E731
+
+    def matrix(part: Labelled) -> Any:
+        return seen.matrix(part.sentences)[part.codes != UNKNOWN]
+
     stop = None if lesson.stop is None else matrix(lesson.stop)
     design = Sparse(matrix(lesson.train))
     head, facts = linear.walk(design, lesson.head(stop), report, data.hints)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attain.core.space import Categorical, Condition, Float, Ordinal, Parameter, Space
 from attain.core.types import Dataset
-from attain.learners._shared import weight_parameters
+from attain.learners._shared import only, weight_parameters
 
 TFIDF, FROZEN, LORA, FULL = "tfidf", "frozen", "lora", "full"
 RUNGS = (TFIDF, FROZEN, LORA, FULL)
@@ -28,7 +28,6 @@ def space(dataset: Dataset) -> Space:
     """
     if dataset.pretrained is None:
         return Space((*_words(()), *weight_parameters(dataset)))
-    only = lambda *rungs: (Condition("rung", rungs),)  # noqa: E731
     return Space(
         (
             ladder(RUNGS),
