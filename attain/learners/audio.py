@@ -70,8 +70,10 @@ class Audio(MediaLearner):
         from threadpoolctl import threadpool_limits
 
         from attain.learners._speech.rungs import fit
+        from attain.learners._torch.device import threads
 
-        with threadpool_limits(data.threads):
+        # states are heard before the loop begins: with other threads their sums round differently
+        with threadpool_limits(data.threads), threads(data.threads):
             return fit(complete(self.space(data.dataset), config), data, report)
 
     def say(self, model: Any, rows: Rows) -> np.ndarray:
