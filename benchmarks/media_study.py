@@ -8,7 +8,9 @@ and test rows are those of `media.py`, but that TrashNet is sealed by attain its
 digits are told apart by speaker: two speakers are sealed, the others are groups. Each study is what
 `attain.tune` makes of the data, the network, the objective and a time limit, nothing else. Studies
 are kept in `results/media_study/` and go on where they were stopped. `--quick` takes 240 rows, half
-a minute and no network; `--check` exits with 1 unless each objective is met. The last line is JSON.
+a minute and no network; `--check` exits with 1 unless each objective is reached on the sealed rows,
+and proven there where there are enough of them: two speakers prove nothing about a third, so a
+study of six can end with "met but unproven" (exit 4) at best. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -38,17 +40,19 @@ class Case:
         objective: Stated before any study ran.
         budget: For all of the search.
         sealed: Whether the test rows are given; else a fifth is sealed.
+        enough: Exits that `--check` takes.
     """
 
     objective: str
     budget: str
     sealed: bool
+    enough: tuple[int, ...] = (0,)
 
 
 CASES = {
     "trashnet": Case("accuracy >= 0.75", "12 trials, 15 min", sealed=False),
     "fashion": Case("accuracy >= 0.82", "12 trials, 10 min", sealed=True),
-    "digits": Case("accuracy >= 0.70", "12 trials, 10 min", sealed=True),
+    "digits": Case("accuracy >= 0.70", "12 trials, 10 min", sealed=True, enough=(0, 4)),
 }
 
 
@@ -123,7 +127,8 @@ def main() -> int:
     names = ["digits"] if asked.quick else asked.only
     found = [study(name, asked.data, asked.quick) for name in names]
     print(json.dumps(found))
-    return 1 if asked.check and any(one["exit"] for one in found) else 0
+    missed = [one["data"] for one in found if one["exit"] not in CASES[one["data"]].enough]
+    return 1 if asked.check and missed else 0
 
 
 if __name__ == "__main__":
