@@ -197,3 +197,14 @@ def test_preferences_are_learnt():
     base = learner.fit({"rung": "prompt"}, data, lambda s, v: Signal.CONTINUE)
     before, after = (learner.predict(m, held)[:, place("won")].mean() for m in (base, model))
     assert after > before or after == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "rate"), [(10, 2.5e-4), (200, 2.2e-4), (2000, 7.1e-5), (10**5, 5e-5)]
+)
+def test_few_pairs_are_tuned_at_a_higher_rate(rows, rate):
+    """With few steps to take the usual rate changes nothing; with many it is the usual one."""
+    frame = pd.DataFrame({"prompt": "a", "chosen": "b", "rejected": "c"}, index=range(10))
+    dataset, _ = described(frame, "chosen")
+    space = Llm().space(replace(dataset, rows=rows))
+    assert space["lora_learning_rate"].default == pytest.approx(rate)

@@ -109,45 +109,118 @@ def collate(
     Returns:
         The batch, on the CPU.
     """
-    parts = [coded.row(int(i)) for i in index]
-    sizes = [len(ids) for ids, _ in parts]
+    return _laid([_Tree.of([coded.row(int(i))]) for i in index], pad, packed, side)
+
+
+def collate_shared(
+    coded: Coded, groups: Sequence[Sequence[int]], *, pad: int, packed: bool = True
+) -> Batch:
+    """Examples as one batch in which those of a group share what they begin with.
+
+    A prompt with two answers, or many prompts behind the same examples, are read once and not once
+    for each of them. Every token sees what it would see if its example stood alone.
+
+    Args:
+        coded: Where they are.
+        groups: Which examples share a line; each one shares what it has in common with the one
+            before it, so those that begin alike should be neighbours.
+        pad: As for `collate`.
+        packed: Whether several groups may share a line.
+
+    Returns:
+        The batch, on the CPU; owners count the examples group by group.
+    """
+    trees = [_Tree.of([coded.row(int(i)) for i in group]) for group in groups]
+    return _laid(trees, pad, packed, side="right")
+
+
+def in_common(one: np.ndarray, other: np.ndarray) -> int:
+    """How many tokens two examples begin with that are the same."""
+    most = min(len(one), len(other))
+    differs = np.flatnonzero(one[:most] != other[:most])
+    return int(differs[0]) if len(differs) else most
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """Examples one behind the other, each without what it shares with the one before it.
+
+    Attributes:
+        ids: Tokens, shape (size,).
+        positions: Of each in its example.
+        pieces: Of each example: where the tokens that it shares are, where its own begin and end.
+        places: Where the next token is supervised.
+        targets: These tokens.
+        owners: Which example each belongs to.
+    """
+
+    ids: np.ndarray
+    positions: np.ndarray
+    pieces: tuple[tuple[np.ndarray, int, int], ...]
+    places: np.ndarray
+    targets: np.ndarray
+    owners: np.ndarray
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[np.ndarray, np.ndarray]]) -> _Tree:
+        """Tokens of each example, and which are learnt."""
+        path = before = np.empty(0, np.int64)
+        found: list[list[np.ndarray]] = [[], [], [], [], []]
+        pieces, size = [], 0
+        for owner, (tokens, trained) in enumerate(rows):
+            same = in_common(before, tokens)
+            end = size + len(tokens) - same
+            pieces.append((path[:same], size, end))
+            path, before = np.concatenate([path[:same], np.arange(size, end)]), tokens
+            supervised = np.flatnonzero(trained[1:])
+            told = (
+                tokens[same:], np.arange(same, len(tokens)), path[supervised],
+                tokens[1:][supervised], np.full(len(supervised), owner),
+            )  # fmt: skip
+            for part, values in zip(found, told, strict=True):
+                part.append(values)
+            size = end
+        ids, positions, places, targets, owners = (np.concatenate(part) for part in found)
+        return cls(ids, positions, tuple(pieces), places, targets, owners)
+
+    def seen(self) -> np.ndarray:
+        """Which position looks at which: the beginning of its own example; bool, (size, size)."""
+        found = np.zeros((len(self.ids), len(self.ids)), dtype=bool)
+        for shared, start, end in self.pieces:
+            found[start:end, shared] = True
+            found[start:end, start:end] = np.tri(end - start, dtype=bool)
+        return found
+
+
+def _laid(trees: Sequence[_Tree], pad: int, packed: bool, side: Side) -> Batch:
+    sizes = [len(tree.ids) for tree in trees]
     width = max(sizes)
-    placed = lines(sizes, width) if packed else [[i] for i in range(len(parts))]
+    placed = lines(sizes, width) if packed else [[i] for i in range(len(trees))]
+    firsts = np.cumsum([0, *(len(tree.pieces) for tree in trees)])
     ids = np.full((len(placed), width), pad, dtype=np.int64)
-    positions = np.zeros_like(ids)
-    segments = np.full_like(ids, -1)
+    positions, real = np.zeros_like(ids), np.zeros_like(ids)
+    alone = len(placed) == firsts[-1]  # one example a line
+    # a padding token sees itself, since a row without any position to look at gives no number
+    seen = None if alone else np.repeat(np.eye(width, dtype=bool)[None], len(placed), axis=0)
     places, targets, owners = [], [], []
     for n, members in enumerate(placed):
         at = 0 if side == "right" else width - sum(sizes[i] for i in members)
         for i in members:
-            tokens, trained = parts[i]
-            part = slice(at, at + len(tokens))
-            ids[n, part], positions[n, part] = tokens, np.arange(len(tokens))
-            segments[n, part] = i
-            supervised = np.flatnonzero(trained[1:])
-            places.append(n * width + at + supervised)
-            targets.append(tokens[1:][supervised])
-            owners.append(np.full(len(supervised), i))
-            at += len(tokens)
-    shared = len(placed) < len(parts)
+            tree, part = trees[i], slice(at, at + sizes[i])
+            ids[n, part], positions[n, part], real[n, part] = tree.ids, tree.positions, 1
+            if seen is not None:
+                seen[n, part, part] = tree.seen()
+            places.append(n * width + at + tree.places)
+            targets.append(tree.targets)
+            owners.append(firsts[i] + tree.owners)
+            at += sizes[i]
     tensor = lambda made: torch.from_numpy(np.concatenate(made).astype(np.int64))  # noqa: E731
     return Batch(
         ids=torch.from_numpy(ids),
-        mask=_apart(segments) if shared else torch.from_numpy((segments >= 0).astype(np.int64)),
+        mask=torch.from_numpy(real if seen is None else seen[:, None]),
         positions=torch.from_numpy(positions),
         places=tensor(places),
         targets=tensor(targets),
         owners=tensor(owners),
-        examples=len(parts),
+        examples=int(firsts[-1]),
     )
-
-
-def _apart(segments: np.ndarray) -> torch.Tensor:
-    """Each position sees itself and what comes before it in its own example.
-
-    Padding is an example of its own, since a row without any position to look at gives no number.
-    """
-    found = torch.from_numpy(segments)
-    same = found.unsqueeze(2) == found.unsqueeze(1)
-    width = segments.shape[1]
-    return (same & torch.tril(torch.ones(width, width, dtype=torch.bool))).unsqueeze(1)

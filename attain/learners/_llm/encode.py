@@ -72,6 +72,13 @@ def pack_up(ids: Sequence[np.ndarray], trained: Sequence[np.ndarray], rows: np.n
     return Coded(flat(ids, np.int64), flat(trained, bool), ends, np.asarray(rows, np.int64))
 
 
+def joined(*parts: Coded) -> Coded:
+    """Examples of several arrays, one array after the other."""
+    rows = [part.row(i) for part in parts for i in range(len(part))]
+    index = np.concatenate([part.rows for part in parts])
+    return pack_up([ids for ids, _ in rows], [trained for _, trained in rows], index)
+
+
 def encode(tokenizer: Any, texts: Sequence[tuple[int, Rendered]]) -> Coded:
     """Tokens of rendered texts; a token is learnt when it begins inside a span.
 

@@ -15,7 +15,7 @@ from attain.core.files import inside, plain_errors
 from attain.core.language import COLUMNS, place
 from attain.core.types import Pretrained, Rows
 from attain.learners._llm.answers import judge
-from attain.learners._llm.encode import encode, pack_up
+from attain.learners._llm.encode import encode, joined, pack_up
 from attain.learners._llm.render import Rendered, Renderer, Unrenderable, render_all
 from attain.learners._pretrained.load import Body, load_body
 from attain.learners._store import read_json, write_json
@@ -193,7 +193,7 @@ class LlmModel:
                  body.longest)
             for side in (0, 1)
         )  # fmt: skip
-        one, other = sums(speaker, body, chosen), sums(speaker, body, rejected)
+        one, other = sums(speaker, body, joined(chosen, rejected)).halves()
         index = np.array(rows)
         found[index, place("loss")] = one.loss
         found[index, place("tokens")] = one.tokens

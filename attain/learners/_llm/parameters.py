@@ -43,14 +43,38 @@ def space(dataset: Dataset) -> Space:
                 effect="capacity", source="order by cost: what needs no training comes first",
             ),
             *((shots,) if FEW_SHOT in open_ else ()),
-            *_lora(only(LORA), prefers),
+            *_lora(only(LORA), prefers, dataset.rows),
             *_full(only(FULL), prefers),
             *_both(only(LORA, FULL), prefers, dataset.rows),
         )
     )  # fmt: skip
 
 
-def _lora(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
+_BATCHES = (4, 8, 16, 32)
+_STEPS = 8
+_EPOCHS = 2
+
+
+def _batch(rows: int) -> int:
+    """At most 16 rows; fewer where an epoch would have too few steps to learn anything."""
+    return max((b for b in _BATCHES[:3] if b * _STEPS <= rows), default=_BATCHES[0])
+
+
+_LONG = 500
+"""Steps from which on the rate of preferences is the usual one."""
+
+
+def _preferring(rows: int) -> float:
+    """Rate of adapters for preferences: 5e-5, up to 2.5e-4 where there are few steps to take.
+
+    What AdamW can move grows with rate times steps; by the root of the steps that are missing, so
+    that noise, which grows with the rate, does not take over.
+    """
+    steps = max(1.0, _EPOCHS * rows / _batch(rows))
+    return float(f"{5e-5 * min(5.0, max(1.0, (_LONG / steps) ** 0.5)):.1e}")
+
+
+def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parameter, ...]:
     rate = Float(
         name="lora_learning_rate", low=1e-4, high=2e-3, default=3e-4, scale="log", when=when,
         limits=(1e-5, 5e-3), effect="capacity",
@@ -58,9 +82,10 @@ def _lora(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
     )  # fmt: skip
     if prefers:
         rate = Float(
-            name="lora_learning_rate", low=1e-5, high=5e-4, default=5e-5, scale="log", when=when,
-            limits=(1e-6, 2e-3), effect="capacity",
-            source=f"{_TINKER}: preference takes a tenth of the rate of supervised tuning",
+            name="lora_learning_rate", low=1e-5, high=5e-4, default=_preferring(rows), scale="log",
+            when=when, limits=(1e-6, 2e-3), effect="capacity",
+            source=f"{_TINKER}: preference takes a tenth of the rate of supervised tuning; more of"
+            " few rows, since 18 steps at 5e-5 changed nothing (docs/llm.md)",
         )  # fmt: skip
     return (
         rate,
@@ -102,15 +127,6 @@ def _full(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
     )  # fmt: skip
 
 
-_BATCHES = (4, 8, 16, 32)
-_STEPS = 8
-
-
-def _batch(rows: int) -> int:
-    """At most 16 rows; fewer where an epoch would have too few steps to learn anything."""
-    return max((b for b in _BATCHES[:3] if b * _STEPS <= rows), default=_BATCHES[0])
-
-
 def _both(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parameter, ...]:
     beta = Float(
         name="beta", low=0.03, high=0.5, default=0.1, scale="log", when=when, priority=2,
@@ -120,7 +136,7 @@ def _both(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parame
     return (
         *((beta,) if prefers else ()),
         Ordinal(
-            name="epochs", choices=(1, 2, 3, 5), default=2, when=when, effect="capacity",
+            name="epochs", choices=(1, 2, 3, 5), default=_EPOCHS, when=when, effect="capacity",
             source=f"{_AXOLOTL}: 1 to 3; the best look is kept",
         ),
         Ordinal(

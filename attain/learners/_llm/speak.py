@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from attain.learners._llm.batch import Batch, collate
+from attain.learners._llm.batch import Batch, collate, collate_shared, in_common
 from attain.learners._llm.encode import Coded, pack_up
 from attain.learners._llm.losses import token_losses
 from attain.learners._pretrained.load import Body
@@ -20,6 +21,11 @@ TOLERANCE = 1e-3
 order differ by less, another formula by far more."""
 TOKENS = 4096
 """Padded tokens in a batch without gradients."""
+LINE = 2048
+"""Tokens that examples with the same beginning share a line up to: looking back over more of them
+costs a small model more than reading the beginning again."""
+_SHARED = 0.5
+"""Share of an example from which it is worth a place behind another one that begins alike."""
 
 
 class Speaker(nn.Module):
@@ -32,7 +38,8 @@ class Speaker(nn.Module):
         net: The network.
         direct: Whether its logits are the output layer's without anything after it; if not, all
             logits are computed as the network itself does it.
-        packs: Whether examples that share a line are computed as if each stood alone.
+        packs: Whether examples that share a line, or what they begin with, are computed as if each
+            stood alone.
     """
 
     def __init__(self, net: Any) -> None:
@@ -67,17 +74,19 @@ class Speaker(nn.Module):
         losses = nn.functional.cross_entropy(logits, batch.targets, reduction="none")
         return losses, logits.argmax(dim=1) == batch.targets
 
-    def _sample(self, packed: bool) -> tuple[Coded, Batch]:
+    def _sample(self) -> Coded:
         top = int(self.net.get_input_embeddings().weight.shape[0])
         random = np.random.default_rng(0)
         ids = [random.integers(0, top, size) for size in (9, 4, 5)]
-        trained = [np.ones(len(part), dtype=bool) for part in ids]
-        coded = pack_up(ids, trained, np.arange(3))
-        device = next(self.net.parameters()).device
-        return coded, collate(coded, np.arange(3), pad=0, packed=packed).to(device)
+        ids[2][:3] = ids[1][:3]
+        return pack_up(ids, [np.ones(len(part), dtype=bool) for part in ids], np.arange(3))
+
+    def _alone(self) -> Batch:
+        batch = collate(self._sample(), np.arange(3), pad=0, packed=False)
+        return batch.to(next(self.net.parameters()).device)
 
     def _is_direct(self) -> bool:
-        _, batch = self._sample(packed=False)
+        batch = self._alone()
         head = self.net.get_output_embeddings()
         if not isinstance(head, nn.Linear) or self.net.base_model is self.net:
             return False
@@ -88,18 +97,20 @@ class Speaker(nn.Module):
     def _keeps_apart(self) -> bool:
         if getattr(self.net.config, "sliding_window", None):
             return False  # a mask of our own would stand in for that of the window
-        _, together = self._sample(packed=True)
-        _, alone = self._sample(packed=False)
+        alone, coded = self._alone(), self._sample()
+        # the shorter two share a line behind the long one, and then also what they begin with
+        shared = collate_shared(coded, [[0], [1, 2]], pad=0), collate(coded, np.arange(3), pad=0)
         try:
-            a, b = (self(part)[0] for part in (together, alone))
+            found = [self._totals(part.to(alone.ids.device)) for part in (alone, *shared)]
         except (RuntimeError, ValueError, TypeError, IndexError):
             return False  # an attention that takes no mask of this form
-        # places are in the order of lines, so compare what each example says
-        sums = [
-            torch.zeros(3, device=x.device).index_add_(0, part.owners, x.float())
-            for x, part in ((a, together), (b, alone))
-        ]
-        return bool((sums[0] - sums[1]).abs().max() <= TOLERANCE * (1 + sums[1].abs().max()))
+        most = TOLERANCE * (1 + found[0].abs().max())
+        return all(bool((found[0] - part).abs().max() <= most) for part in found[1:])
+
+    def _totals(self, batch: Batch) -> torch.Tensor:
+        """Loss of each example."""
+        losses = self(batch)[0].float()
+        return torch.zeros(batch.examples, device=losses.device).index_add_(0, batch.owners, losses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +126,12 @@ class Sums:
     loss: np.ndarray
     tokens: np.ndarray
     right: np.ndarray
+
+    def halves(self) -> tuple[Sums, Sums]:
+        """Of the first half of the examples, and of the second."""
+        n = len(self.loss) // 2
+        parts = (self.loss, self.tokens, self.right)
+        return Sums(*(part[:n] for part in parts)), Sums(*(part[n:] for part in parts))
 
 
 def batches(lengths: np.ndarray, tokens: int = TOKENS) -> Iterator[np.ndarray]:
@@ -135,8 +152,42 @@ def batches(lengths: np.ndarray, tokens: int = TOKENS) -> Iterator[np.ndarray]:
         at += most
 
 
+def families(coded: Coded, most: int = LINE) -> list[list[int]]:
+    """Examples that begin alike, so that what they share is read once.
+
+    Args:
+        coded: The examples.
+        most: Tokens of a group, unless one example alone has more.
+
+    Returns:
+        Groups of positions, each example in one; neighbours share at least half of the later one.
+    """
+    rows = [coded.row(i)[0] for i in range(len(coded))]
+    found: list[list[int]] = []
+    room = 0
+    for i in sorted(range(len(rows)), key=lambda i: rows[i].tolist()):
+        same = in_common(rows[found[-1][-1]], rows[i]) if found else 0
+        if found and same >= _SHARED * len(rows[i]) and room >= len(rows[i]) - same:
+            found[-1].append(i)
+        else:
+            found.append([i])
+            room, same = most, 0
+        room -= len(rows[i]) - same
+    return found
+
+
+def width(coded: Coded, group: Sequence[int]) -> int:
+    """Tokens of a group of examples when each shares what it begins with with the one before."""
+    rows = [coded.row(i)[0] for i in group]
+    shared = sum(in_common(a, b) for a, b in itertools.pairwise(rows))
+    return sum(map(len, rows)) - shared
+
+
 def sums(speaker: Speaker, body: Body, coded: Coded) -> Sums:
     """Loss, tokens and hits of each example, as the network is now; no gradients.
+
+    Beginnings that examples have in common, such as the prompt of two answers or the examples
+    before all prompts, are read once where the network allows it.
 
     Args:
         speaker: In evaluation mode.
@@ -149,8 +200,12 @@ def sums(speaker: Speaker, body: Body, coded: Coded) -> Sums:
     device = next(speaker.parameters()).device
     loss, right = np.zeros(len(coded)), np.zeros(len(coded))
     with torch.no_grad():
-        for index in batches(coded.lengths):
-            batch = collate(coded, index, pad=padding(body), packed=False).to(device)
+        groups = families(coded) if speaker.packs else [[i] for i in range(len(coded))]
+        widths = np.array([width(coded, group) for group in groups], dtype=int)
+        for some in batches(widths):
+            index = np.concatenate([groups[g] for g in some])
+            lines = [groups[g] for g in some]
+            batch = collate_shared(coded, lines, pad=padding(body), packed=False).to(device)
             losses, hits = speaker(batch)
             total = torch.zeros(2, len(index), dtype=torch.float64)
             total.index_add_(1, batch.owners.cpu(), torch.stack([losses, hits]).double().cpu())

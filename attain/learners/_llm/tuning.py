@@ -24,6 +24,7 @@ from attain.learners._llm.work import Pairs, Preference, Speech
 from attain.learners._pretrained.adapters import Adapter, LoraConfig, put_on
 from attain.learners._pretrained.load import Body
 from attain.learners._steps import fixed_rounds
+from attain.learners._torch import device as devices
 from attain.learners._torch.batches import steps_per_epoch
 from attain.learners._torch.loop import fit
 from attain.learners._torch.optimizer import one_group
@@ -121,12 +122,13 @@ def make_work(
         return Speech(body, train.coded, held, speaker.packs, about)
     pairs = Pairs(train.coded, train.rejected)
     kept = None if stop is None or stop.rejected is None else Pairs(stop.coded, stop.rejected)
-    said = np.zeros((2, len(pairs))) if rehearsed else pairs.log_probabilities(speaker, body)
-    return Preference(
-        body, pairs, said, float(config["beta"]),
-        kept, None if kept is None else kept.log_probabilities(speaker, body),
-        speaker.packs, about,
-    )  # fmt: skip
+    device = next(speaker.parameters()).device
+    # in the format of the steps, or its rounding would count as something that was learnt
+    with devices.autocast(device, devices.precision(recipe(config).precision, device, speaker)):
+        said = np.zeros((2, len(pairs))) if rehearsed else pairs.log_probabilities(speaker, body)
+        kept_said = None if kept is None else kept.log_probabilities(speaker, body)
+    beta = float(config["beta"])
+    return Preference(body, pairs, said, beta, kept, kept_said, speaker.packs, about)
 
 
 def tune(

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from attain.learners._llm.batch import Batch, collate
-from attain.learners._llm.encode import Coded
+from attain.learners._llm.batch import Batch, collate, collate_shared
+from attain.learners._llm.encode import Coded, joined
 from attain.learners._llm.losses import dpo_losses
-from attain.learners._llm.speak import Speaker, padding, sums
+from attain.learners._llm.speak import Speaker, padding, sums, width
 from attain.learners._pretrained.load import Body
 
 
@@ -92,9 +93,21 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.chosen)
 
+    @cached_property
+    def both(self) -> Coded:
+        """Each chosen answer with the rejected one behind it, 2n examples."""
+        order = np.arange(2 * len(self)).reshape(2, -1).T.ravel()
+        return joined(self.chosen, self.rejected).take(order)
+
     def log_probabilities(self, speaker: Speaker, body: Body) -> np.ndarray:
         """Of whole answers as the network is now; shape (2, n), chosen first."""
-        return -np.stack([sums(speaker, body, part).loss for part in (self.chosen, self.rejected)])
+        return -sums(speaker, body, self.both).loss.reshape(-1, 2).T
+
+    def lengths(self, packed: bool) -> np.ndarray:
+        """Tokens of each pair, its prompt once where lines are packed."""
+        if not packed:
+            return self.chosen.lengths + self.rejected.lengths
+        return np.array([width(self.both, (2 * i, 2 * i + 1)) for i in range(len(self))], dtype=int)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +121,7 @@ class Preference:
         beta: See `losses.dpo_losses`.
         stop: Pairs to stop on, or None.
         stop_reference: Their log probabilities before tuning.
-        packed: Whether short examples share a line.
+        packed: Whether the answers of a pair share its prompt, and short pairs a line.
         about: What else decides what is learnt.
     """
 
@@ -121,10 +134,10 @@ class Preference:
     packed: bool = True
     about: str = ""
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens of both answers of each pair."""
-        return self.train.chosen.lengths + self.train.rejected.lengths
+        """Tokens of each pair."""
+        return self.train.lengths(self.packed)
 
     @property
     def identity(self) -> str:
@@ -136,16 +149,15 @@ class Preference:
 
     def batch(self, rows: np.ndarray) -> Mapping[str, Any]:
         """Some training pairs."""
-        options: dict[str, Any] = {"pad": padding(self.body), "packed": self.packed}
-        return {
-            "chosen": collate(self.train.chosen, rows, **options),
-            "rejected": collate(self.train.rejected, rows, **options),
-            "reference": torch.from_numpy(self.reference[:, rows].astype(np.float32)),
-        }
+        answers = (2 * np.asarray(rows)[:, None] + [0, 1]).reshape(-1, 2 if self.packed else 1)
+        pad = padding(self.body)
+        both = collate_shared(self.train.both, answers.tolist(), pad=pad, packed=self.packed)
+        reference = torch.from_numpy(self.reference[:, rows].astype(np.float32))
+        return {"both": both, "reference": reference}
 
     def loss(self, net: nn.Module, batch: Mapping[str, Any]) -> tuple[torch.Tensor, float]:
         """Sum over pairs, and their number."""
-        chosen, rejected = (_answers(net, batch[name]) for name in ("chosen", "rejected"))
+        chosen, rejected = _answers(net, batch["both"]).reshape(-1, 2).T
         reference = batch["reference"]
         losses = dpo_losses(chosen, rejected, reference[0], reference[1], self.beta)
         return losses.sum(), float(len(losses))
