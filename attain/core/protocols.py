@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 Report = Callable[[int, Mapping[str, float]], Signal]
 
 
+PLACE_VARIABLE = "ATTAIN_PLACE"
+"""In the environment of a worker process: its number among those of its machine, from 0."""
+
+
 @runtime_checkable
 class Strategy(Protocol):
     """Decides which configurations to try next.

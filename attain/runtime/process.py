@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from attain.core.errors import EnvironmentProblem
-from attain.core.protocols import Job
+from attain.core.protocols import PLACE_VARIABLE, Job
 from attain.core.types import Status
 from attain.runtime.channel import Channel
 from attain.runtime.joblog import JobLog
@@ -98,6 +98,7 @@ class WorkerProcess:
         channel: Messages to and from it.
         output: Its stdout and stderr.
         since: When it was started or given its job (monotonic seconds).
+        place: Its number among the workers that run at a time; decides which GPU it takes.
         ready: Whether it has said that it is up.
         jobs: Jobs it was given.
         task: The one it has now.
@@ -113,6 +114,7 @@ class WorkerProcess:
     channel: Channel
     output: Output
     since: float
+    place: int = 0
     ready: bool = False
     jobs: int = 0
     task: Task | None = None
@@ -211,11 +213,12 @@ class WorkerProcess:
         self.output.close(self.log)
 
 
-def start_worker(threads: int) -> WorkerProcess:
+def start_worker(threads: int, place: int = 0) -> WorkerProcess:
     """Start a worker process.
 
     Args:
         threads: CPU threads that numerical libraries may use in it.
+        place: Its number among the workers that run at a time.
 
     Returns:
         The worker, which will report when it is ready.
@@ -227,7 +230,7 @@ def start_worker(threads: int) -> WorkerProcess:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     try:
-        process = _popen(theirs.fileno(), writer, threads)
+        process = _popen(theirs.fileno(), writer, threads, place)
     except OSError as error:
         ours.close()
         os.close(reader)
@@ -235,20 +238,21 @@ def start_worker(threads: int) -> WorkerProcess:
     finally:
         theirs.close()
         os.close(writer)
-    return WorkerProcess(process, Channel(ours), Output(reader), time.monotonic())
+    return WorkerProcess(process, Channel(ours), Output(reader), time.monotonic(), place)
 
 
-def _popen(sock: int, output: int, threads: int) -> subprocess.Popen[bytes]:
+def _popen(sock: int, output: int, threads: int, place: int) -> subprocess.Popen[bytes]:
     path = [os.path.abspath(entry) for entry in sys.path if isinstance(entry, str)]
+    told = dict.fromkeys(_THREAD_VARIABLES, str(threads)) | {PLACE_VARIABLE: str(place)}
     return subprocess.Popen(
         [sys.executable, "-P", "-c", _BOOT, str(sock), str(os.getpid()), json.dumps(path)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
         pass_fds=(sock,),
-        env={**_PATIENT, **os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))},
+        env={**_PATIENT, **os.environ, **told},
         start_new_session=True,  # Ctrl-C in the terminal reaches the parent alone
     )
 
 
-Start = Callable[[int], WorkerProcess]
+Start = Callable[[int, int], WorkerProcess]

@@ -147,7 +147,7 @@ class Supervisor:
     def _fill(self) -> None:
         while self._taken() < self._wanted():
             try:
-                worker = self._start(self._threads)
+                worker = self._start(self._threads, self._place())
             except EnvironmentProblem as error:
                 self._boot_failed(str(error))
                 continue
@@ -157,6 +157,11 @@ class Supervisor:
             self._selector.register(worker.output, read, lambda mask, w=worker: w.drain())
             for call in self._warm:
                 self._send(worker, "warm", call)
+
+    def _place(self) -> int:
+        """The lowest number that no worker has."""
+        taken = {worker.place for worker in self._workers}
+        return next(place for place in itertools.count() if place not in taken)
 
     def _taken(self) -> int:
         """Places that need no worker; one that died at its start is replaced once it is counted."""

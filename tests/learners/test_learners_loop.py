@@ -379,3 +379,17 @@ def test_groups_must_be_disjoint_and_trainable() -> None:
         named(())
     assert np.unique([g.depth for g in groups]).tolist() == [0, 1, 2]
     assert Listener()(1, {}) == Signal.CONTINUE
+
+
+@pytest.mark.parametrize(("place", "gpu"), [(None, 2), ("0", 0), ("3", 3), ("5", 1)])
+def test_workers_take_the_gpus_in_turn(monkeypatch, place, gpu):
+    """The worker's number decides; outside of workers the user's choice of a GPU stands."""
+    now = [2]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: now[0])
+    monkeypatch.setattr(torch.cuda, "set_device", lambda index: now.__setitem__(0, index))
+    monkeypatch.delenv("ATTAIN_PLACE", raising=False)
+    if place is not None:
+        monkeypatch.setenv("ATTAIN_PLACE", place)
+    assert devices.pick() == torch.device("cuda", gpu)

@@ -34,6 +34,33 @@ def test_worker_is_bare_and_deaf_to_interrupts(executor):
     assert run(executor, "where").value["pid"] == found["pid"]
 
 
+def place(payload, progress):
+    """The number of the worker (called there, not here)."""
+    time.sleep(0.2)
+    return int(os.environ["ATTAIN_PLACE"]), os.getpid()
+
+
+def test_each_worker_has_a_place_of_its_own_and_the_next_one_takes_it_over(here):
+    """So that workers take the GPUs of a machine in turn, also after one of them was killed."""
+    executor = LocalExecutor(workers=2)
+    jobs = [job(f"j{i}", here + "place") for i in range(2)]
+    first = {
+        events[-1].value[0]: events[-1].value[1] for events in collect(executor, *jobs).values()
+    }
+    assert set(first) == {0, 1}
+    os.kill(first[1], signal.SIGKILL)
+    wait_for(lambda: first[1] not in executor.pids())
+    again = {0: first[0]}
+    for attempt in range(60):  # until the next worker is up
+        pair = [job(f"k{attempt}-{i}", here + "place") for i in range(2)]
+        again |= dict(events[-1].value for events in collect(executor, *pair).values())
+        if 1 in again:
+            break
+    executor.close()
+    assert again[0] == first[0]
+    assert again[1] != first[1]
+
+
 def test_threads_are_limited_in_loaded_libraries(here):
     """The executor's threads set the environment; a job with a lower limit gets no more."""
     executor = LocalExecutor(workers=1, threads=2)
@@ -105,8 +132,8 @@ def test_workers_that_cannot_start_end_the_job(tmp_path, monkeypatch, looks):
     """
     started = []
 
-    def broken(threads):
-        worker = process.start_worker(threads)
+    def broken(threads, place):
+        worker = process.start_worker(threads, place)
         started.append(worker)
         poll, late = worker.process.poll, [None] * looks
         worker.process.poll = lambda: late.pop() if late else poll()
@@ -133,12 +160,12 @@ def test_a_worker_that_is_still_starting_may_do_the_job(monkeypatch):
     numbers = iter(range(9))
     boot = process._BOOT
 
-    def mostly_broken(threads):
+    def mostly_broken(threads, place):
         good = next(numbers) == 0
         monkeypatch.setattr(
             process, "_BOOT", f"import time; time.sleep(1); {boot}" if good else "x"
         )
-        return process.start_worker(threads)
+        return process.start_worker(threads, place)
 
     monkeypatch.setattr(local, "start_worker", mostly_broken)
     executor = LocalExecutor(workers=4)
@@ -171,7 +198,7 @@ def test_worker_that_hangs_at_its_start(monkeypatch):
 def test_supervisor_that_fails_does_not_hang_the_caller(monkeypatch):
     """Should the supervisor itself fail, jobs end as LOST and later ones are refused."""
 
-    def failing(threads):
+    def failing(threads, place):
         raise RuntimeError("a fault in attain")
 
     monkeypatch.setattr(local, "start_worker", failing)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
+
+from attain.core.protocols import PLACE_VARIABLE
 
 _WIDE = 128
 """Width from which bf16 pays on the CPU. Measured with AVX512_BF16, six layers, forward and back,
@@ -18,8 +21,14 @@ _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick() -> torch.device:
-    """The fastest device that is there: CUDA, Apple's MPS, or the CPU."""
+    """The fastest device that is there: CUDA, Apple's MPS, or the CPU.
+
+    Worker processes of one machine take its GPUs in turn, so that as many fits run at a time.
+    """
     if torch.cuda.is_available():
+        place = os.environ.get(PLACE_VARIABLE)
+        if place is not None:
+            torch.cuda.set_device(int(place) % torch.cuda.device_count())
         return torch.device("cuda", torch.cuda.current_device())
     if torch.backends.mps.is_available():
         return torch.device("mps")
