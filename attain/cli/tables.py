@@ -119,6 +119,8 @@ def _selection(view: PlanView) -> list[list[Cell]]:
         return []
     rows: list[list[Cell]] = []
     searched = {c.name for c in view.selection.parameters if c.used}
+    idle = [c for c in view.selection.parameters if not c.used]
+    stated = [c for c in idle if c.reason.endswith("in the study file")]
     unused: dict[str, list[str]] = {}
     for choice in view.selection.learners:
         if not choice.used:
@@ -129,8 +131,11 @@ def _selection(view: PlanView) -> list[list[Cell]]:
         tuned = [p for p in own if p.name in searched]
         if tuned:
             rows.append(["", ("tunes " + "; ".join(map(_range, tuned)), "dim")])
+        own_name = f"{choice.name}."
+        said = [c for c in stated if c.name.startswith(own_name)]
+        rows += [["", (f"{c.name.removeprefix(own_name)} {c.reason}", "dim")] for c in said]
     rows += [_unused(reason, names) for reason, names in unused.items()]
-    fixed = sum(1 for c in view.selection.parameters if not c.used)
+    fixed = len(idle) - len(stated)
     rows += [
         [f"{name} cost", (f"not known: {why}", "warn")] for name, why in view.unforetold.items()
     ]

@@ -22,6 +22,7 @@ from attain.core.space import (
     start_value,
 )
 from attain.core.types import Dataset, Forecast
+from attain.parameters.narrow import FIXED, STATED
 
 LEARNER = "learner"
 TEXT = "text"  # the learner of texts, and the modality of data that are nothing else
@@ -411,6 +412,10 @@ def _parameter_choice(
     learner: str, parameter: Parameter, used: bool, space: Space, share: float
 ) -> Choice:
     name = f"{learner}.{parameter.name}"
+    if parameter.source == STATED:
+        fixed = parameter.priority == FIXED
+        reason = f"fixed at {start_value(parameter)} in the study file" if fixed else STATED
+        return Choice(name, not fixed, reason)
     needed = TRIALS_FOR_PRIORITY.get(parameter.priority, math.inf)
     if used and share >= needed:
         source = f" ({parameter.source})" if parameter.source else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from typing import Any
@@ -13,6 +13,7 @@ from attain.core.errors import Interrupted
 from attain.core.protocols import Event, Executor, Forecasting, Job, Limits
 from attain.core.registry import find
 from attain.core.seeds import derive
+from attain.core.space import Space, possible
 from attain.core.types import Dataset, Forecast, Split, Status
 from attain.pipeline.study import Study
 
@@ -27,7 +28,7 @@ def forecasts(
     study: Study,
     dataset: Dataset,
     split: Split,
-    learners: Iterable[str],
+    spaces: Mapping[str, Space],
     place: tuple[MakeExecutor, Limits] | None,
 ) -> dict[str, Forecast]:
     """What fits of each learner cost, asked once per study in a worker process.
@@ -38,7 +39,7 @@ def forecasts(
         study: Where the record goes; none is written when no learner can forecast.
         dataset: What is known of the rows.
         split: Of the search; the forecast is of fits on its first fold.
-        learners: Those that may be searched.
+        spaces: By learner, of those that may be searched; rungs that are in none are left out.
         place: Where to ask, and the limits of a fit; None to read the record only.
 
     Returns:
@@ -47,14 +48,24 @@ def forecasts(
     Raises:
         Interrupted: When asked to stop meanwhile.
     """
-    able = [name for name in learners if isinstance(find("learner", name)(), Forecasting)]
+    able = [name for name in spaces if isinstance(find("learner", name)(), Forecasting)]
     if study.last("forecast") is None:
         if not able or place is None:
             return {}
-        study.write("parameters", "forecast", _asked(study, dataset, split, able, *place))
+        asked = _asked(study, dataset, split, able, *place)
+        told = decode(dict[str, Forecast], asked["forecasts"])
+        kept = {name: _of_rungs(forecast, spaces[name]) for name, forecast in told.items()}
+        study.write("parameters", "forecast", {**asked, "forecasts": encode(kept)})
     found = study.last("forecast")
     assert found is not None
     return decode(dict[str, Forecast], found.payload["forecasts"])
+
+
+def _of_rungs(forecast: Forecast, space: Space) -> Forecast:
+    """Without the rungs that the user has left out."""
+    ladders = space.ladders
+    kept = (rung for rung in forecast.rungs if any(possible(p, rung.name) for p in ladders))
+    return replace(forecast, rungs=tuple(kept)) if ladders else forecast
 
 
 def _asked(

@@ -79,9 +79,7 @@ def _simplest(ready: Prepared) -> tuple[str, str]:
     ladder = next(iter(ready.space.ladders), None)
     if ladder is not None:
         return learner_of(ladder), f"the simplest model of {what}, rung {ladder.choices[0]}"
-    known = (*(p.name for p in ready.space), *ready.fixed)
-    reads = any(name.startswith(f"{kind}.") for name in known)
-    return (kind, f"the simplest model of {what}") if reads else SIMPLEST
+    return (kind, f"the simplest model of {what}") if ready.uses(kind) else SIMPLEST
 
 
 def _baseline(study: Study, ready: Prepared, number: int, learner: str, reason: str) -> Trial:
@@ -111,9 +109,9 @@ def _default_point(ready: Prepared, learner: str) -> Mapping[str, Any]:
     if ladder is not None:
         return start(ready.space, ladder, ladder.choices[0])
     root = next((p for p in ready.space if p.name == LEARNER), None)
-    if root is None and learner in READERS:
-        return ready.space.defaults()
-    if root is None or not root.contains(learner):
+    if root is None:
+        return ready.space.defaults() if ready.uses(learner) else {}
+    if not root.contains(learner):
         return {}
     return ready.space.defaults({LEARNER: learner})
 

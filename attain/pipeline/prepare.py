@@ -36,6 +36,7 @@ from attain.data.table import to_rows
 from attain.objectives import parse
 from attain.objectives.feasibility import decidable
 from attain.objectives.metrics import lookup
+from attain.parameters.narrow import narrow
 from attain.parameters.select import BASELINE, MEDIA, READERS, select
 from attain.pipeline import language
 from attain.pipeline.forecasting import MakeExecutor, forecasts, spread
@@ -81,6 +82,11 @@ class Prepared:
     replaying: float = 0.0
     reshuffle: bool = False
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
+
+    def uses(self, learner: str) -> bool:
+        """Whether a learner has parameters that are searched or fixed."""
+        names = (*(p.name for p in self.space), *self.fixed)
+        return any(name.startswith(f"{learner}.") for name in names)
 
 
 def prepare(
@@ -320,18 +326,20 @@ def _spaces(spec: StudySpec, dataset: Dataset) -> dict[str, Space | str]:
             spaces[name] = learner.space(dataset)
         except NotApplicable as reason:
             spaces[name] = str(reason)
-    return spaces
+    return narrow(spaces, spec.parameters, spec.learners)
 
 
 def _reads(name: str, learner: object, modality: str) -> bool:
     return name == BASELINE or modality in getattr(learner, "reads", ())
 
 
-def _forecasting(spec: StudySpec, dataset: Dataset, spaces: Mapping[str, Space | str]) -> list[str]:
+def _forecasting(
+    spec: StudySpec, dataset: Dataset, spaces: Mapping[str, Space | str]
+) -> dict[str, Space]:
     """Learners worth asking what they cost: those named, else any where texts are to be read."""
     reads = dataset.modality in READERS or dataset.pretrained is not None
     asked = spec.learners or (tuple(spaces) if reads else ())
-    return [name for name in asked if isinstance(spaces.get(name), Space)]
+    return {name: space for name in asked if isinstance(space := spaces.get(name), Space)}
 
 
 def _selection(

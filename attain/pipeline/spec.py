@@ -47,6 +47,8 @@ class StudySpec:
         answer_schema: JSON Schema that generated answers should satisfy: the path of a file, or the
             schema itself; None for none.
         learners: Names of learners; empty for attain's choice.
+        parameters: What is said of learners' parameters, by name: a value that fixes one, two ends
+            of a number's range, or the choices that may be tried.
         strategy: Name of a search strategy, or ``auto``.
         budget: What the search may spend.
         folds: Number of folds, 1 for a hold-out, or ``auto``.
@@ -86,6 +88,7 @@ class StudySpec:
     trust_pickle: bool = False
     answer_schema: str | Mapping[str, Any] | None = None
     learners: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     strategy: str = AUTO
     budget: Budget = field(default_factory=Budget)
     folds: int | Literal["auto"] = "auto"
@@ -412,6 +415,17 @@ def _named(kind: str) -> Any:
     return read
 
 
+def _said(value: Any) -> dict[str, Any]:
+    """Values, ranges and choices; whether there is such a parameter is told with the data."""
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise _Broken("must be a mapping", "such as {learning_rate: [1.0e-5, 1.0e-4], rung: full}")
+    for name, said in value.items():
+        listed = said if isinstance(said, list | tuple) else [said]
+        if not listed or not all(isinstance(one, bool | int | float | str) for one in listed):
+            raise _Broken(f"{name} must be a value, a range [low, high] or a list of choices")
+    return {name: list(s) if isinstance(s, list | tuple) else s for name, s in value.items()}
+
+
 def _strategy(value: Any) -> str:
     found = _named("strategy")(value)
     return found[0] if found else AUTO
@@ -440,6 +454,7 @@ _READERS: Mapping[str, Any] = {
     "trust_pickle": _yes_or_no,
     "answer_schema": _schema,
     "learners": _named("learner"),
+    "parameters": _said,
     "strategy": _strategy,
     "budget": _budget,
     "folds": _whole(1, auto=True),

@@ -43,6 +43,8 @@ ignore: {ignore}
 
 {texts}# auto, or some of: {learners}
 learners: auto
+# What you know of their parameters: a value, a range or choices.
+# parameters: {{learning_rate: [1.0e-5, 1.0e-4]}}
 # auto, or one of: grid, random, sobol, lhs, bayes, bayes_per_second, tpe, cmaes, evolution
 strategy: auto
 budget: {trials} trials, {minutes:g} min

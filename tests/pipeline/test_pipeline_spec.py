@@ -54,6 +54,7 @@ racing: false
 rigor: max
 confidence: 90%
 workers: 3
+parameters: {C: [0.1, 10], linear.penalty: l2, rung: [frozen]}
 trial_minutes: 1
 trial_memory_gb: 2
 trial_cpus: 2
