@@ -370,15 +370,15 @@ def _kept(space: Space, tuned: Iterable[str]) -> Space:
     names = set(tuned)
     parameters = (p if p.name in names else _pinned(p) for p in space.parameters)
     return Space(
-        tuple(p for p in parameters if p.name in names or _on_rungs(space, p)),
+        tuple(p for p in parameters if p.name in names or _on_rungs(space, p, names)),
         forbidden=tuple(clause for clause in space.forbidden if clause.names <= names),
         constraints=tuple(clause for clause in space.constraints if clause.names <= names),
     )
 
 
-def _on_rungs(space: Space, parameter: Parameter) -> bool:
+def _on_rungs(space: Space, parameter: Parameter, among: Iterable[str] | None = None) -> bool:
     """Whether a parameter exists on some rungs of a ladder, and depends on nothing else."""
-    ladders = {p.name for p in space.ladders}
+    ladders = {p.name for p in space.ladders if among is None or p.name in among}
     return bool(parameter.when) and all(c.parent in ladders for c in parameter.when)
 
 

@@ -87,6 +87,20 @@ def test_a_stated_range_is_tuned_whatever_the_budget():
     assert spaces["ladder"].defaults() == {"rung": "full", "rate": 1e-4, "epochs": 2}
 
 
+@pytest.mark.parametrize("trials", [1, 20, 500])
+@pytest.mark.parametrize("rung", ["words", "frozen", "lora", "full"])
+def test_a_fixed_rung_leaves_what_exists_on_it(rung, trials):
+    """Whatever is tuned there: the space is sound, and every point has the rung."""
+    spaces = narrow({"ladder": LADDER}, {"rung": rung})
+    columns = (Column("x", ColumnKind.NUMERIC), Column("y", ColumnKind.BOOLEAN, ColumnRole.TARGET))
+    dataset = Dataset("a.csv", "f0", 100, columns, "y", Task.BINARY, ("0", "1"))
+    chosen = select(spaces, dataset, trials=trials, seconds=None, wanted=["ladder"])
+    learner, config = unprefix(chosen.space.defaults(), chosen.fixed)
+    wanted = {"rung": rung, "rate": 1e-4, "epochs": 2, "ngrams": "two"}
+    assert learner == "ladder"
+    assert config == {name: wanted[name] for name in ("rung", *names(spaces["ladder"])[1:])}
+
+
 def test_a_ladder_keeps_its_order_and_what_is_held_back():
     """Rungs that are named open as before; if all are held back, the first of them is open."""
     rung = narrow(SPACES, {"rung": ["full", "words"]})["ladder"]["rung"]
