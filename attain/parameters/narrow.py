@@ -43,9 +43,9 @@ def narrow(
 
     Args:
         spaces: For each known learner its space, or the reason why it does not apply.
-        stated: By ``learner.parameter``, or by ``parameter`` for every learner that has it: one
-            value, which fixes it; for a number two values, its range, which no refinement leaves;
-            for a choice the values that may be tried.
+        stated: By ``learner.parameter``, or by ``parameter`` for every learner that has it and for
+            which it makes sense: one value, which fixes it; for a number two values, its range,
+            which no refinement leaves; for a choice the values that may be tried.
         wanted: Learners that the user names; empty for attain's choice.
 
     Returns:
@@ -62,11 +62,16 @@ def narrow(
         owners = _owners(key, spaces, wanted)
         if not owners:
             problems.append(_unknown(key, spaces, wanted))
+        refused = []
         for learner, parameter in owners:
             try:
-                given.setdefault(learner, {})[parameter.name] = _stated(parameter, value)
+                said = _stated(parameter, value)
             except _Refused as why:
-                problems.append(Problem(str(why), repr(value), f"{_KEY}: {key}", why.remedy))
+                refused.append(Problem(str(why), repr(value), f"{_KEY}: {key}", why.remedy))
+            else:
+                given.setdefault(learner, {})[parameter.name] = said
+        if len(refused) == len(owners):  # learning rates of trees and of networks have one name
+            problems += refused[:1]
     if problems:
         raise SpecError(problems)
     for learner, parts in given.items():

@@ -52,6 +52,15 @@ def test_a_name_without_a_learner_means_all_that_have_it():
     assert one["ladder"] is LADDER
 
 
+def test_a_name_of_several_learners_means_those_for_which_it_makes_sense():
+    """A rate of networks says nothing of trees; one of neither is refused."""
+    found = narrow(SPACES, {"rate": [2e-5, 4e-5]})
+    assert found["trees"] is TREES
+    assert found["ladder"]["rate"].high == 4e-5
+    with pytest.raises(SpecError, match=r"makes sense from 0\.001 to 1"):
+        narrow(SPACES, {"rate": 7})
+
+
 @given(low=st.floats(0.001, 0.99), share=st.floats(0.01, 1))
 def test_a_range_is_kept_and_holds_its_start(low, share):
     """No refinement leaves it; the default is inside, the known one where it can be."""
