@@ -17,6 +17,7 @@ from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.space import Space
 from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Split, Task, Trial
+from attain.objectives.metrics import lookup
 from attain.parameters import screen
 from attain.parameters.select import LEARNER, READERS, unprefix
 from attain.pipeline import expected, judging
@@ -450,8 +451,9 @@ def _on_request(decision: Decision) -> Decision:
 
 
 def _widened(score: Score, factor: float) -> Score:
-    low = score.estimate - (score.estimate - score.low) * factor
-    high = score.estimate + (score.high - score.estimate) * factor
+    metric = lookup(score.metric)
+    low = max(metric.low, score.estimate - (score.estimate - score.low) * factor)
+    high = min(metric.high, score.estimate + (score.high - score.estimate) * factor)
     return replace(score, low=low, high=high, method=f"{score.method}, as wide as sealed rows give")
 
 
