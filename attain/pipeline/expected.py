@@ -17,6 +17,7 @@ from attain.core.codec import encode
 from attain.core.seeds import derive
 from attain.core.types import Direction, Draft, Objective, Rows, Score
 from attain.objectives import utility
+from attain.objectives.metrics import lookup
 from attain.pipeline import calibration
 from attain.pipeline.jobs import all_folds, work_rows
 from attain.pipeline.scoring import Scored
@@ -185,3 +186,11 @@ def prune(trials: Trials) -> None:
         if done and trial.id not in kept:
             for name in filter(None, trials.predictions(trial.id)):
                 (trials.study.folder / name).unlink(missing_ok=True)
+
+
+def widened(score: Score, factor: float) -> Score:
+    """A score whose interval is so many times as wide, but never beyond what the metric can be."""
+    metric = lookup(score.metric)
+    low = max(metric.low, score.estimate - (score.estimate - score.low) * factor)
+    high = min(metric.high, score.estimate + (score.high - score.estimate) * factor)
+    return replace(score, low=low, high=high, method=f"{score.method}, as wide as sealed rows give")

@@ -17,7 +17,6 @@ from attain.core.registry import find
 from attain.core.seeds import derive
 from attain.core.space import Space
 from attain.core.types import Decision, Draft, Move, Observed, Role, Score, Split, Task, Trial
-from attain.objectives.metrics import lookup
 from attain.parameters import screen
 from attain.parameters.select import LEARNER, READERS, unprefix
 from attain.pipeline import expected, judging
@@ -148,6 +147,7 @@ class Search:
         since: Trials scored since the last decision.
         proposing: False once the strategy has nothing left.
         opened: Whether rungs were opened whose defaults come first: at the start, and by a climb.
+        dry: Space offered, trials asked for and scored when the strategy last had nothing to say.
     """
 
     study: Study
@@ -159,6 +159,7 @@ class Search:
     since: int = 0
     proposing: bool = True
     opened: bool = True
+    dry: tuple[Space, int, int] | None = None
 
     @property
     def climb(self) -> Climb:
@@ -281,8 +282,12 @@ class Search:
                 return
             seed = derive(self.study.seed, "strategy")
             space = self.climb.offered(self.space, self._seconds_left())
+            now = (space, self.trials.asked("search"), len(self.trials.scored))
+            if now == self.dry:
+                return
             proposals = self.strategy.propose(space, self.trials.history(), 1, seed)
             if not proposals:
+                self.dry = now
                 self.proposing = space is not self.space and self.trials.busy
                 return
             if proposals[0].parent:
@@ -438,7 +443,9 @@ class Search:
             factor *= self._all_at_once()
         corrected = decode(tuple[Score, ...], seen.payload["scores"]) if seen else ()
         scores = {s.metric: s for s in (*leader.scores, *corrected)}
-        return {m: _widened(s, factor) if self._is_quality(m) else s for m, s in scores.items()}
+        return {
+            m: expected.widened(s, factor) if self._is_quality(m) else s for m, s in scores.items()
+        }
 
     def _is_quality(self, metric: str) -> bool:
         return any(o.metric == metric and o.role is Role.GOAL for o in self.ready.objectives)
@@ -448,13 +455,6 @@ def _on_request(decision: Decision) -> Decision:
     """The end that somebody asked for, with what was seen at that time."""
     reason = "somebody asked for no further trials, and those under way have ended"
     return replace(decision, kind=Move.STOP, reason=reason, space=None, changes=(), stop="request")
-
-
-def _widened(score: Score, factor: float) -> Score:
-    metric = lookup(score.metric)
-    low = max(metric.low, score.estimate - (score.estimate - score.low) * factor)
-    high = min(metric.high, score.estimate + (score.high - score.estimate) * factor)
-    return replace(score, low=low, high=high, method=f"{score.method}, as wide as sealed rows give")
 
 
 def paired_noise(trials: Trials, most: int = 5) -> float:

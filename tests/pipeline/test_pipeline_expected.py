@@ -15,7 +15,6 @@ from attain.cli.plain import heartbeat
 from attain.cli.plain import lines as plain_lines
 from attain.core.types import Score, Split
 from attain.pipeline import expected
-from attain.pipeline.loop import _widened
 from attain.pipeline.notice import Notice
 from attain.pipeline.result import Result
 from attain.pipeline.rigor import LEVELS
@@ -140,7 +139,7 @@ def test_one_division_cannot_be_drawn_afresh(spec: Callable[..., StudySpec]) -> 
 def test_intervals_as_wide_as_sealed_rows_give_stay_where_scores_can_be():
     """An accuracy is never above 1, a loss never below 0, however few rows are sealed."""
     told = {"trial": "t", "n": 9, "unit": "", "method": "m", "confidence": 0.95}
-    sure = _widened(Score(metric="accuracy", estimate=0.95, low=0.8, high=1.0, **told), 3.0)
+    sure = expected.widened(Score(metric="accuracy", estimate=0.95, low=0.8, high=1.0, **told), 3.0)
     assert (sure.low, sure.high) == (pytest.approx(0.5), 1.0)
-    loss = _widened(Score(metric="log_loss", estimate=0.1, low=0.05, high=0.2, **told), 3.0)
+    loss = expected.widened(Score(metric="log_loss", estimate=0.1, low=0.05, high=0.2, **told), 3.0)
     assert (loss.low, loss.high) == (0.0, pytest.approx(0.4))

@@ -18,7 +18,7 @@ from attain.core.protocols import Limits
 from attain.core.registry import find
 from attain.core.space import Condition, Float, Ordinal, Space
 from attain.core.types import Dataset, Decision, Forecast, Move, Pretrained, RungForecast, Split
-from attain.pipeline import api, forecasting
+from attain.pipeline import api, forecasting, loop
 from attain.pipeline import run as running
 from attain.pipeline.climbing import Climb
 from attain.pipeline.notice import Notice
@@ -351,6 +351,34 @@ def test_a_rung_that_was_opened_is_tried():
     assert climb.offered(now, 1000.0) is now
     assert climb.offered(now, 80.0)["x.rung"].choices == ("low",)
     assert climb.rungs(now)["x.rung"]["low"].seconds == 50 + 3 * 400
+
+
+def test_a_strategy_with_nothing_to_say_is_not_asked_again_until_something_changes(monkeypatch):
+    """While a rung is tried the space without it may be used up: to look for a point that is not
+    there takes a strategy seconds, and the search looks many times a second."""
+    ladder = Ordinal(name="x.rung", choices=("low", "high"), default="low")
+    space, asked = Space((ladder,)), []
+    offered = [space.replacing(Ordinal(name="x.rung", choices=("low",), default="low"))]
+    strategy = SimpleNamespace(propose=lambda *told: asked.append(told) or [])
+    trials = SimpleNamespace(has_room=True, busy=True, scored={}, asked=lambda purpose: 3,
+                             history=lambda: ())  # fmt: skip
+    study = SimpleNamespace(closing=False, seed=0, budget=SimpleNamespace(trials=None))
+    climb = SimpleNamespace(offered=lambda space, left: offered[0])
+    monkeypatch.setattr(loop.Search, "climb", climb)
+    monkeypatch.setattr(loop.Search, "_seconds_left", lambda self: 1.0)
+    monkeypatch.setattr(loop.Search, "_goes_on", lambda self, proposing: None)
+    search = loop.Search(study, None, trials, strategy, space)
+    for times in (1, 1, 1):
+        search._propose()
+        assert len(asked) == times
+        assert search.proposing
+    trials.scored["t1"] = None
+    search._propose()
+    assert len(asked) == 2
+    offered[0] = space
+    search._propose()
+    assert len(asked) == 3
+    assert not search.proposing
 
 
 @pytest.mark.parametrize(
