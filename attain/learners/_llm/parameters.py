@@ -44,7 +44,7 @@ def space(dataset: Dataset) -> Space:
             ),
             *((shots,) if FEW_SHOT in open_ else ()),
             *_lora(only(LORA), prefers, dataset.rows),
-            *_full(only(FULL), prefers),
+            *_full(only(FULL), prefers, dataset.rows),
             *_both(only(LORA, FULL), prefers, dataset.rows),
         )
     )  # fmt: skip
@@ -64,14 +64,14 @@ _LONG = 500
 """Steps from which on the rate of preferences is the usual one."""
 
 
-def _preferring(rows: int) -> float:
-    """Rate of adapters for preferences: 5e-5, up to 2.5e-4 where there are few steps to take.
+def _preferring(rate: float, rows: int) -> float:
+    """A rate of preferences, up to five times as large where there are few steps to take.
 
     What AdamW can move grows with rate times steps; by the root of the steps that are missing, so
     that noise, which grows with the rate, does not take over.
     """
     steps = max(1.0, _EPOCHS * rows / _batch(rows))
-    return float(f"{5e-5 * min(5.0, max(1.0, (_LONG / steps) ** 0.5)):.1e}")
+    return float(f"{rate * min(5.0, max(1.0, (_LONG / steps) ** 0.5)):.1e}")
 
 
 def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parameter, ...]:
@@ -82,7 +82,7 @@ def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parame
     )  # fmt: skip
     if prefers:
         rate = Float(
-            name="lora_learning_rate", low=1e-5, high=5e-4, default=_preferring(rows), scale="log",
+            name="lora_learning_rate", low=1e-5, high=5e-4, default=_preferring(5e-5, rows), scale="log",
             when=when, limits=(1e-6, 2e-3), effect="capacity",
             source=f"{_TINKER}: preference takes a tenth of the rate of supervised tuning; more of"
             " few rows, since 18 steps at 5e-5 changed nothing (docs/llm.md)",
@@ -116,9 +116,12 @@ def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parame
     )  # fmt: skip
 
 
-def _full(when: tuple[Condition, ...], prefers: bool) -> tuple[Parameter, ...]:
-    default, low, high = (1e-6, 1e-7, 1e-5) if prefers else (2e-5, 5e-6, 1e-4)
-    source = f"{_DPO}, appendix B: 1e-6" if prefers else f"{_AXOLOTL}: 1e-5 to 5e-5"
+def _full(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parameter, ...]:
+    default, low, high = 2e-5, 5e-6, 1e-4
+    source = f"{_AXOLOTL}: 1e-5 to 5e-5"
+    if prefers:
+        default, low, high = _preferring(1e-6, rows), 1e-7, 1e-5
+        source = f"{_DPO}, appendix B: 1e-6; more of few rows, as of adapters"
     return (
         Float(
             name="learning_rate", low=low, high=high, default=default, scale="log", when=when,
