@@ -82,8 +82,8 @@ def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parame
     )  # fmt: skip
     if prefers:
         rate = Float(
-            name="lora_learning_rate", low=1e-5, high=5e-4, default=_preferring(5e-5, rows), scale="log",
-            when=when, limits=(1e-6, 2e-3), effect="capacity",
+            name="lora_learning_rate", low=1e-5, high=5e-4, default=_preferring(5e-5, rows),
+            scale="log", when=when, limits=(1e-6, 2e-3), effect="capacity",
             source=f"{_TINKER}: preference takes a tenth of the rate of supervised tuning; more of"
             " few rows, since 18 steps at 5e-5 changed nothing (docs/llm.md)",
         )  # fmt: skip
