@@ -145,7 +145,7 @@ class Supervisor:
                 pass
 
     def _fill(self) -> None:
-        while self._taken() < self._wanted():
+        while len(self._taken()) < self._wanted():
             try:
                 worker = self._start(self._threads, self._place())
             except EnvironmentProblem as error:
@@ -159,13 +159,13 @@ class Supervisor:
                 self._send(worker, "warm", call)
 
     def _place(self) -> int:
-        """The lowest number that no worker has."""
-        taken = {worker.place for worker in self._workers}
+        """The lowest number that needs a worker, which takes over from one that is still dying."""
+        taken = self._taken()
         return next(place for place in itertools.count() if place not in taken)
 
-    def _taken(self) -> int:
+    def _taken(self) -> set[int]:
         """Places that need no worker; one that died at its start is replaced once it is counted."""
-        return sum(worker.dying is None or not worker.ready for worker in self._workers)
+        return {w.place for w in self._workers if w.dying is None or not w.ready}
 
     def _wanted(self) -> int:
         if not self._boot_failures:

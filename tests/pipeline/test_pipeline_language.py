@@ -55,8 +55,8 @@ def test_a_study_climbs_to_an_adapter_that_is_tested_and_exported(run, stated, m
 
     plain = parameters._lora
 
-    def eager(when, prefers):  # a model of random weights needs more than a real one
-        first, *rest = plain(when, prefers)
+    def eager(*asked):  # a model of random weights needs more than a real one
+        first, *rest = plain(*asked)
         return (type(first)(**{**first.__dict__, "default": 5e-3, "high": 1e-2, "limits": None}),
                 *rest)  # fmt: skip
 

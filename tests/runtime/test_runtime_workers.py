@@ -36,29 +36,41 @@ def test_worker_is_bare_and_deaf_to_interrupts(executor):
 
 def place(payload, progress):
     """The number of the worker (called there, not here)."""
-    time.sleep(0.2)
+    progress(int(os.environ["ATTAIN_PLACE"]))
+    time.sleep(payload.get("seconds", 0.2))
     return int(os.environ["ATTAIN_PLACE"]), os.getpid()
 
 
 def test_each_worker_has_a_place_of_its_own_and_the_next_one_takes_it_over(here):
     """So that workers take the GPUs of a machine in turn, also after one of them was killed."""
     executor = LocalExecutor(workers=2)
-    jobs = [job(f"j{i}", here + "place") for i in range(2)]
-    first = {
-        events[-1].value[0]: events[-1].value[1] for events in collect(executor, *jobs).values()
-    }
+
+    def seen(name):
+        pair = [job(f"{name}{i}", here + "place") for i in range(2)]
+        return dict(found[-1].value for found in collect(executor, *pair).values())
+
+    first = seen("first")
     assert set(first) == {0, 1}
     os.kill(first[1], signal.SIGKILL)
     wait_for(lambda: first[1] not in executor.pids())
-    again = {0: first[0]}
-    for attempt in range(60):  # until the next worker is up
-        pair = [job(f"k{attempt}-{i}", here + "place") for i in range(2)]
-        again |= dict(events[-1].value for events in collect(executor, *pair).values())
-        if 1 in again:
-            break
+    assert _with_both(seen, "died")[1] != first[1]
+    for attempt in range(3):  # one that is ended here is still dying when the next one starts
+        executor.submit(job(f"long{attempt}", here + "place", seconds=60))
+        wait_for(lambda: any(event.kind == "progress" for event in executor.events(0.1)))
+        executor.cancel(f"long{attempt}")
+        wait_for(lambda: any(event.kind == "ended" for event in executor.events(0.1)))
+        assert set(_with_both(seen, f"ended{attempt}-")) == {0, 1}
     executor.close()
-    assert again[0] == first[0]
-    assert again[1] != first[1]
+
+
+def _with_both(seen, name):
+    """Who has which place, once the worker that follows is up and gets a job."""
+    found = {}
+    for attempt in range(200):
+        found |= seen(f"{name}{attempt}-")
+        if len(found) == 2:
+            break
+    return found
 
 
 def test_threads_are_limited_in_loaded_libraries(here):
