@@ -57,7 +57,7 @@ class Headed(nn.Module):
     def train(self, mode: bool = True) -> Headed:
         """Change to training or evaluation."""
         super().train(mode)
-        for module in [] if self._cut is None else self._cut.still():
+        for module in [] if self._cut is None else self._cut.still:
             module.eval()
         return self
 

@@ -57,19 +57,18 @@ class Cut:
         net: A `transformers.PreTrainedModel` whose blocks take states and return states, alone or
             first in a tuple.
         last: How many blocks are above the cut, fewer than there are.
+
+    Attributes:
+        still: Modules below the cut, which are evaluated even while the others learn.
     """
 
     def __init__(self, net: Any, last: int) -> None:
         found = list(blocks(net)[1])
         if not 1 <= last < len(found):
             raise ValueError(f"blocks above a cut must lie in 1..{len(found) - 1} (got {last})")
-        self.net, self._last = net, last
+        self.net, self.still = net, below(net, last)
         self._lower, self._upper = found[:-last], found[-last:]
         self._form: tuple[Any, ...] | None = None
-
-    def still(self) -> list[Any]:
-        """Modules below the cut, which are evaluated even while the others learn."""
-        return below(self.net, self._last)
 
     def lower(self, **inputs: Any) -> Any:
         """What the highest block below the cut says; shape (rows, positions, hidden)."""
