@@ -1,7 +1,7 @@
 """Whole studies of texts with a pre-trained encoder, and what each rung of the ladder gives alone.
 
     python benchmarks/text_study.py --data FOLDER [--model FOLDER] [--only sms sst2 banking77]
-        [--rungs tfidf frozen lora full] [--quick] [--check]
+        [--rungs tfidf frozen last lora full] [--quick] [--check]
 
 FOLDER holds `sms-spam/`, `sst2/` and `banking77/` as published; their test rows are the sealed
 ones, but that a fifth of SMS spam is sealed by attain itself. A study is what `attain.tune` makes
@@ -35,7 +35,7 @@ from attain.core.files import write_atomic
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "text_study"
-RUNGS = ("tfidf", "frozen", "lora", "full")
+RUNGS = ("tfidf", "frozen", "last", "lora", "full")
 
 
 @dataclass(frozen=True)

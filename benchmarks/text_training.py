@@ -9,7 +9,7 @@ for all. Times run from raw texts to the validation score of the model that is k
     trainer           as its documentation shows it: each batch is padded to its longest text
     trainer-grouped   with batches of like length and the precision that attain takes
     attain            the rung `full`, settings at their defaults but for those that are the same
-    attain-frozen, attain-lora    the cheaper rungs, for the table
+    attain-frozen, attain-last, attain-lora    the cheaper rungs, for the table
 
 `search` is 20 configurations: Optuna around Trainer, and a whole attain study with one worker, with
 the validation rows as its sealed test. FOLDER holds `banking77/` and `sst2/` as published. Finished
@@ -39,7 +39,8 @@ from attain.core.files import write_atomic
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "text_training"
 TRAINER = HERE / ".venvs" / "trainer" / "bin" / "python"
-METHODS = ("attain", "trainer", "trainer-grouped", "attain-lora", "attain-frozen", "attain-tfidf")
+METHODS = ("attain", "trainer", "trainer-grouped", "attain-lora", "attain-last", "attain-frozen",
+           "attain-tfidf")  # fmt: skip
 FASTER, SEARCH_FASTER, TIE = 2.0, 5.0, 0.01
 THREADS = 1
 

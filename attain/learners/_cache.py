@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from attain.learners._cache_file import Block, BlockFile, locked
 T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Told how many rows of how many are there."""
+Allowed = Callable[[np.ndarray, bool], bool]
+"""Asked before rows are computed: positions of all that are missing, and whether they would go to
+disk; otherwise they stay in memory."""
 
 _BATCH = 1024
 """Rows computed between two looks at what other processes have added."""
@@ -105,6 +108,10 @@ def byte_keys(contents: Iterable[bytes]) -> np.ndarray:
     return np.frombuffer(hashes, dtype="<u8").reshape(-1, 2)
 
 
+class NotKept(EnvironmentProblem):
+    """Rows would take more room than they may."""
+
+
 class _Store(ABC, Generic[T]):
     """Rows by the hash of their content; subclasses say how rows become bytes.
 
@@ -147,26 +154,9 @@ class _Store(ABC, Generic[T]):
             Rows in the order of `keys`.
         """
         wanted = _distinct(keys)
-        place = np.full((len(wanted.keys), 2), -1, dtype=np.int64)  # block and row in it
-        self._mark(wanted.keys, place, self._new_blocks(everything=True))
-        self._count(place)
-        missing = np.flatnonzero(place[:, 0] < 0)
-        todo = self._rotated(missing[np.argsort(wanted.first[missing])], batch)
-        pieces = []
-        while len(todo):
-            part, todo = todo[:batch], todo[batch:]
-            began = time.perf_counter()
-            rows = compute(wanted.first[part])
-            seconds = time.perf_counter() - began
-            self.computed, self.spent = self.computed + len(part), self.spent + seconds
-            self._keep(wanted.keys, place, part, rows, seconds)
-            absent = np.flatnonzero(place[part, 0] < 0)
-            pieces.append((part[absent], self._take(rows, absent)))
-            todo = todo[place[todo, 0] < 0]  # others may have been there meanwhile
-            if progress is not None:
-                progress(len(place) - len(todo), len(place))
-        whole = self._joined(pieces + self._stored(place), len(place))
-        return self._take(whole, wanted.back)
+        place, pieces = self._settled(wanted, compute, batch, progress, lambda missing, kept: True)
+        stored = [(where, self._take(rows, at)) for where, rows, at in self._stored(place)]
+        return self._take(self._joined(pieces + stored, len(place)), wanted.back)
 
     @abstractmethod
     def _pack(self, rows: T) -> bytes:
@@ -183,6 +173,41 @@ class _Store(ABC, Generic[T]):
     @abstractmethod
     def _joined(self, pieces: list[tuple[np.ndarray, T]], n: int) -> T:
         """All n rows, of which each piece holds those at the positions it names."""
+
+    def _settled(
+        self,
+        wanted: _Distinct,
+        compute: Callable[[np.ndarray], T],
+        batch: int,
+        progress: Progress | None,
+        allowed: Allowed,
+    ) -> tuple[np.ndarray, list[tuple[np.ndarray, T]]]:
+        """Where each wanted row is in the file, and those that could not be written there."""
+        place = np.full((len(wanted.keys), 2), -1, dtype=np.int64)  # block and row in it
+        self._mark(wanted.keys, place, self._new_blocks(everything=True))
+        missing = np.flatnonzero(place[:, 0] < 0)
+        todo = self._rotated(missing[np.argsort(wanted.first[missing])], batch)
+        pieces: list[tuple[np.ndarray, T]] = []
+        self._agree(allowed, wanted.first[todo])
+        self._count(place)
+        while len(todo):
+            part, todo = todo[:batch], todo[batch:]
+            began = time.perf_counter()
+            rows = compute(wanted.first[part])
+            seconds = time.perf_counter() - began
+            self.computed, self.spent = self.computed + len(part), self.spent + seconds
+            self._keep(wanted.keys, place, part, rows, seconds)
+            absent = np.flatnonzero(place[part, 0] < 0)
+            pieces.append((part[absent], self._take(rows, absent)))
+            todo = todo[place[todo, 0] < 0]  # others may have been there meanwhile
+            if progress is not None:
+                progress(len(place) - len(todo), len(place))
+            self._agree(allowed, wanted.first[todo])  # the disk may be full by now
+        return place, pieces
+
+    def _agree(self, allowed: Allowed, missing: np.ndarray) -> None:
+        if len(missing) and not allowed(missing, self._file is not None and not self._lost):
+            raise NotKept("rows would take more room than they may")
 
     def _opened(self, folder: Path, kind: str, parts: Mapping[str, Any]) -> BlockFile | None:
         about = json.dumps({"kind": kind, **parts}, sort_keys=True, indent=1)
@@ -240,15 +265,15 @@ class _Store(ABC, Generic[T]):
         except OSError as error:
             self._lose(self._file.path, error)
 
-    def _stored(self, place: np.ndarray) -> list[tuple[np.ndarray, T]]:
-        """The rows that are in the file, block by block."""
+    def _stored(self, place: np.ndarray) -> list[tuple[np.ndarray, T, np.ndarray]]:
+        """Rows in the file, block by block: their positions, the block, where in it they are."""
         pieces = []
         for number in np.unique(place[place[:, 0] >= 0, 0]).tolist():
             assert self._file is not None
             block = self._file.blocks[number]
             positions = np.flatnonzero(place[:, 0] == number)
             rows = self._unpack(self._file.content(block)[block.rows * 16 :], block.rows)
-            pieces.append((positions, self._take(rows, place[positions, 1])))
+            pieces.append((positions, rows, place[positions, 1]))
         return pieces
 
     def _count(self, place: np.ndarray) -> None:
@@ -320,26 +345,69 @@ class ByteStore(FloatStore):
 
 
 class RaggedStore(_Store[Ragged]):
-    """Rows of whole numbers, each of its own length."""
+    """Rows of numbers, each of its own length: whole numbers unless `numbers` says otherwise."""
+
+    numbers: Literal["<i4", "<f4"] = "<i4"
 
     def _pack(self, rows: Ragged) -> bytes:
         lengths = rows.lengths.astype("<i4").tobytes()
-        return lengths + np.ascontiguousarray(rows.values, dtype="<i4").tobytes()
+        return lengths + np.ascontiguousarray(rows.values, dtype=self.numbers).tobytes()
 
     def _unpack(self, content: np.ndarray, n: int) -> Ragged:
-        numbers = content.view("<i4")
-        starts = np.concatenate([[0], np.cumsum(numbers[:n], dtype=np.int64)])
-        return Ragged(numbers[n:], starts)
+        lengths = content.view("<i4")[:n]
+        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        return Ragged(content.view(self.numbers)[n:], starts)
 
     def _take(self, rows: Ragged, index: np.ndarray) -> Ragged:
         return rows.take(index)
 
     def _joined(self, pieces: list[tuple[np.ndarray, Ragged]], n: int) -> Ragged:
         positions = np.concatenate([where for where, _ in pieces] or [np.empty(0, np.int64)])
-        values = np.concatenate([rows.values for _, rows in pieces] or [np.empty(0, np.int32)])
+        values = np.concatenate([rows.values for _, rows in pieces] or [np.empty(0, self.numbers)])
         lengths = np.concatenate([rows.lengths for _, rows in pieces] or [np.empty(0, np.int64)])
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return Ragged(values, starts).take(np.argsort(positions))
+
+
+class StateStore(RaggedStore):
+    """Rows of float32 numbers, each of its own length, which may be too many for memory."""
+
+    numbers = "<f4"
+
+    def rows(
+        self,
+        keys: np.ndarray,
+        compute: Callable[[np.ndarray], Ragged],
+        allowed: Allowed,
+        *,
+        batch: int,
+    ) -> Callable[[int], np.ndarray]:
+        """The same rows as from `get`, each read when it is asked for.
+
+        Args:
+            keys: As for `get`.
+            compute: Likewise.
+            allowed: Whether rows may be kept.
+            batch: Rows computed at a time.
+
+        Returns:
+            From a position in `keys` to its row, mapped from the file and not copied.
+
+        Raises:
+            NotKept: When `allowed` said no.
+        """
+        wanted = _distinct(keys)
+        place, pieces = self._settled(wanted, compute, batch, None, allowed)
+        parts = [(where, rows, np.arange(len(rows))) for where, rows in pieces]
+        parts += self._stored(place)
+        for number, (where, _, at) in enumerate(parts):
+            place[where] = np.column_stack([np.full(len(at), number), at])
+
+        def row(position: int) -> np.ndarray:
+            number, at = place[wanted.back[position]]
+            return parts[number][1].row(at)
+
+        return row
 
 
 @dataclass(frozen=True, eq=False)

@@ -146,9 +146,8 @@ class BlockFile:
 
     def _candidates(self, size: int) -> Iterator[int]:
         """Where headers may start, from what was not read yet."""
-        words = self._bytes[self._read : size // _ALIGN * _ALIGN]
-        first = words.reshape(-1, _ALIGN)[:, :8]
-        hits = np.flatnonzero((first == np.frombuffer(_MAGIC, dtype=np.uint8)).all(axis=1))
+        words = self._bytes[self._read : size // _ALIGN * _ALIGN].view("<u8")
+        hits = np.flatnonzero(words[:: _ALIGN // 8] == int.from_bytes(_MAGIC, "little"))
         yield from (self._read + hits * _ALIGN).tolist()
 
     def _block(self, at: int, size: int) -> Block | None:

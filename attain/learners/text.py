@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config, Space
 from attain.core.types import Attribution, Dataset, Forecast, Rows, Task
@@ -21,7 +20,7 @@ from attain.learners._text.model import NAME, Constant, TextModel, load_model
 
 
 class Text:
-    """A ladder of models for texts: ``tfidf < frozen < lora < full``; of words, ``words < ...``."""
+    """A ladder of models for texts: ``tfidf < frozen < last < lora < full``; or ``words < ...``."""
 
     name = NAME
     stops_early = True
@@ -64,7 +63,9 @@ class Text:
 
         from attain.learners._text import rungs
 
-        config = complete(self.space(data.dataset), config)
+        space = self.space(data.dataset)
+        config = complete(space, config)
+        rung = parameters.find_rung(space, config)
         if data.dataset.task is Task.TAGGING:
             from attain.learners._tags.rungs import fit
 
@@ -81,10 +82,6 @@ class Text:
         lesson = rungs.Lesson.of(config, data, columns, texts, outputs)
         if data.stop is not None:
             facts["stop_left_out"] = len(data.stop) - lesson.stop_rows
-        rung = str(config.get("rung", parameters.TFIDF))
-        if rung not in rungs.RUNGS:
-            rule, remedy = "a rung must exist", did_you_mean(rung, parameters.RUNGS)
-            raise SpaceError(Problem(rule, rung, "rung", remedy))
         with threadpool_limits(data.threads):
             kind, core, found = rungs.RUNGS[rung](config, data, lesson, report)
         return TextModel(NAME, kind, core, columns, outputs, {"rung": rung, **facts, **found})

@@ -61,7 +61,7 @@ def fit(job: Mapping[str, Any]) -> dict[str, Any]:
     began, cpu = time.monotonic(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         # as after a search: all rows train, for as long as was found to be best; here, to the end
-        hints = {"rounds": 1_000} if job["rung"] in ("full", "lora") else {}
+        hints = {"rounds": 1_000} if job["rung"] in ("full", "lora", "last") else {}
         stop = None if hints else _tenth(rows, job["seed"])
         data = FitData(
             dataset=dataset,

@@ -13,10 +13,11 @@ from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Rows, Tas
 from attain.learners.text import Text
 
 TAGS = ("B-BAD", "B-GOOD", "I-BAD", "I-GOOD", "O")
-RUNGS = ("words", "frozen", "lora", "full")
+RUNGS = ("words", "frozen", "last", "lora", "full")
 FAST = {
     "words": {},
     "frozen": {},
+    "last": {"epochs": 2, "learning_rate": 1e-3},
     "lora": {"epochs": 2, "lora_learning_rate": 3e-3, "rank": 4},
     "full": {"epochs": 2, "learning_rate": 1e-3},
 }

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from text_toys import RUNGS, case, config, fit, parts
+from text_toys import RUNGS, TUNED, case, config, fit, parts
 
 from attain.core.codec import encode
 from attain.core.errors import ArtifactError, DataError, NotApplicable, SpaceError
@@ -21,9 +21,7 @@ def test_every_rung_learns(rung, task):
     """Each rung is better than knowing nothing, by much."""
     dataset, rows = case(task, rows=240)
     held = parts(rows)[2]
-    model = fit(
-        {**config(rung), **({"epochs": 6} if rung in ("lora", "full") else {})}, dataset, rows
-    )
+    model = fit({**config(rung), **({"epochs": 6} if rung in TUNED else {})}, dataset, rows)
     found = Text().predict(model, held)
     if task is Task.REGRESSION:
         assert np.mean((found - held.y) ** 2) < 0.7 * held.y.var()
@@ -44,7 +42,7 @@ def test_pairs_of_texts_are_read_as_pairs(rung):
     assert not np.allclose(found, changed)
 
 
-@pytest.mark.parametrize("rung", ["lora", "full"])
+@pytest.mark.parametrize("rung", TUNED)
 def test_a_pair_becomes_two_segments(rung):
     """Tuned networks see both texts at once, told apart by their segment."""
     dataset, rows = case(pairs=True, rows=60)
@@ -69,7 +67,7 @@ def test_the_space_is_a_ladder_with_sources():
     space = Text().space(case()[0])
     check_space(space, "text")
     (rung,) = space.ladders
-    assert (rung.choices, rung.reserve) == (("tfidf", "frozen"), ("lora", "full"))
+    assert (rung.choices, rung.reserve) == (("tfidf", "frozen"), ("last", "lora", "full"))
     assert rung.default == "frozen"
     assert all(p.when for p in space if p.name not in ("rung", "class_weight"))
     assert set(space.defaults()) == {"rung", "pooling"}
@@ -109,6 +107,10 @@ def test_rows_without_a_text_column_are_not_for_it():
         ("tfidf", "char_ngrams", False),
         ("frozen", "pooling", "cls"),
         ("frozen", "pooling", "max"),
+        ("last", "pooling", "max"),
+        ("last", "learning_rate", 1e-4),
+        ("last", "epochs", 3),
+        ("last", "dropout", 0.3),
         ("lora", "pooling", "max"),
         ("lora", "rank", 8),
         ("lora", "lora_learning_rate", 1e-3),
@@ -152,7 +154,7 @@ def test_the_same_seed_gives_the_same_model(rung):
     assert np.array_equal(Text().predict(fit(config(rung), dataset, rows), rows), first)
 
 
-@pytest.mark.parametrize("rung", ["lora", "full"])
+@pytest.mark.parametrize("rung", TUNED)
 def test_another_seed_gives_another_model(rung):
     """Order and dropout follow the seed."""
     dataset, rows = case(rows=80)
@@ -267,8 +269,8 @@ def test_losses_are_told_and_fall(rung, task):
     stops = [losses["stop"] for _, losses in points if "stop" in losses]
     assert steps == sorted(set(steps))
     assert all("train" in losses for _, losses in points)
-    assert min(stops) < stops[0] or rung in ("lora", "full")
-    if rung in ("lora", "full"):
+    assert min(stops) < stops[0] or rung in TUNED
+    if rung in TUNED:
         assert {"train", "grad_norm", "lr", "units_per_s"} <= set(points[-1][1])
 
 
@@ -296,7 +298,7 @@ def test_signals_are_obeyed(rung, signal, tmp_path):
     assert len(steps) == 2
 
 
-@pytest.mark.parametrize("rung", ["lora", "full"])
+@pytest.mark.parametrize("rung", TUNED)
 def test_a_paused_fit_goes_on_as_if_nothing_had_happened(rung, tmp_path):
     """Paused, and continued from its checkpoint: the same model to the last bit."""
     dataset, rows = case()
@@ -336,6 +338,7 @@ def test_facts_are_plain_and_tell_what_was_trained():
         assert facts["rung"] == rung
         trained[rung] = facts["trained"]
     assert trained["frozen"] == 33 * 2
+    assert trained["frozen"] < trained["last"] < trained["full"]
     assert trained["frozen"] < trained["lora"] < trained["full"]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from text_toys import BAD, GOOD, RUNGS, case, config, fit, parts
+from text_toys import BAD, GOOD, RUNGS, TUNED, case, config, fit, parts
 
 from attain.core.errors import DataError, NotApplicable
 from attain.core.protocols import Attributing
@@ -110,7 +110,7 @@ def test_letters_that_grow_when_made_small_keep_their_place():
 def test_words_that_decide_are_found(rung):
     """Good words speak for the good class and bad ones against it; filler says little."""
     dataset, rows = case(rows=240)
-    more = {"epochs": 6} if rung in ("lora", "full") else {}
+    more = {"epochs": 6} if rung in TUNED else {}
     model = fit(config(rung, **more), dataset, rows)
     held = parts(rows)[2]
     told = totals(Text().attribute(model, held, np.ones(len(held), dtype=np.int64)))

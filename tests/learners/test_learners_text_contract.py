@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from text_toys import RUNGS, encoder
+from text_toys import RUNGS, TUNED, encoder
 
 from attain.core.protocols import Forecasting, Learner
 from attain.core.types import Task
@@ -22,7 +22,7 @@ def on_rung(rung):
             data = replace(data, dataset=replace(data.dataset, pretrained=encoder()))
             return super().fit(
                 {"epochs": 2, **config, "rung": rung}
-                if rung in ("lora", "full")
+                if rung in TUNED
                 else {**config, "rung": rung},
                 data,
                 report,

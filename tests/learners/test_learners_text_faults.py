@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from text_toys import RUNGS, case, config, encoder, fit, parts
+from text_toys import RUNGS, TUNED, case, config, encoder, fit, parts
 
 from attain.core.errors import ArtifactError, DataError
 from attain.core.protocols import FitData
@@ -22,8 +22,6 @@ from attain.learners._text.encoder import Encoder, Reading
 from attain.learners._text.inputs import find_columns
 from attain.learners._torch.step import OutOfMemory
 from attain.learners.text import Text
-
-NEURAL = ("lora", "full")
 
 
 def set_up(rung="full", task=Task.MULTICLASS, rows=60, **more):
@@ -117,7 +115,7 @@ def test_the_network_says_what_predictions_say():
 # --- the loss -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rung", NEURAL)
+@pytest.mark.parametrize("rung", TUNED)
 def test_labels_that_are_all_masked_are_refused(rung, monkeypatch):
     """Loss 0 and success is what others report; here a step without supervised rows is an error."""
 
@@ -244,7 +242,7 @@ def replace_seen(outputs):
 # --- seeds and starts -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rung", NEURAL)
+@pytest.mark.parametrize("rung", TUNED)
 def test_the_state_of_the_process_does_not_reach_the_model(rung):
     """Whatever was drawn before, the head and the adapter start alike; nothing is seeded late."""
     dataset, rows = case(rows=60)
@@ -275,7 +273,7 @@ def test_a_late_seed_is_caught(late, monkeypatch):
         test_the_state_of_the_process_does_not_reach_the_model("lora")
 
 
-@pytest.mark.parametrize("rung", NEURAL)
+@pytest.mark.parametrize("rung", TUNED)
 def test_tuning_starts_at_the_solved_head(rung):
     """Before the first step the network is as good as the frozen rung: no head is made anew."""
     dataset, rows = case(rows=120)

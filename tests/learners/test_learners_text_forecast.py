@@ -48,6 +48,6 @@ def test_a_rung_that_does_not_fit_into_memory_is_unusable(monkeypatch):
     monkeypatch.setattr("attain.learners._torch.memory.probe", probe)
     dataset, rows = case(rows=60)
     found = forecast.forecast(Text().space(dataset), FitData(dataset, rows))
-    assert [r.usable for r in found.rungs] == [True, True, False, False]
-    assert "11 GB are needed" in found.rungs[3].reason
-    assert np.isfinite(found.rungs[3].seconds) is np.False_
+    assert [r.usable for r in found.rungs] == [True, True, False, False, False]
+    assert "11 GB are needed" in found.rungs[4].reason
+    assert np.isfinite(found.rungs[4].seconds) is np.False_

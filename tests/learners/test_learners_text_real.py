@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from text_toys import case, go_on
+from text_toys import TUNED, case, go_on
 
 from attain.core.protocols import FitData
 from attain.core.types import Rows
@@ -67,7 +67,7 @@ def test_an_encoder_knows_what_words_mean(pretrained, tmp_path):
     assert right["tfidf"] < 8
 
 
-@pytest.mark.parametrize("rung", ["lora", "full"])
+@pytest.mark.parametrize("rung", TUNED)
 def test_a_real_encoder_is_tuned_saved_and_loaded(rung, pretrained, tmp_path):
     """Two epochs on few sentences: still right, and the same after loading."""
     dataset, train, held = sentences(pretrained)

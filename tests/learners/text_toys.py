@@ -26,10 +26,12 @@ from attain.learners.text import Text
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-RUNGS = ("tfidf", "frozen", "lora", "full")
+RUNGS = ("tfidf", "frozen", "last", "lora", "full")
+TUNED = RUNGS[2:]
 FAST = {
     "tfidf": {},
     "frozen": {},
+    "last": {"epochs": 2, "learning_rate": 1e-3},
     "lora": {"epochs": 2, "lora_learning_rate": 3e-3, "rank": 4},
     "full": {"epochs": 2, "learning_rate": 1e-3},
 }

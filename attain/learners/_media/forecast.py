@@ -17,6 +17,7 @@ from attain.learners._media.core import features
 from attain.learners._media.front import Front
 from attain.learners._pretrained.forecast import (
     Case,
+    Costs,
     guarded,
     head_seconds,
     labels,
@@ -100,7 +101,7 @@ def _tuned(case: Case, rung: str, front: Front, pace: float, head: float) -> Run
     net, told = rungs.make_net(config, body, empty_head(body.hidden, case.lesson.outputs.count))
     start = pace * case.rows + head
     look = pace * case.rows * stop_share(case)
-    return tuned(case, rung, net, work, told, body, (look, start))
+    return tuned(case, rung, net, work, told, body, Costs(look, start))
 
 
 def _few(lesson: Lesson, index: np.ndarray) -> Lesson:

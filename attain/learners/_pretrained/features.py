@@ -9,6 +9,7 @@ in their last bits. It costs no time: texts of one length are many.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,9 +135,14 @@ def mean_states(out: Any, layers: int) -> Any:
 
 
 def each_batch(
-    body: Body, tokens: Tokens, take: Callable[[np.ndarray, Any], None], *, every_layer: bool
+    body: Body,
+    tokens: Tokens,
+    take: Callable[[np.ndarray, Any], None],
+    *,
+    every_layer: bool = False,
+    read: Callable[..., Any] | None = None,
 ) -> None:
-    """Let a body read rows in batches without padding.
+    """Let a body read rows in batches without padding, whatever else is under way.
 
     Args:
         body: Frozen or tuned.
@@ -144,18 +150,21 @@ def each_batch(
         take: Gets positions of rows and what the network says of them; the first rows of that are
             theirs, in this order.
         every_layer: Whether it says what each layer holds.
+        read: What is called instead of the network, such as a part of it.
     """
     import torch
 
     net = body.net
-    with torch.inference_mode(), fast_float32(net), _evaluating(net):
+    read = read or functools.partial(net, output_hidden_states=every_layer)
+    exact = torch.autocast(net.device.type, enabled=False)
+    with torch.inference_mode(), exact, fast_float32(net), _evaluating(net):
         for index in equal_lengths(tokens.lengths, _TOKENS):
             positions = len(index) * int(tokens.lengths[index[0]])
             enough = np.tile(index, max(-(-_LEAST // max(positions, 1)), 1))
             batch = collate(body, tokens, enough)
             del batch["attention_mask"]  # all ones
             batch = {name: tensor.to(net.device) for name, tensor in batch.items()}
-            take(index, net(**batch, output_hidden_states=every_layer))
+            take(index, read(**batch))
 
 
 def equal_lengths(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
@@ -177,10 +186,11 @@ def equal_lengths(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
 
 @contextlib.contextmanager
 def _evaluating(net: Any) -> Iterator[None]:
-    """No dropout meanwhile."""
-    training = net.training
+    """No dropout meanwhile; afterwards each module is as it was."""
+    training = [module for module in net.modules() if module.training]
     net.eval()
     try:
         yield
     finally:
-        net.train(training)
+        for module in training:
+            module.training = True

@@ -52,6 +52,21 @@ class Case:
         return np.sort(drawn)
 
 
+@dataclass(frozen=True)
+class Costs:
+    """Seconds beside the steps of a fit.
+
+    Attributes:
+        look: One look at the rows to stop on.
+        start: What comes before the first step.
+        once: What only the first fit of a study does.
+    """
+
+    look: float
+    start: float
+    once: float = 0.0
+
+
 def rung_defaults(space: Space, rung: str) -> dict[str, Any]:
     """The defaults of a rung, also of one that is still held back."""
     opened = [p.opened(rung) if isinstance(p, Ordinal) and rung in p.reserve else p for p in space]
@@ -74,7 +89,7 @@ def tuned(
     work: HeadWork,
     told: Recipe,
     body: Body,
-    apart: tuple[float, float],
+    apart: Costs,
 ) -> RungForecast:
     """A step on the longest batch and an ordinary one, taken back afterwards.
 
@@ -85,7 +100,7 @@ def tuned(
         work: Rows and loss.
         told: How.
         body: Restored afterwards.
-        apart: Seconds of one look at the rows to stop on, and of what comes before the first step.
+        apart: What else takes time.
 
     Returns:
         Seconds and memory of a fit.
@@ -101,11 +116,13 @@ def tuned(
     finally:
         body.restored()
     steps = total_steps(case.rows, told.batch, told.epochs)
-    looks = apart[0] * math.ceil(told.epochs / EVALUATE)
-    seconds = steps * found.seconds + looks + apart[1]
+    looks = apart.look * math.ceil(told.epochs / EVALUATE)
+    seconds = steps * found.seconds + looks + apart.start + apart.once
     reason = f"{steps} steps of {found.seconds:.2g} s, measured"
     if found.micro < told.batch:
         reason += f"; {found.micro} of {told.batch} rows fit into memory at once"
+    if apart.once:
+        reason += f"; {apart.once:.1f} s of reading once for the whole study"
     return RungForecast(rung, trained, seconds, found.bytes + 4 * trained, reason)
 
 

@@ -19,6 +19,7 @@ from attain.learners._pretrained.layers import depths
 from attain.learners._pretrained.levels import FLOOR
 from attain.learners._pretrained.linear import Linear
 from attain.learners._pretrained.outputs import Outputs
+from attain.learners._pretrained.prefix import STATES, Cut
 from attain.learners._torch.optimizer import Group, group_by
 from attain.learners._torch.step import OutOfMemory, is_out_of_memory
 
@@ -34,6 +35,7 @@ class Headed(nn.Module):
 
     def __init__(self, body: Any, head: Linear, dropout: float) -> None:
         super().__init__()
+        self._cut: Cut | None = None
         self.body = body
         self.dropout = nn.Dropout(dropout)
         slope = torch.from_numpy(head.slope)
@@ -42,6 +44,31 @@ class Headed(nn.Module):
         with torch.no_grad():
             self.head.weight.copy_(slope.T)
             self.head.bias.copy_(torch.from_numpy(head.intercept))
+
+    def cut_at(self, cut: Cut) -> None:
+        """Let what lies below a cut be as it is: nothing is dropped there while training.
+
+        Args:
+            cut: Of the body; states at the cut may be given instead of being computed.
+        """
+        self._cut = cut
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Headed:
+        """Change to training or evaluation."""
+        super().train(mode)
+        for module in [] if self._cut is None else self._cut.still:
+            module.eval()
+        return self
+
+    def last_states(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What the last block of a body of texts says, float32, shape (rows, positions, hidden)."""
+        own = {name: tensor for name, tensor in inputs.items() if name != STATES}
+        if self._cut is not None and STATES in inputs:
+            found: torch.Tensor = self._cut.upper(inputs[STATES], own)
+        else:
+            found = self.body(**own).last_hidden_state
+        return found.float()
 
     def pooled(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """One row of features for each row of a batch, float32, shape (rows, hidden)."""

@@ -7,7 +7,12 @@ layers, so it has one depth only.
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
+
+_DEPTHS = ("num_hidden_groups", "num_hidden_layers", "n_layers", "n_layer")
+"""Names of the number of blocks in configurations: ALBERT's, most others, DistilBERT's, GPT-2's."""
 
 _ABOVE = ("final_norm", "final_layer_norm", "ln_f", "pooler", "head", "classifier")
 """First names of modules outside the list of blocks that come after it; all others come before."""
@@ -90,6 +95,47 @@ def freeze_below(net: Any, last: int) -> int:
         parameter.requires_grad_(depth[name] >= lowest)
         learning += parameter.numel() if parameter.requires_grad else 0
     return learning
+
+
+def below(net: Any, last: int) -> list[Any]:
+    """What lies below the last blocks: other blocks, embeddings, and all else that comes before.
+
+    Args:
+        net: Any network with a list of blocks.
+        last: How many blocks do not count, fewer than there are.
+
+    Returns:
+        Modules, none of them inside of another.
+    """
+    name, found = blocks(net)
+    lower = list(found[:-last])
+    for path, module in net.named_modules():
+        around = not path or f"{name}.".startswith(f"{path}.")
+        inner = around or path.startswith(f"{name}.") or any(m is module for m in lower)
+        if not inner and not any(part in _ABOVE for part in path.split(".")):
+            lower += [module] if not any(_holds(other, module) for other in lower) else []
+    return lower
+
+
+def depth_of(folder: str) -> int | None:
+    """How many blocks of their own a network has, by its configuration.
+
+    Args:
+        folder: Of the model.
+
+    Returns:
+        None where that is not said; ALBERT's groups, whose blocks share their weights.
+    """
+    try:
+        told = json.loads((Path(folder) / "config.json").read_text("utf-8"))
+        found = [told[name] for name in _DEPTHS if name in told]
+    except (OSError, ValueError, TypeError):
+        return None
+    return found[0] if found and isinstance(found[0], int) else None
+
+
+def _holds(module: Any, other: Any) -> bool:
+    return any(inner is other for inner in module.modules())
 
 
 def _only_list(module: Any) -> tuple[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,13 @@ from attain.core.space import Space
 from attain.core.spans import scheme_of, spans
 from attain.core.types import Forecast, RungForecast
 from attain.learners._pretrained import linear
-from attain.learners._pretrained.forecast import SAMPLE, Case, guarded, resident, tuned
+from attain.learners._pretrained.forecast import SAMPLE, Case, Costs, guarded, resident, tuned
 from attain.learners._pretrained.heads import DEFAULT_POINT, Dense
 from attain.learners._pretrained.lesson import empty_head, quiet
 from attain.learners._tags import parameters, rungs
 from attain.learners._tags.inputs import UNKNOWN, Labelled
 from attain.learners._tags.tokens import CUT
+from attain.learners._text.parameters import tuned_rungs
 from attain.learners._text.rungs import resident_body
 
 if TYPE_CHECKING:
@@ -100,8 +102,10 @@ def _with_body(case: TagCase, words: RungForecast, facts: dict[str, Any]) -> For
     found = [
         words,
         guarded(parameters.FROZEN, lambda: _frozen(case, body, tokens, pace)),
-        guarded(parameters.LORA, lambda: _tuned(case, parameters.LORA, reading, pace)),
-        guarded(parameters.FULL, lambda: _tuned(case, parameters.FULL, reading, pace)),
+        *(
+            guarded(rung, partial(_tuned, case, rung, reading, pace))
+            for rung in tuned_rungs(case.space)
+        ),
     ]
     return Forecast(tuple(found), _examples(case, _marked(body, tokens)), facts)
 
@@ -161,19 +165,21 @@ def _frozen(case: TagCase, body: Body, tokens: WordTokens, pace: _Pace) -> RungF
 def _tuned(case: TagCase, rung: str, reading: WordReading, pace: _Pace) -> RungForecast:
     """A step on the longest batch and an ordinary one, taken back afterwards."""
     from attain.learners._tags.network import Network
-    from attain.learners._text.tuning import adapt, recipe
+    from attain.learners._text.tuning import adapt, headed, recipe, spared
 
     config, data = case.config(rung), case.data
     body = resident_body(data)
     lesson = rungs.seen_by(body, reading, data)
-    work = rungs.make_work(config, data, body, reading, lesson)
+    work = rungs.make_work(config, data, body, reading, lesson, pretend=True)
     adapt(config, body, data.seed)
     head = empty_head(body.hidden, lesson.outputs.count)
-    net = Network(body.net, head, float(config["dropout"])).to(body.net.device)
-    start = pace.token * float(work.lengths.sum()) + pace.word * len(work.targets)
+    net = headed(Network(body.net, head, float(config["dropout"])), config, body)
+    train = pace.token * float(work.lengths.sum())
     stopped = 0.0 if work.stop is None else float(work.stop.tokens.tokens.lengths.sum())
-    look = pace.token * stopped
-    return tuned(case, rung, net, work, recipe(config), body, (look, start))
+    stop, once = pace.token * stopped, spared(config, body, work.train.states)
+    start = train + pace.word * len(work.targets)
+    costs = Costs(stop * (1 - once), start, (train + stop) * once)
+    return tuned(case, rung, net, work, recipe(config), body, costs)
 
 
 def _marked(body: Body, tokens: WordTokens) -> list[list[str]]:

@@ -14,6 +14,7 @@ from attain.learners._pretrained.features import equal_lengths
 from attain.learners._pretrained.headed import Headed, HeadWork
 from attain.learners._pretrained.load import Body
 from attain.learners._pretrained.outputs import Outputs
+from attain.learners._pretrained.prefix import STATES, Read, States, unread
 from attain.learners._pretrained.tokens import collate
 from attain.learners._tags.tokens import CUT, WordTokens
 
@@ -28,7 +29,7 @@ class Network(Headed):
     def pooled(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The state of the first token of each word that counts, sentence by sentence."""
         read = {name: tensor for name, tensor in inputs.items() if name != _HEADS}
-        states = self.body(**read).last_hidden_state.float()
+        states = self.last_states(read)
         heads = inputs[_HEADS]
         row, word = (heads != CUT).nonzero(as_tuple=True)
         found: torch.Tensor = states[row, heads[row, word]]
@@ -42,19 +43,24 @@ class Part:
     Attributes:
         tokens: As the body sees them; words that do not count have no head.
         targets: Of all words, from `Outputs.targets`; anything where a word does not count.
+        states: What the blocks say of the sentences that do not learn, or None.
     """
 
     tokens: WordTokens
     targets: Ragged
+    states: States | None = None
 
     @classmethod
-    def of(cls, tokens: WordTokens, targets: np.ndarray, counts: np.ndarray) -> Part:
+    def of(
+        cls, tokens: WordTokens, targets: np.ndarray, counts: np.ndarray, read: Read = unread
+    ) -> Part:
         """Only words that are seen and count.
 
         Args:
             tokens: Of the sentences.
             targets: Of the words that count and are seen.
             counts: Which words count, bool, shape (words,).
+            read: What reads sentences with the blocks that do not learn.
 
         Returns:
             The sentences with a word that does, in their order.
@@ -65,7 +71,7 @@ class Part:
         heads = Ragged(np.where(kept, tokens.heads.values, CUT), tokens.heads.starts)
         rows = np.flatnonzero([bool((heads.row(i) != CUT).any()) for i in range(len(heads))])
         part = WordTokens(tokens.tokens, heads).take(rows)
-        return cls(part, Ragged(values, heads.starts).take(rows))
+        return cls(part, Ragged(values, heads.starts).take(rows), read(part.tokens))
 
     @property
     def words(self) -> np.ndarray:
@@ -77,8 +83,10 @@ class Part:
         return Part(self.tokens.take(rows), self.targets.take(rows)).words
 
     def inputs(self, body: Body, rows: np.ndarray) -> dict[str, torch.Tensor]:
-        """Padded tokens, and where words begin."""
+        """Padded tokens, where words begin, and states if there are any."""
         found = collate(body, self.tokens.tokens, rows)
+        if self.states is not None:
+            found[STATES] = self.states.padded(rows)
         own = self.tokens.take(rows)
         heads = np.full((len(rows), int(own.heads.lengths.max(initial=1))), CUT, dtype=np.int64)
         columns = np.arange(heads.shape[1])

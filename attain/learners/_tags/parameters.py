@@ -5,10 +5,10 @@ from __future__ import annotations
 from attain.core.space import Categorical, Condition, Ordinal, Parameter, Space
 from attain.core.types import Dataset
 from attain.learners._shared import only
-from attain.learners._text.parameters import FROZEN, FULL, LORA, both, full, ladder, lora
+from attain.learners._text.parameters import FROZEN, FULL, LAST, LORA, ladder, tuned
 
 WORDS = "words"
-RUNGS = (WORDS, FROZEN, LORA, FULL)
+RUNGS = (WORDS, FROZEN, LAST, LORA, FULL)
 """From cheap to dear."""
 
 
@@ -25,12 +25,10 @@ def space(dataset: Dataset) -> Space:
         return Space(_words(()))
     return Space(
         (
-            ladder(RUNGS),
+            ladder(RUNGS, dataset),
             *_words(only(WORDS)),
             _layers(only(FROZEN)),
-            *lora(only(LORA)),
-            *full(only(FULL)),
-            *both(only(LORA, FULL), classifies=True),
+            *tuned(dataset),
         )
     )
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from attain.core.errors import Problem, SpaceError, did_you_mean
 from attain.core.protocols import FitData, Report
 from attain.core.space import Config
 from attain.learners._pretrained import linear
@@ -29,7 +28,7 @@ from attain.learners._tags.inputs import (
 from attain.learners._tags.model import Core, TagModel, spare_code
 from attain.learners._tags.words import Words, see
 from attain.learners._text.encoder import Encoder
-from attain.learners._text.rungs import fitting_length, resident_body
+from attain.learners._text.rungs import fitting_length, lower_facts, resident_body
 
 if TYPE_CHECKING:
     from attain.learners._pretrained.load import Body
@@ -108,13 +107,9 @@ def fit(learner: str, config: Config, data: FitData, report: Report) -> TagModel
         A model; of words with one label only, one that always gives it.
 
     Raises:
-        SpaceError: When the configuration names a rung that does not exist.
         DataError: When there is nothing to learn from.
     """
     rung = str(config.get("rung", parameters.WORDS))
-    if rung not in RUNGS:
-        rule, remedy = "a rung must exist", did_you_mean(rung, parameters.RUNGS)
-        raise SpaceError(Problem(rule, rung, "rung", remedy))
     every = Lesson.of(data)
     facts = {"rung": rung, "sentences": len(every.train.sentences), "words": len(every.train.codes)}
     if every.outputs.count < 2:
@@ -156,14 +151,14 @@ def fit_frozen(
 def fit_tuned(
     config: Config, data: FitData, lesson: Lesson, report: Report
 ) -> tuple[Lesson, Fitted]:
-    """A head solved on the frozen body, then body and head tuned together.
+    """A head solved on the frozen body, then the head and the body or a part of it tuned together.
 
     Kumar et al. 2022 (arXiv:2202.10054): a random head would spoil the body's features before it
     has learnt what they are good for.
     """
     from attain.learners._pretrained import tuning
     from attain.learners._tags.network import Network
-    from attain.learners._text.tuning import adapt, recipe
+    from attain.learners._text.tuning import adapt, headed, recipe
 
     body = resident_body(data)
     reading, cut = find_reading(1, data, body, lesson.train)
@@ -172,19 +167,20 @@ def fit_tuned(
     start, _ = _walk(body, reading, data, lesson, quiet, {})
     adapter = adapt(config, body, data.seed)
     dropout = float(config["dropout"])
-    net = Network(body.net, start, dropout).to(body.net.device)
+    net = headed(Network(body.net, start, dropout), config, body)
     inner = dropout if adapter is None else None
     tuned = tuning.tune(
         net, work, recipe(config), body, data, report, adapter=adapter, dropout=inner
     )
     own = tuned.body
     core = WordEncoder(Encoder(lambda: own, reading, tuned.head, body.digest, tuned.adapter))
-    return lesson, ("encoder", core, {**cut, **tuned.facts})
+    return lesson, ("encoder", core, {**cut, **lower_facts(config, work), **tuned.facts})
 
 
 RUNGS: Mapping[str, Callable[[Config, FitData, Lesson, Report], tuple[Lesson, Fitted]]] = {
     parameters.WORDS: fit_words,
     parameters.FROZEN: fit_frozen,
+    parameters.LAST: fit_tuned,
     parameters.LORA: fit_tuned,
     parameters.FULL: fit_tuned,
 }
@@ -219,14 +215,23 @@ def seen_by(body: Body, reading: WordReading, data: FitData) -> Lesson:
 
 
 def make_work(
-    config: Config, data: FitData, body: Body, reading: WordReading, lesson: Lesson
+    config: Config,
+    data: FitData,
+    body: Body,
+    reading: WordReading,
+    lesson: Lesson,
+    *,
+    pretend: bool = False,
 ) -> Any:
     """Sentences and loss for the training loop; a `network.TagWork`."""
     from attain.learners._tags.network import Part, TagWork
+    from attain.learners._text.tuning import reader
+
+    read = reader(config, body, data.cache, pretend=pretend)
 
     def part(found: Labelled) -> Part:
         tokens: WordTokens = reading.tokens(body, found.sentences, data.cache)
-        return Part.of(tokens, lesson.targets(found), found.codes != UNKNOWN)
+        return Part.of(tokens, lesson.targets(found), found.codes != UNKNOWN, read)
 
     stop = None if lesson.stop is None else part(lesson.stop)
     about = f"{body.digest} {sorted(config.items())}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from attain.core.types import Forecast, RungForecast
 from attain.learners._pretrained.forecast import (
     SAMPLE,
     Case,
+    Costs,
     guarded,
     head_seconds,
     label,
@@ -84,8 +86,10 @@ def _with_body(case: Case, words: RungForecast, facts: dict[str, Any]) -> Foreca
     found = [
         words,
         guarded(parameters.FROZEN, lambda: _frozen(case, body, tokens, pace)),
-        guarded(parameters.LORA, lambda: _tuned(case, parameters.LORA, reading, pace)),
-        guarded(parameters.FULL, lambda: _tuned(case, parameters.FULL, reading, pace)),
+        *(
+            guarded(rung, partial(_tuned, case, rung, reading, pace))
+            for rung in parameters.tuned_rungs(case.space)
+        ),
     ]
     return Forecast(tuple(found), _examples(case, body, tokens), facts)
 
@@ -123,17 +127,19 @@ def _frozen(case: Case, body: Body, tokens: Tokens, pace: float) -> RungForecast
 def _tuned(case: Case, rung: str, reading: Reading, pace: float) -> RungForecast:
     """A step on the longest batch and an ordinary one, taken back afterwards."""
     from attain.learners._text.network import Network
-    from attain.learners._text.tuning import adapt, recipe
+    from attain.learners._text.tuning import adapt, headed, recipe, spared
 
     config, data = case.config(rung), case.data
     body = rungs.resident_body(data)
-    work = rungs.make_work(config, data, body, reading, case.lesson)
+    work = rungs.make_work(config, data, body, reading, case.lesson, pretend=True)
     adapt(config, body, data.seed)
     head = empty_head(body.hidden, case.lesson.outputs.count)
-    net = Network(body.net, reading.pooling, head, float(config["dropout"])).to(body.net.device)
-    start = pace * float(work.lengths.sum()) + head_seconds(case, body.hidden)
-    look = pace * _stop_tokens(work)
-    return tuned(case, rung, net, work, recipe(config), body, (look, start))
+    net = headed(Network(body.net, reading.pooling, head, float(config["dropout"])), config, body)
+    train, stop = pace * float(work.lengths.sum()), pace * _stop_tokens(work)
+    once = spared(config, body, work.train.states)
+    start = train + head_seconds(case, body.hidden)
+    costs = Costs(stop * (1 - once), start, (train + stop) * once)
+    return tuned(case, rung, net, work, recipe(config), body, costs)
 
 
 def _pace(body: Body, reading: Reading, tokens: Tokens) -> float:

@@ -14,6 +14,7 @@ from attain.learners._pretrained.headed import Headed, HeadWork
 from attain.learners._pretrained.linear import Linear
 from attain.learners._pretrained.load import Body
 from attain.learners._pretrained.outputs import Outputs
+from attain.learners._pretrained.prefix import STATES, States
 from attain.learners._pretrained.tokens import Tokens, collate
 
 _EVALUATED = 4096
@@ -36,8 +37,7 @@ class Network(Headed):
 
     def pooled(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """One row a text; without ``attention_mask`` nothing is padding."""
-        states = self.body(**inputs).last_hidden_state.float()
-        return _pooled(states, inputs.get("attention_mask"), self._pooling)
+        return _pooled(self.last_states(inputs), inputs.get("attention_mask"), self._pooling)
 
 
 def _pooled(states: torch.Tensor, mask: torch.Tensor | None, pooling: str) -> torch.Tensor:
@@ -60,10 +60,17 @@ class Part:
     Attributes:
         tokens: As the body sees them.
         targets: From `Outputs.targets`.
+        states: What the blocks say of them that do not learn, or None.
     """
 
     tokens: Tokens
     targets: np.ndarray
+    states: States | None = None
+
+    def inputs(self, body: Body, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Padded tokens, and states if there are any."""
+        found = collate(body, self.tokens, rows)
+        return found if self.states is None else {**found, STATES: self.states.padded(rows)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +116,12 @@ class TextWork(HeadWork):
 
     def inputs(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Padded tokens."""
-        return collate(self.body, self.train.tokens, rows)
+        return self.train.inputs(self.body, rows)
 
     def stop_batches(self) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
         """Rows of one length, so that nothing is padded."""
         assert self.stop is not None
         for index in equal_lengths(self.stop.tokens.lengths, _EVALUATED):
-            inputs = collate(self.body, self.stop.tokens, index)
+            inputs = self.stop.inputs(self.body, index)
             del inputs["attention_mask"]  # all ones
             yield index, inputs

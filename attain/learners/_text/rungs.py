@@ -63,7 +63,7 @@ def fit_frozen(config: Config, data: FitData, lesson: Lesson, report: Report) ->
 
 
 def fit_tuned(config: Config, data: FitData, lesson: Lesson, report: Report) -> Fitted:
-    """A head solved on the frozen body, then body and head tuned together.
+    """A head solved on the frozen body, then the head and the body or a part of it tuned together.
 
     Kumar et al. 2022 (arXiv:2202.10054): a random head would spoil the body's features before it
     has learnt what they are good for.
@@ -77,12 +77,14 @@ def fit_tuned(config: Config, data: FitData, lesson: Lesson, report: Report) -> 
     tuned = tune(config, body, start, work, data, report)
     own = tuned.body
     core = Encoder(lambda: own, reading, tuned.head, body.digest, tuned.adapter)
-    return "encoder", core, {"longest": reading.longest, "cut": cut, **tuned.facts}
+    told = {"longest": reading.longest, "cut": cut, **lower_facts(config, work)}
+    return "encoder", core, {**told, **tuned.facts}
 
 
 RUNGS: Mapping[str, Callable[[Config, FitData, Lesson, Report], Fitted]] = {
     parameters.TFIDF: fit_words,
     parameters.FROZEN: fit_frozen,
+    parameters.LAST: fit_tuned,
     parameters.LORA: fit_tuned,
     parameters.FULL: fit_tuned,
 }
@@ -133,13 +135,34 @@ def fitting_length(body: Body, full: np.ndarray) -> int:
     return min(body.longest, max(most, _SHORT))
 
 
-def make_work(config: Config, data: FitData, body: Body, reading: Reading, lesson: Lesson) -> Any:
+def lower_facts(config: Config, work: Any) -> dict[str, str]:
+    """How often the blocks that do not learn read the texts, for people."""
+    if config["rung"] != parameters.LAST:
+        return {}
+    if work.train.states is None:
+        return {"lower_blocks": "read at each step: this network cannot be cut"}
+    once = work.train.states.once
+    return {"lower_blocks": "read once" if once else "read at each step: too much to keep"}
+
+
+def make_work(
+    config: Config,
+    data: FitData,
+    body: Body,
+    reading: Reading,
+    lesson: Lesson,
+    *,
+    pretend: bool = False,
+) -> Any:
     """Rows and loss for the training loop; a `network.TextWork`."""
     from attain.learners._text.network import Part, TextWork
+    from attain.learners._text.tuning import reader
+
+    read = reader(config, body, data.cache, pretend=pretend)
 
     def part(texts: Sequence[list[str]], targets: np.ndarray) -> Part:
         tokens: tuple[Tokens, ...] = reading.tokens(body, texts, data.cache)
-        return Part(tokens[0], targets)
+        return Part(tokens[0], targets, read(tokens[0]))
 
     stop = None
     if lesson.stop is not None and lesson.stop_targets is not None:
