@@ -42,7 +42,7 @@ class Effort:
     children: int = 20
     steps: tuple[float, ...] = (0.1, 0.03, 0.01)
     polished: int = 6
-    iterations: int = 20
+    iterations: int = 16
 
 
 def maximise(
