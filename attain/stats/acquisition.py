@@ -23,6 +23,8 @@ def log_improvement(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         log h(u) and d log h / du, both of the shape of `u`.
     """
     u = np.asarray(u, dtype=float)
+    if u.size and u.min() > -1.0:  # near the top of a climb, twenty times for each proposal
+        return _near(u)
     value, slope = np.empty_like(u), np.empty_like(u)
     for part, formula in (
         (u > -1.0, _near),

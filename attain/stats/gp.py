@@ -25,7 +25,7 @@ import numpy as np
 from scipy import linalg, optimize
 from scipy.linalg import lapack
 
-from attain.stats.kernel import Kernel, Pairs
+from attain.stats.kernel import Kernel, Pairs, Walk, layout
 
 _FLOOR = 1e-6  # smallest noise variance: keeps the Cholesky factor accurate
 _BOUNDS = {
@@ -48,6 +48,8 @@ class Sample:
         groups: Lengthscale group of each feature, shape (f,), from 0 without gaps.
         blocks: Block of each row, shape (n,).
         known: Known noise variances, shape (n,), 0 where nothing is known.
+        corners: Groups whose points are corners of a simplex: of their features one is the root of
+            a half and the others are 0.
     """
 
     x: np.ndarray
@@ -55,6 +57,7 @@ class Sample:
     groups: np.ndarray
     blocks: np.ndarray
     known: np.ndarray
+    corners: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +104,7 @@ class Evidence:
         i, j = np.triu_indices(n, 1)
         self._upper = i * n + j  # of the covariance as one row
         self._first, self._second = i, j
-        self._pairs = Pairs(sample.x, sample.groups)
+        self._pairs = Pairs(sample.x, sample.groups, sample.corners)
         self._n_groups = len(self._pairs)
         self._alone = alone and self._n_groups > 1
         self._same = (sample.blocks[i] == sample.blocks[j]).astype(float)
@@ -146,7 +149,7 @@ class Evidence:
         if self._has_blocks:
             between += hyper.offset * self._same
         if self._alone:
-            alone, own_slopes = self._pairs.alone(hyper.weights)
+            alone, own_table = self._pairs.alone(hyper.weights)
             between += hyper.main * alone
         covariance = np.zeros((len(sample.y), len(sample.y)))
         covariance.ravel()[self._upper] = between
@@ -169,7 +172,9 @@ class Evidence:
             "share": 0.5 * hyper.share * (own @ sample.known),
         }
         if self._alone:
-            by_weight += hyper.main / self._n_groups * (own_slopes @ pairs)
+            by_weight += self._pairs.own_slopes(
+                hyper.weights, own_table, pairs * (hyper.main / self._n_groups)
+            )
             by_name["main"] = hyper.main * (pairs @ alone + 0.5 * own.sum())
         single = [by_name[name] for name in self.names[self._n_groups :]]
         return float(value), np.concatenate([by_weight, single])
@@ -259,22 +264,25 @@ class Process:
     factor: np.ndarray
     alpha: np.ndarray
 
-    def correlate(self, x: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    def correlate(self, x: np.ndarray, blocks: np.ndarray, *, rough: bool = False) -> np.ndarray:
         """Prior covariance of rows with the observed rows.
 
         Args:
             x: Features, shape (m, f).
             blocks: Block of each row, shape (m,).
+            rough: Whether seven digits are enough.
 
         Returns:
             Shape (m, n).
         """
-        covariance = self._kernel.covariance(x)
+        covariance = self._kernel.covariance(x, rough=rough)
         if self.hyper.offset:
             covariance += self.hyper.offset * (blocks[:, None] == self.sample.blocks)
         return covariance
 
-    def predict(self, x: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predict(
+        self, x: np.ndarray, blocks: np.ndarray, *, rough: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean and standard deviation of the noise-free function.
 
         Rasmussen and Williams (2006), algorithm 2.1.
@@ -282,37 +290,31 @@ class Process:
         Args:
             x: Features, shape (m, f).
             blocks: Block of each row, shape (m,).
+            rough: Whether covariances of seven digits are enough, to sort hundreds of rows.
 
         Returns:
             Means and standard deviations, each of shape (m,).
         """
-        cross = self.correlate(x, blocks)
+        cross = self.correlate(x, blocks, rough=rough)
         half = _forward(self.factor, cross.T)
         variance = self.hyper.variance - np.einsum("ij,ij->j", half, half)
         return cross @ self.alpha, np.sqrt(np.maximum(variance, 1e-14))
 
-    def predict_gradient(
-        self, x: np.ndarray, blocks: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Predictions with their gradients by the features.
+    def around(self, x: np.ndarray, blocks: np.ndarray, moving: np.ndarray) -> Around:
+        """Predictions, with slopes, of a few rows of which only some groups will change.
 
         Args:
             x: Features, shape (m, f).
             blocks: Block of each row, shape (m,).
+            moving: Which groups may change, shape (g,); those of corners never do.
 
         Returns:
-            Means and standard deviations, each of shape (m,), and the gradient of each, of shape
-            (m, f).
+            What predicts wherever these groups have come to.
         """
-        near, hyper = self._kernel.near(x), self.hyper
-        cross = near.covariance
-        if hyper.offset:
-            cross = cross + hyper.offset * (blocks[:, None] == self.sample.blocks)
-        solved = _solved(self.factor, cross.T).T
-        variance = hyper.variance - np.einsum("ij,ij->i", cross, solved)
-        sd = np.sqrt(np.maximum(variance, 1e-14))
-        sd_slope = near.against(solved) / -sd[:, None]
-        return cross @ self.alpha, sd, near.against(self.alpha), sd_slope
+        offset: np.ndarray | float = 0.0
+        if self.hyper.offset:
+            offset = self.hyper.offset * (blocks[:, None] == self.sample.blocks)
+        return Around(self, self._kernel.walk(x, moving), offset)
 
     def observing(self, x: np.ndarray, blocks: np.ndarray, y: np.ndarray) -> Process:
         """The process had these rows been observed, too, without any known noise.
@@ -337,7 +339,7 @@ class Process:
         side = _forward(self.factor, cross.T)
         corner = linalg.cholesky(within - side.T @ side, lower=True, check_finite=False)
         old, new = len(sample.y), len(sample.y) + len(x)
-        factor = np.zeros((new, new))
+        factor = np.zeros((new, new), order="F")  # as LAPACK wants it: no copy for each solution
         factor[:old, :old], factor[old:, :old], factor[old:, old:] = self.factor, side.T, corner
         grown = replace(
             sample,
@@ -351,8 +353,53 @@ class Process:
 
     @cached_property
     def _kernel(self) -> Kernel:
-        hyper = self.hyper
-        return Kernel(self.sample.x, self.sample.groups, hyper.weights, hyper.signal, hyper.main)
+        hyper, sample = self.hyper, self.sample
+        kinds = layout(sample.groups, sample.corners)
+        return Kernel(sample.x, kinds, hyper.weights, hyper.signal, hyper.main)
+
+
+class Around:
+    """Predictions of a process at a few rows, with slopes.
+
+    Args:
+        process: Whose.
+        walk: Covariances of the rows with the observed ones.
+        offset: What blocks add to them, of a shape that broadcasts to (m, n).
+    """
+
+    def __init__(self, process: Process, walk: Walk, offset: np.ndarray | float) -> None:
+        self._process, self._walk, self._offset = process, walk, offset
+
+    def predict(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means and standard deviations, each of shape (m,).
+
+        Args:
+            x: Features, shape (m, f), as at first but for those of moving groups.
+
+        Returns:
+            As `Process.predict` gives them.
+        """
+        process = self._process
+        cross = self._walk.at(x)
+        cross += self._offset
+        self._solved = _solved(process.factor, cross.T).T
+        variance = process.hyper.variance - np.einsum("ij,ij->i", cross, self._solved)
+        self._sd = np.sqrt(np.maximum(variance, 1e-14))
+        return cross @ process.alpha, self._sd
+
+    def slopes(self, by_mean: np.ndarray, by_sd: np.ndarray) -> np.ndarray:
+        """The gradient of a function of the last predictions by the features.
+
+        Args:
+            by_mean: The function's derivatives by the means, shape (m,).
+            by_sd: Its derivatives by the standard deviations, shape (m,).
+
+        Returns:
+            Shape (m, f); 0 where features cannot move.
+        """
+        table = self._solved * (by_sd / -self._sd)[:, None]
+        table += by_mean[:, None] * self._process.alpha
+        return self._walk.against(table)
 
 
 def condition(sample: Sample, hyper: Hyper) -> Process:

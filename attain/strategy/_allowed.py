@@ -52,8 +52,10 @@ def allowed(space: Space, axes: Sequence[Axis], rows: np.ndarray) -> np.ndarray:
     Returns:
         Booleans, shape (m,).
     """
-    column = {one.parameter.name: i for i, one in enumerate(axes)}
     fine = np.ones(len(rows), dtype=bool)
+    if not (space.forbidden or space.constraints):
+        return fine
+    column = {one.parameter.name: i for i, one in enumerate(axes)}
     for clause in space.forbidden:
         fine &= ~_together(clause, axes, column, rows)
     for constraint in space.constraints:
@@ -61,9 +63,13 @@ def allowed(space: Space, axes: Sequence[Axis], rows: np.ndarray) -> np.ndarray:
     return fine
 
 
-def met(one: Axis, condition: Condition, positions: np.ndarray) -> np.ndarray:
-    """Whether settled positions of a parent stand for one of a condition's values, shape (m,)."""
-    at = np.array([one.position(v) for v in condition.values if one.parameter.contains(v)])
+def places(one: Axis, condition: Condition) -> np.ndarray:
+    """Where a parent stands for one of a condition's values, shape (v,)."""
+    return np.array([one.position(v) for v in condition.values if one.parameter.contains(v)])
+
+
+def lies_at(one: Axis, at: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Which settled positions are among some places, shape (m,)."""
     near = min(1e-9, 0.1 / one.levels) if one.levels else 1e-9
     return np.asarray((np.abs(positions[:, None] - at) <= near).any(axis=1))
 
@@ -71,8 +77,8 @@ def met(one: Axis, condition: Condition, positions: np.ndarray) -> np.ndarray:
 def _together(
     clause: Forbidden, axes: Sequence[Axis], column: dict[str, int], rows: np.ndarray
 ) -> np.ndarray:
-    parts = ((column[c.parent], c) for c in clause.together)
-    return reduce(np.logical_and, (met(axes[i], c, rows[:, i]) for i, c in parts))
+    parts = ((axes[column[c.parent]], rows[:, column[c.parent]], c) for c in clause.together)
+    return reduce(np.logical_and, (lies_at(one, places(one, c), at) for one, at, c in parts))
 
 
 def _kept(

@@ -10,6 +10,7 @@ import numpy as np
 from attain.core.space import (
     Categorical,
     Float,
+    Int,
     Ordinal,
     Parameter,
     Scalar,
@@ -20,6 +21,7 @@ from attain.core.space import (
 from attain.core.space_scale import SCALES, backward, forward, grid_digits
 
 _REACH = (-1.0, 2.0)  # how far outside of the cube evidence from an older space may lie
+_TABLED = 4096  # values of a grid whose positions are computed once
 _EXACT_DIGITS = 15  # decimal places to which an array can be rounded to what literals say
 
 
@@ -83,33 +85,51 @@ class Axis:
         if self.listed:
             cells = np.minimum(np.floor(positions * self.levels), self.levels - 1)
             return np.asarray((cells + 0.5) / self.levels)
-        return self.places(self.numbers(positions))
+        if self._centres is None:
+            return self.places(self.numbers(positions))
+        steps = self._steps(positions)
+        unknown = np.isnan(steps)
+        settled = self._centres[np.where(unknown, 0, steps).astype(int)]
+        return np.where(unknown, np.nan, settled) if unknown.any() else settled
 
     def numbers(self, positions: np.ndarray) -> np.ndarray:
         """Values of a number at positions in [0, 1], on its grid and in its range, shape (m,)."""
-        parameter = self.parameter
-        assert not isinstance(parameter, Categorical | Ordinal), "choices are no numbers"
-        low, high = float(parameter.low), float(parameter.high)
+        if self.levels:
+            return self._gridded(self._steps(positions))
+        low, high = float(self._number.low), float(self._number.high)
+        return np.asarray(np.clip(self._unscaled(positions), low, high))
+
+    def _unscaled(self, positions: np.ndarray) -> np.ndarray:
         places = self.start + positions * self.width
-        found = backward(parameter.scale, places, parameter.linear_width, np)
-        if not self.levels:
-            return np.asarray(np.clip(found, low, high))
-        step = float(parameter.step or 1)
-        steps = np.clip(np.round((found - low) / step), 0, self.levels - 1)
-        exact = low + steps * step
+        return np.asarray(backward(self._number.scale, places, self._number.linear_width, np))
+
+    def _steps(self, positions: np.ndarray) -> np.ndarray:
+        """Which value of a number's grid is nearest, shape (m,)."""
+        low, step = float(self._number.low), float(self._number.step or 1)
+        found = np.round((self._unscaled(positions) - low) / step)
+        return np.asarray(np.clip(found, 0, self.levels - 1))
+
+    def _gridded(self, steps: np.ndarray) -> np.ndarray:
+        """Values of a number's grid, shape (m,)."""
+        exact = float(self._number.low) + steps * float(self._number.step or 1)
         return np.asarray(exact if self._digits is None else np.round(exact, self._digits))
+
+    @cached_property
+    def _centres(self) -> np.ndarray | None:
+        """Positions of all values of a number's grid; None where they are too many for a table."""
+        if self.levels > _TABLED:
+            return None
+        return self.places(self._gridded(np.arange(self.levels, dtype=float)))
 
     def places(self, numbers: np.ndarray) -> np.ndarray:
         """Positions of values of a number that lie in its scale's domain, shape (m,)."""
-        parameter = self.parameter
-        assert not isinstance(parameter, Categorical | Ordinal), "choices are no numbers"
+        parameter = self._number
         on_scale = forward(parameter.scale, numbers, parameter.linear_width, np)
         return np.asarray((on_scale - self.start) / self.width)
 
     def cells(self, positions: np.ndarray) -> np.ndarray:
         """Lower and upper edges of the cells of a number's values, shape (2, m)."""
-        parameter = self.parameter
-        assert not isinstance(parameter, Categorical | Ordinal), "choices have equal cells"
+        parameter = self._number
         numbers, half = self.numbers(positions), float(parameter.step or 1) / 2
         edges = np.stack([numbers - half, numbers + half])
         curve = SCALES[parameter.scale]
@@ -119,6 +139,12 @@ class Axis:
 
     def _safe_places(self, numbers: np.ndarray, inside: np.ndarray) -> np.ndarray:
         return self.places(np.where(inside, numbers, self.numbers(np.array(0.5))))
+
+    @property
+    def _number(self) -> Float | Int:
+        parameter = self.parameter
+        assert not isinstance(parameter, Categorical | Ordinal), "choices are no numbers"
+        return parameter
 
     @cached_property
     def _digits(self) -> int | None:

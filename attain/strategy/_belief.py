@@ -16,6 +16,7 @@ from attain.strategy._features import Features
 _FIT_MOST = 120  # hyperparameters are fitted to at most so many trials
 _REMEMBERED = 64  # fitted hyperparameters
 
+Slopes = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 Formula = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
@@ -69,8 +70,7 @@ def learn(
     known = ~np.isnan(column.values)
     column = column if known.all() else column.at(known)
     early = column.at(slice(scheduled(len(column.values))))
-    early = early.at(active_set(early.standing, _FIT_MOST))
-    hyper = remembered(_sample(features, early, fit(early.values)))
+    hyper = _remembered(features, early.at(active_set(early.standing, _FIT_MOST)), fit)
     kept = column.at(active_set(column.standing, most))
     scale = fit(kept.values)
     return scale, gp.condition(_sample(features, kept, scale), hyper)
@@ -78,23 +78,26 @@ def learn(
 
 def _sample(features: Features, column: Column, scale: Scale) -> gp.Sample:
     known = np.zeros(len(column.values))
-    if column.errors is not None:
+    if column.errors is not None and column.errors.any():
         # errors come with losses alone, whose scale is a warp and has a slope
         known = (column.errors * scale.slope(column.values)) ** 2  # type: ignore[attr-defined]
     blocks = features.blocks(column.rows)
-    y = scale.forward(column.values)
-    return gp.Sample(features.embed(column.rows), y, features.groups, blocks, known)
+    y, x = scale.forward(column.values), features.embed(column.rows)
+    return gp.Sample(x, y, features.groups, blocks, known, features.corners)
 
 
-_fitted: OrderedDict[tuple[bytes, ...], gp.Hyper] = OrderedDict()
+_fitted: OrderedDict[tuple[object, ...], gp.Hyper] = OrderedDict()
 
 
-def remembered(sample: gp.Sample) -> gp.Hyper:
-    """Fitted hyperparameters; equal samples are fitted once."""
-    parts = (sample.x, sample.y, sample.groups, sample.blocks, sample.known)
-    key = tuple(part.tobytes() for part in parts)
+def _remembered(
+    features: Features, column: Column, fit: Callable[[np.ndarray], AnyScale]
+) -> gp.Hyper:
+    """Fitted hyperparameters; equal columns of equal spaces are fitted once."""
+    errors = np.zeros(0) if column.errors is None else column.errors
+    told = (part.tobytes() for part in (column.rows, column.values, errors))
+    key = (features.kind, getattr(fit, "__qualname__", ""), *told)
     if key not in _fitted:
-        _fitted[key] = gp.fit_hyper(sample)
+        _fitted[key] = gp.fit_hyper(_sample(features, column, fit(column.values)))
         if len(_fitted) > _REMEMBERED:
             _fitted.popitem(last=False)
     return _fitted[key]
@@ -115,18 +118,31 @@ class Term:
     formula: Formula
     weight: float = 1.0
 
-    def value(self, x: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    def value(self, x: np.ndarray, blocks: np.ndarray, *, rough: bool = False) -> np.ndarray:
         """Scores of features of shape (m, f) in blocks of shape (m,); shape (m,)."""
-        predicted = np.array([process.predict(x, blocks) for process in self.processes])
+        predicted = np.array([one.predict(x, blocks, rough=rough) for one in self.processes])
         return self.weight * self.formula(predicted[:, 0], predicted[:, 1])[0]
 
-    def gradient(self, x: np.ndarray, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same, shape (m,), with the gradients by the features, shape (m, f)."""
-        predicted = [process.predict_gradient(x, blocks) for process in self.processes]
-        mean, sd = (np.array([one[i] for one in predicted]) for i in (0, 1))
-        value, by_mean, by_sd = self.formula(mean, sd)
-        slope = by_mean[0][:, None] * predicted[0][2]
-        slope += by_sd[0][:, None] * predicted[0][3]
-        for one, mean_part, sd_part in zip(predicted[1:], by_mean[1:], by_sd[1:], strict=True):
-            slope += mean_part[:, None] * one[2] + sd_part[:, None] * one[3]
-        return (value, slope) if self.weight == 1.0 else (self.weight * value, self.weight * slope)
+    def around(self, x: np.ndarray, blocks: np.ndarray, moving: np.ndarray) -> Slopes:
+        """Scores and gradients of a few points of which only some parameters will change.
+
+        Args:
+            x: Features, shape (m, f).
+            blocks: Shape (m,).
+            moving: Which parameters may change, shape (d,).
+
+        Returns:
+            A function of features of shape (m, f), as at first but for those of what moves, that
+            gives scores, shape (m,), and their gradients by the features, shape (m, f).
+        """
+        near = [process.around(x, blocks, moving) for process in self.processes]
+
+        def slopes(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            mean, sd = np.array([one.predict(x) for one in near]).transpose(1, 0, 2)
+            value, by_mean, by_sd = self.formula(mean, sd)
+            if self.weight != 1.0:
+                value, by_mean, by_sd = (self.weight * v for v in (value, by_mean, by_sd))
+            parts = [one.slopes(*by) for one, *by in zip(near, by_mean, by_sd, strict=True)]
+            return value, sum(parts[1:], start=parts[0])
+
+        return slopes

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import compress, count
 from operator import is_not
 
 import numpy as np
@@ -130,7 +131,7 @@ def _empty(space: Space) -> Encoded:
 def _brought_up_to_date(old: Encoded, history: tuple[Observed, ...]) -> Encoded:
     """The same with another history; places with the same objects are copied."""
     shared = min(len(old.history), len(history))
-    changed = np.flatnonzero(list(map(is_not, old.history, history))).tolist()
+    changed = list(compress(count(), map(is_not, old.history, history)))
     moved = [i for i in changed if old.history[i].config is not history[i].config]
     added = range(shared, len(history))
     if not changed and not added and shared == len(old.history):

@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from attain.core.space import Config, Parameter, Scalar, Space, holds, start_value
-from attain.strategy._allowed import allowed, met
+from attain.strategy._allowed import allowed, lies_at, places
 from attain.strategy._axis import Axis, axis
 from attain.strategy._prior import has_priors, log_density, shaped
 
@@ -144,14 +144,41 @@ class Cube:
         Returns:
             Shape (m, d), in the cube; NaN where inactive.
         """
-        settled = np.array(rows, dtype=float)
+        settled = np.clip(rows, 0.0, 1.0)
+        columns, levels = self._listed
+        if len(columns):
+            cells = np.minimum(np.floor(settled[:, columns] * levels), levels - 1)
+            settled[:, columns] = (cells + 0.5) / levels
+        for i in self._grids:
+            settled[:, i] = self.axes[i].settle(settled[:, i])
+        held: dict[tuple[int, bytes], np.ndarray] = {}
+        for i, parent, at in self._conditions:
+            key = parent, at.tobytes()
+            if key not in held:  # siblings ask for the same, and a parent is settled before them
+                held[key] = ~lies_at(self.axes[parent], at, settled[:, parent])
+            settled[held[key], i] = np.nan
+        return settled
+
+    @cached_property
+    def _listed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Axes of choices, and how many each has."""
+        columns = [i for i, one in enumerate(self.axes) if one.listed]
+        return np.array(columns, dtype=int), np.array([self.axes[i].levels for i in columns])
+
+    @cached_property
+    def _grids(self) -> tuple[int, ...]:
+        """Axes of numbers on a grid."""
+        return tuple(i for i, one in enumerate(self.axes) if one.levels and not one.listed)
+
+    @cached_property
+    def _conditions(self) -> tuple[tuple[int, int, np.ndarray], ...]:
+        """Axis, its parent's axis, and where the parent must be; parents first."""
+        found = []
         for i, one in enumerate(self.axes):
-            settled[:, i] = one.settle(settled[:, i])
             for condition in one.parameter.when:
                 parent = self.column[condition.parent]
-                there = met(self.axes[parent], condition, settled[:, parent])
-                settled[~there, i] = np.nan
-        return settled
+                found.append((i, parent, places(self.axes[parent], condition)))
+        return tuple(found)
 
     def shaped(self, points: np.ndarray) -> np.ndarray:
         """Points that follow the priors, from evenly spread ones.

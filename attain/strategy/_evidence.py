@@ -118,11 +118,15 @@ def active_set(standing: np.ndarray, most: int) -> np.ndarray:
     if len(standing) <= most:
         return np.arange(len(standing))
     order = np.argsort(standing, kind="stable")
-    best, rest = order[: most // 2], order[most // 2 :]
-    latest = np.sort(rest)[-(most // 4) :]
-    others = rest[~np.isin(rest, latest)]
-    places = np.linspace(0, len(others) - 1, most - len(best) - len(latest)).round().astype(int)
-    return np.sort(np.concatenate([best, latest, others[places]]))
+    left = np.ones(len(order), dtype=bool)
+    left[order[: most // 2]] = False
+    latest = np.flatnonzero(left)[-(most // 4) :]
+    left[latest] = False
+    others = order[left[order]]
+    places = np.linspace(0, len(others) - 1, most - most // 2 - len(latest)).round().astype(int)
+    left[:] = ~left
+    left[others[places]] = True
+    return np.flatnonzero(left)
 
 
 def scheduled(finished: int) -> int:

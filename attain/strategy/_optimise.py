@@ -17,6 +17,7 @@ from attain.strategy._encode import Cube
 
 Score = Callable[[np.ndarray], np.ndarray]
 ScoreGradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+Around = Callable[[np.ndarray], ScoreGradient]
 _GROW, _SHRINK = 1.3, 0.5  # of a step whose slope kept, or changed, its sign
 _FIRST_STEP, _LARGEST_STEP, _SMALLEST_STEP = 0.01, 0.1, 1e-6
 
@@ -41,41 +42,44 @@ class Effort:
     children: int = 20
     steps: tuple[float, ...] = (0.1, 0.03, 0.01)
     polished: int = 6
-    iterations: int = 20
+    iterations: int = 16
 
 
 def maximise(
     cube: Cube,
     score: Score,
-    gradient: ScoreGradient,
+    around: Around,
     anchors: np.ndarray,
     seed: int,
     effort: Effort,
+    rough: Score | None = None,
 ) -> np.ndarray:
     """Points in order of decreasing score, the best near a local maximum.
 
     Args:
         cube: The space, with at least one parameter.
         score: Scores of settled points of shape (m, d), shape (m,).
-        gradient: Scores and gradients at settled points, shapes (m,) and (m, d).
+        around: From settled points, shape (m, d), to scores and gradients, shapes (m,) and (m, d),
+            wherever their continuous parameters have come to.
         anchors: Points worth looking around, shape (a, d), NaN where inactive.
         seed: Of all random choices.
         effort: How hard to look.
+        rough: Nearly the same as `score`, and faster; decides which points are worth climbing from.
 
     Returns:
         Settled points, shape (m, d), best first; some may be equal.
     """
-    generator = np.random.default_rng(seed)
+    generator, rough = np.random.default_rng(seed), rough or score
     spread = (_sobol(len(cube), effort.spread) + generator.random(len(cube))) % 1.0
     scales = np.exp(generator.uniform(np.log(0.01), np.log(0.4), len(anchors) * effort.near))
-    around = _neighbours(cube, anchors, effort.near, scales, generator)
-    rows, scores = _ranked(cube, score, np.vstack([spread, around]))
+    mutants = _neighbours(cube, anchors, effort.near, scales, generator)
+    rows, scores = _ranked(cube, rough, np.vstack([spread, mutants]))
     for step in effort.steps:
         elites = _distinct(rows, scores, effort.elites)
         scales = np.full(len(elites) * effort.children, step)
         children = _neighbours(cube, elites, effort.children, scales, generator)
-        rows, scores = _merged(rows, scores, *_ranked(cube, score, children))
-    climbed = _climb(cube, gradient, _distinct(rows, scores, effort.polished), effort.iterations)
+        rows, scores = _merged(rows, scores, *_ranked(cube, rough, children))
+    climbed = _climb(cube, around, _distinct(rows, scores, effort.polished), effort.iterations)
     return _merged(rows, scores, *_ranked(cube, score, climbed))[0]
 
 
@@ -126,41 +130,50 @@ def _neighbours(
     change[np.arange(count), generator.integers(dimensions, size=count)] = True
     fresh = generator.random((count, dimensions))
     moved = mutants + generator.normal(size=(count, dimensions)) * scales[:, None]
-    for i, axis in enumerate(cube.axes):
-        if axis.listed:
-            moved[:, i] = fresh[:, i]
-        elif axis.levels:
-            # a step must reach the next value of a coarse grid
-            jump = np.sign(moved[:, i] - mutants[:, i]) / axis.levels
-            far = np.abs(moved[:, i] - mutants[:, i]) >= np.abs(jump)
-            moved[:, i] = np.where(far, moved[:, i], mutants[:, i] + jump)
+    listed, step = _jumps(cube)
+    moved[:, listed] = fresh[:, listed]
+    # a step must reach the next value of a coarse grid
+    jump = np.copysign(step, moved - mutants)
+    moved = np.where(np.abs(moved - mutants) >= step, moved, mutants + jump)
     moved = np.where(np.isnan(moved), fresh, moved)  # in case a parent's change activates it
     mutants = np.where(active & ~change, mutants, moved)
     return np.asarray(np.abs(np.mod(mutants + 1.0, 2.0) - 1.0))  # reflected at the walls
 
 
-def _climb(cube: Cube, gradient: ScoreGradient, rows: np.ndarray, steps: int) -> np.ndarray:
+def _jumps(cube: Cube) -> tuple[np.ndarray, np.ndarray]:
+    """Axes of choices, and how far apart the values of each axis are, 0 where they are not."""
+    listed = np.array([axis.listed for axis in cube.axes], dtype=bool)
+    levels = np.array([0 if axis.listed else axis.levels for axis in cube.axes])
+    return np.flatnonzero(listed), np.where(levels > 0, 1.0 / np.maximum(levels, 1), 0.0)
+
+
+def _climb(cube: Cube, around: Around, rows: np.ndarray, steps: int) -> np.ndarray:
     """Rows moved uphill, all at once, along their continuous parameters.
 
     Resilient steps (Riedmiller and Braun 1993, iRprop-): only signs of slopes matter, so that
     scores far out in a tail and scores near the top are climbed alike.
     """
-    continuous = np.array([axis.levels == 0 for axis in cube.axes])
-    free = continuous & ~np.isnan(rows)
+    columns = np.flatnonzero([axis.levels == 0 for axis in cube.axes])
+    at = rows[:, columns]
+    free = ~np.isnan(at)
     if not free.any():
         return rows
-    best_rows = rows.copy()
+    rows, best_at, gradient = rows.copy(), at.copy(), around(rows)
     best, slope = gradient(rows)
+    slope = slope[:, columns]  # 0 where inactive
     step = np.where(free, _FIRST_STEP, 0.0)
     for _ in range(steps):
-        moved = np.clip(rows + np.sign(slope) * step, 0.0, 1.0)
-        rows = np.where(free, moved, rows)
+        at = np.minimum(np.maximum(at + np.sign(slope) * step, 0.0), 1.0)
+        rows[:, columns] = at
         scores, new = gradient(rows)
+        new = new[:, columns]
         better = scores > best
         best = np.where(better, scores, best)
-        best_rows[better] = rows[better]
+        best_at[better] = at[better]
         turned = new * slope
-        factor = np.where(turned > 0, _GROW, np.where(turned < 0, _SHRINK, 1.0))
-        step = np.where(free, np.clip(step * factor, _SMALLEST_STEP, _LARGEST_STEP), 0.0)
-        slope = np.where(turned < 0, 0.0, new)
-    return best_rows
+        back = turned < 0
+        step *= np.where(turned > 0, _GROW, np.where(back, _SHRINK, 1.0))
+        step = np.minimum(np.maximum(step, _SMALLEST_STEP), _LARGEST_STEP)
+        slope = np.where(back, 0.0, new)
+    rows[:, columns] = best_at
+    return rows

@@ -18,10 +18,10 @@ from attain.stats.acquisition import improvement_slopes, probability_slopes
 from attain.stats.improvement import gain_between, log_volume_gain
 from attain.stats.signed import LogWarp, fit_log, fit_signed
 from attain.stats.warp import Warp, fit_warp
-from attain.strategy._belief import Column, Formula, Term, learn
+from attain.strategy._belief import Column, Formula, Slopes, Term, learn
 from attain.strategy._encode import Cube
 from attain.strategy._evidence import Evidence, active_set
-from attain.strategy._features import Features
+from attain.strategy._features import Features, features_of
 
 _APART = 1e-4  # proposals closer than this in every parameter are the same one
 _SHARE = 0.1  # of improvement beside the limits while no trial keeps them
@@ -99,7 +99,7 @@ class Surrogate:
         Returns:
             The model.
         """
-        wish, features = wish or Wish(), Features(cube)
+        wish, features = wish or Wish(), features_of(cube)
         warps, goals = _goals(features, evidence, most)
         limits, bounds = _limits(features, evidence, most)
         kept = active_set(evidence.standing, most)
@@ -214,19 +214,38 @@ class Surrogate:
             return None
         return float(self.warps[0].forward(np.array([self.wish.target]))[0])
 
-    def score(self, rows: np.ndarray) -> np.ndarray:
+    def score(self, rows: np.ndarray, *, rough: bool = False) -> np.ndarray:
         """How much a proposal of each point is worth, on the logarithmic scale; shape (m,)."""
         x, blocks = self.features.embed(rows), self.features.blocks(rows)
-        first, *others = (term.value(x, blocks) for term in self.terms)
+        first, *others = (term.value(x, blocks, rough=rough) for term in self.terms)
         return sum(others, start=first)
 
-    def score_gradient(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores, shape (m,), and their gradients by position, shape (m, d)."""
-        x, blocks = self.features.embed(rows), self.features.blocks(rows)
-        parts = [term.gradient(x, blocks) for term in self.terms]
-        score = sum((value for value, _ in parts[1:]), start=parts[0][0])
-        gradient = sum((slope for _, slope in parts[1:]), start=parts[0][1])
-        return score, self.features.pull_back(rows, gradient)
+    def rough_score(self, rows: np.ndarray) -> np.ndarray:
+        """The same, nearly, from covariances of seven digits; shape (m,)."""
+        return self.score(rows, rough=True)
+
+    def around(self, rows: np.ndarray) -> Slopes:
+        """Scores and gradients of a few points whose continuous parameters will change.
+
+        Args:
+            rows: Settled points, shape (m, d).
+
+        Returns:
+            A function of such points that gives scores, shape (m,), and their gradients by
+            position, shape (m, d).
+        """
+        features, moving = self.features, self.features.moving
+        x, blocks = features.embed(rows), features.blocks(rows)
+        near = [term.around(x, blocks, moving) for term in self.terms]
+
+        def slopes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            at = features.moved(x, rows)
+            parts = [one(at) for one in near]
+            score = sum((value for value, _ in parts[1:]), start=parts[0][0])
+            gradient = sum((slope for _, slope in parts[1:]), start=parts[0][1])
+            return score, features.pull_back(rows, gradient)
+
+        return slopes
 
     def anchors(self, count: int) -> np.ndarray:
         """Finished trials worth looking around, inside the cube.
@@ -352,6 +371,8 @@ def _observing(
 def _told(process: gp.Process, x: np.ndarray, blocks: np.ndarray) -> np.ndarray:
     """Values of the first observations, posterior means where their noise is known; shape (k,)."""
     exact = process.sample.known[: len(x)] == 0
+    if exact.all():
+        return process.sample.y[: len(x)]
     return np.where(exact, process.sample.y[: len(x)], process.predict(x, blocks)[0])
 
 

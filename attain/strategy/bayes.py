@@ -66,7 +66,8 @@ class Bayes(Learning[Evidence]):
             if proposal is None:
                 return
             begun.found.append(proposal)
-            model = model.believing(begun.rows()[-1:])
+            if begun.open:
+                model = model.believing(begun.rows()[-1:])
 
     def _model(self, cube: Cube, evidence: Evidence, seed: int) -> Surrogate:
         """What is believed; of many goals, of a compromise that the seed decides."""
@@ -91,7 +92,8 @@ class Bayes(Learning[Evidence]):
             rows = np.array([cube.encode(config) for config in tree], dtype=float)
             return rows[np.argsort(-model.score(rows), kind="stable")]
         anchors = model.anchors(_ANCHORS)
-        return maximise(cube, model.score, model.score_gradient, anchors, seed, self.effort)
+        look = model.score, model.around, anchors, seed, self.effort
+        return maximise(cube, *look, rough=model.rough_score)
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,10 @@ def test_prediction_gradients_match_finite_differences(seed):
         return np.array(process.predict(at[None, :], np.array([1])))[:, 0]
 
     block = np.array([1])
-    mean, sd, mean_slope, sd_slope = (p[0] for p in process.predict_gradient(x[None, :], block))
+    around = process.around(x[None, :], block, np.ones(3, dtype=bool))
+    mean, sd = (p[0] for p in around.predict(x[None, :]))
+    one, zero = np.ones(1), np.zeros(1)
+    mean_slope, sd_slope = around.slopes(one, zero)[0], around.slopes(zero, one)[0]
     numeric = np.array([(predict(x + h) - predict(x - h)) / 2e-5 for h in np.eye(3) * 1e-5]).T
     np.testing.assert_allclose([mean, sd], predict(x), rtol=1e-9)
     np.testing.assert_allclose([mean_slope, sd_slope], numeric, rtol=1e-5, atol=1e-6)

@@ -293,7 +293,7 @@ def test_scores_and_gradients_agree():
     model = _model(_CONDITIONAL, [*history[3:], *bad])
     config = {"learner": "trees", "trees.rate": 0.02, "trees.leaves": 30, "trees.booster": "dart"}
     row = cube.encode({**config, "trees.drop": 0.25})
-    (value,), (gradient,) = model.score_gradient(row[None, :])
+    (value,), (gradient,) = model.around(row[None, :])(row[None, :])
     assert value == pytest.approx(model.score(row[None, :])[0], rel=1e-8)
     for name in ("trees.rate", "trees.drop"):
         column = cube.column[name]
@@ -325,7 +325,7 @@ def test_the_optimiser_finds_the_top(seed, effort, error):
         return score(rows), np.where(np.isnan(rows[:, [drop]]), 0.0, slope)
 
     anchors = cube.settle(np.full((1, len(cube)), 0.1))
-    rows = maximise(cube, score, gradient, anchors, seed, effort)
+    rows = maximise(cube, score, lambda _: gradient, anchors, seed, effort)
     assert rows[0, [rate, drop]] == pytest.approx([0.3, 0.7], abs=error)
     assert rows[0, booster] == 0.75
     assert not np.isnan(rows[0, leaves])
@@ -341,3 +341,18 @@ def test_the_number_of_threads_changes_nothing(threads):
         assert Bayes().propose(_HARTMANN, history, 1, 0) == wanted
         now = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
         assert now == {threads}  # and what was set outside is left as it was
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_rough_scores_lead_to_the_same_proposal(seed):
+    """Where seven digits decide what is climbed from, the top found is as high as with all digits.
+
+    What is climbed is scored exactly, and first is what scores highest exactly.
+    """
+    history = _search(Random(), _CONDITIONAL, _conditional, 25, seed)
+    model = _model(_CONDITIONAL, history)
+    look = model.cube, model.score, model.around, model.anchors(10), seed, Effort()
+    exact, rough = maximise(*look), maximise(*look, rough=model.rough_score)
+    scores = model.score(np.vstack([exact[:1], rough[:20]]))
+    assert scores[1] == pytest.approx(scores[0], abs=1e-3)
+    assert scores[1] == pytest.approx(scores[1:].max(), abs=1e-3)
