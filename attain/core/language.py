@@ -30,6 +30,8 @@ COLUMNS = (
     "won_a_token",  # the same for the mean over the tokens of each
     "schemas",  # 1 if an answer was generated and a schema is stated
     "satisfied",  # 1 if it is JSON that satisfies the schema
+    "compared",  # 1 for each pair that the pre-trained model was asked about, too
+    "grown",  # 1 if the chosen answer leads by more than it did in the pre-trained model, 1/2 if as
 )
 """Columns of a prediction of shape (n, len(COLUMNS))."""
 
@@ -49,6 +51,7 @@ RATIOS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "ends": ("ended", "written"),
         "win_rate": ("won", "pairs"),
         "win_rate_per_token": ("won_a_token", "pairs"),
+        "reward_accuracy": ("grown", "compared"),
     }
 )
 """Metric: the sums whose quotient it is; ``perplexity`` is the exponential of its quotient."""

@@ -378,6 +378,11 @@ ROWS = (
         "win_rate_per_token", "the same, by the mean log probability of a token", _RANKS,
     ),
     _summed(
+        "reward_accuracy", "share of rows whose chosen answer leads by more than it did before"
+        " tuning; 0.5 for the model as it is", _RANKS, "rewards/accuracies",
+        source="implicit reward of Rafailov et al. 2023, arXiv:2305.18290, section 4",
+    ),
+    _summed(
         "span_f1", "harmonic mean of span precision and span recall", _TAGS, "entity_f1",
         "chunk_f1", source=_CONLL,
     ),

@@ -65,7 +65,9 @@ FULL: Mapping[Task, tuple[str, ...]] = {
         *("token_loss", "perplexity", "token_accuracy", "exact_match", "numeric_match"),
         *("contains", "regex_match", "rouge_l", "chrf", "json_valid", "schema_valid", "ends"),
     ),
-    Task.PREFERENCE: ("win_rate", "win_rate_per_token", "token_loss", "token_accuracy"),
+    Task.PREFERENCE: (
+        *("win_rate", "win_rate_per_token", "reward_accuracy", "token_loss", "token_accuracy"),
+    ),
     Task.TAGGING: ("span_f1", "span_precision", "span_recall", "word_accuracy", "word_loss"),
     Task.TRANSCRIPTION: (
         *("word_error_rate", "character_error_rate", "transcript_match", "character_loss"),

@@ -20,7 +20,7 @@ from attain.learners._llm import export
 from attain.learners._llm.encode import encode
 from attain.learners._llm.findings import inspect
 from attain.learners._llm.lesson import teach
-from attain.learners._llm.model import read_rows
+from attain.learners._llm.reading import read_rows
 from attain.learners._llm.render import Renderer, render_all
 from attain.learners._pretrained.adapters import LoraConfig, load_adapter, put_on
 from attain.learners._pretrained.load import load_body, resident
@@ -174,38 +174,3 @@ def test_decomposed_adapters_merge_and_reload(tmp_path):
         load_adapter(net, tmp_path)
         assert torch.equal(net(input_ids=ids).logits, changed)
     assert (changed - before).abs().max() > 1e-2
-
-
-def test_preferences_are_learnt():
-    """DPO: pairs that were not seen are won more often than before, from a loss of log 2."""
-    random = np.random.default_rng(0)
-    letters = random.choice(list("ab"), 60)
-    frame = pd.DataFrame(
-        {"prompt": [f"{i}" for i in range(60)], "chosen": [f"x{c}" for c in letters],
-         "rejected": [f"y{c}" for c in letters]}
-    )  # fmt: skip
-    dataset, rows = described(frame, "chosen")
-    learner, seen = Llm(), []
-    data = FitData(dataset, rows.take(np.arange(40)), rows.take(np.arange(40, 48)), seed=1)
-    config = {"rung": "lora", "epochs": 3, "lora_learning_rate": 2e-3, "beta": 0.5, "batch": 4}
-    model = learner.fit(config, data, lambda s, v: seen.append(v) or Signal.CONTINUE)
-    stop = [v["stop"] for v in seen if "stop" in v]
-    assert stop[-1] < stop[0] < np.log(2) + 0.05
-    from attain.core.language import place
-
-    held = rows.take(np.arange(48, 60))
-    base = learner.fit({"rung": "prompt"}, data, lambda s, v: Signal.CONTINUE)
-    before, after = (learner.predict(m, held)[:, place("won")].mean() for m in (base, model))
-    assert after > before or after == 1.0
-
-
-@pytest.mark.parametrize(
-    ("rows", "rate"), [(10, 2.5e-4), (200, 2.2e-4), (2000, 7.1e-5), (10**5, 5e-5)]
-)
-def test_few_pairs_are_tuned_at_a_higher_rate(rows, rate):
-    """With few steps to take the usual rate changes nothing; with many it is the usual one."""
-    frame = pd.DataFrame({"prompt": "a", "chosen": "b", "rejected": "c"}, index=range(10))
-    dataset, _ = described(frame, "chosen")
-    space = Llm().space(replace(dataset, rows=rows))
-    assert space["lora_learning_rate"].default == pytest.approx(rate)
-    assert space["learning_rate"].default == pytest.approx(rate / 50, rel=0.03)

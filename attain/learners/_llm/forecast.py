@@ -17,7 +17,7 @@ from attain.learners._llm import parameters, rungs
 from attain.learners._llm.encode import Coded, encode, shown
 from attain.learners._llm.findings import inspect
 from attain.learners._llm.lesson import Taught, layout_of, teach
-from attain.learners._llm.model import pair_up, read_rows
+from attain.learners._llm.reading import pair_up, read_rows
 from attain.learners._llm.render import Renderer, render_all
 from attain.learners._pretrained.load import Body
 

@@ -12,7 +12,8 @@ from attain.core.dialogue import Example, Layout, Message, find_layout
 from attain.core.errors import DataError, Problem
 from attain.core.types import Dataset, Rows, Task
 from attain.learners._llm.encode import Coded, encode
-from attain.learners._llm.model import Habits, pair_up, read_rows
+from attain.learners._llm.model import Habits
+from attain.learners._llm.reading import pair_up, read_rows
 from attain.learners._llm.render import Renderer, render_all, require
 from attain.learners._pretrained.load import Body
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from attain.core.dialogue import Example, Layout, Message, Shape, read_example
+from attain.core.dialogue import Example, Layout, Message, Shape
 from attain.core.errors import ArtifactError
 from attain.core.files import inside, plain_errors
 from attain.core.language import COLUMNS, place
 from attain.core.types import Pretrained, Rows
 from attain.learners._llm.answers import judge
-from attain.learners._llm.encode import encode, joined, pack_up
-from attain.learners._llm.render import Rendered, Renderer, Unrenderable, render_all
-from attain.learners._pretrained.load import Body, load_body
+from attain.learners._llm.encode import encode
+from attain.learners._llm.reading import count, cut, read_rows, with_examples
+from attain.learners._llm.render import Renderer, Unrenderable, render_all
+from attain.learners._pretrained.load import Body, load_body, resident
 from attain.learners._store import read_json, write_json
 
 NAME = "llm"
@@ -90,21 +91,19 @@ class LlmModel:
         """
         from attain.learners._llm.speak import Speaker, sums
 
-        body, examples = self.body(), self.read(rows)
-        speaker = Speaker(body.net)
-        found = np.zeros((len(examples), len(COLUMNS)))
-        renderer = Renderer(body.tokenizer)
+        found = np.zeros((len(rows), len(COLUMNS)))
         if self.habits.prefers:
-            self._ranked(speaker, body, renderer, examples, found)
+            self._ranked(rows, found)
             return found
-        texts, _ = render_all(renderer, examples)
-        coded = _cut(encode(body.tokenizer, texts), body.longest)
-        made = sums(speaker, body, coded)
+        body = self.body()
+        texts, _ = render_all(Renderer(body.tokenizer), self.read(rows))
+        coded = cut(encode(body.tokenizer, texts), body.longest)
+        made = sums(Speaker(body.net), body, coded)
         for i, row in enumerate(coded.rows):
             found[row, place("loss")] += made.loss[i]
             found[row, place("tokens")] += made.tokens[i]
             found[row, place("right")] += made.right[i]
-        _count(found)
+        count(found)
         return found
 
     def write(self, rows: Rows, most: int | None) -> tuple[np.ndarray, list[dict[str, Any]]]:
@@ -168,6 +167,24 @@ class LlmModel:
                 (folder / _ADAPTER).mkdir(exist_ok=True)
                 inside(folder / _ADAPTER, name).write_bytes(content)
 
+    def _ranked(self, rows: Rows, found: np.ndarray) -> None:
+        from attain.learners._llm.ranking import lead_before, rank, reward
+
+        before = lead = rank(self.body(), self.read(rows), found)
+        if self.source or self.habits.examples:  # else it is the pre-trained model itself
+            before = lead_before(self._pretrained(), read_rows(self.habits.layout, rows))
+        reward(lead, before, found)
+
+    def _pretrained(self) -> Body | None:
+        """What it was before tuning; None if that is gone."""
+        from attain.learners._torch.device import pick
+
+        if not self.source:
+            return self.body()
+        if not (Path(self.source) / "config.json").is_file():
+            return None
+        return resident(Pretrained(self.source, self.digest), device=str(pick()), writes=True)
+
     def _with_examples(self, example: Example) -> Example:
         before = self.habits.examples
         if not before or example.text is not None:
@@ -178,94 +195,6 @@ class LlmModel:
         if example.text is not None:  # of plain text the first half is given
             return example.text[: max(1, len(example.text) // 2)]
         return renderer.prompt(example.prompt, example.tools)
-
-    def _ranked(
-        self, speaker: Any, body: Body, renderer: Renderer, examples: Sequence[Example],
-        found: np.ndarray,
-    ) -> None:  # fmt: skip
-        from attain.learners._llm.speak import sums
-
-        rows, pairs = pair_up(renderer, examples)
-        if not rows:
-            return
-        chosen, rejected = (
-            _cut(encode(body.tokenizer, [(r, p[side]) for r, p in zip(rows, pairs, strict=True)]),
-                 body.longest)
-            for side in (0, 1)
-        )  # fmt: skip
-        one, other = sums(speaker, body, joined(chosen, rejected)).halves()
-        index = np.array(rows)
-        found[index, place("loss")] = one.loss
-        found[index, place("tokens")] = one.tokens
-        found[index, place("right")] = one.right
-        _count(found)
-        both = (one.tokens > 0) & (other.tokens > 0)
-        found[index, place("pairs")] = both
-        found[index, place("won")] = both * _won(-one.loss, -other.loss)
-        means = (-s.loss / np.maximum(s.tokens, 1) for s in (one, other))
-        found[index, place("won_a_token")] = both * _won(*means)
-
-
-def read_rows(layout: Layout, rows: Rows) -> list[Example]:
-    """What each row says.
-
-    Args:
-        layout: Which columns say what.
-        rows: As learners see them.
-
-    Returns:
-        One example a row.
-
-    Raises:
-        DataError: When messages are not as they must be.
-    """
-    columns = {
-        name: rows.X[name].astype(object).where(rows.X[name].notna(), None).tolist()
-        for name in (*layout.inputs, layout.target)
-        if name in rows.X
-    }
-    count = len(rows)
-    return [
-        read_example(layout, {name: values[i] for name, values in columns.items()})
-        for i in range(count)
-    ]
-
-
-def with_examples(example: Example, before: Sequence[Message]) -> Example:
-    """An example that other conversations precede, after its system message."""
-    head = 1 if example.messages and example.messages[0]["role"] == "system" else 0
-    move = lambda messages: (*messages[:head], *before, *messages[head:])  # noqa: E731
-    return Example(
-        move(example.messages),
-        tuple(i + len(before) for i in example.trained),
-        rejected=None if example.rejected is None else move(example.rejected),
-        tools=example.tools,
-    )
-
-
-def pair_up(
-    renderer: Renderer, examples: Sequence[Example]
-) -> tuple[list[int], list[tuple[Rendered, Rendered]]]:
-    """Chosen and rejected answers, rendered.
-
-    Args:
-        renderer: Of the model.
-        examples: Rows of preference data.
-
-    Returns:
-        Positions of the rows that can be rendered, and both texts of each.
-    """
-    rows, pairs = [], []
-    for row, example in enumerate(examples):
-        if example.rejected is None or not example.trained:
-            continue
-        try:
-            pair = (renderer.last(example.messages), renderer.last(example.rejected))
-        except Unrenderable:
-            continue
-        rows.append(row)
-        pairs.append(pair)
-    return rows, pairs
 
 
 def load_model(folder: Path) -> LlmModel:
@@ -307,21 +236,3 @@ def _reference(example: Example) -> str | None:
     if example.text is not None:
         return example.text[max(1, len(example.text) // 2) :] or None
     return example.answer
-
-
-def _count(found: np.ndarray) -> None:
-    tokens, right = found[:, place("tokens")], found[:, place("right")]
-    found[:, place("answers")] = tokens > 0
-    found[:, place("whole")] = (tokens > 0) & (right == tokens)
-
-
-def _won(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.where(a == b, 0.5, a > b).astype(float)
-
-
-def _cut(coded: Any, longest: int) -> Any:
-    """Examples no longer than what the model takes; a longer one is scored as far as it goes."""
-    if not len(coded) or int(coded.lengths.max()) <= longest:
-        return coded
-    parts = [coded.row(i) for i in range(len(coded))]
-    return pack_up([p[0][:longest] for p in parts], [p[1][:longest] for p in parts], coded.rows)

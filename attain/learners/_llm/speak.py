@@ -127,11 +127,10 @@ class Sums:
     tokens: np.ndarray
     right: np.ndarray
 
-    def halves(self) -> tuple[Sums, Sums]:
-        """Of the first half of the examples, and of the second."""
-        n = len(self.loss) // 2
+    def in_turns(self) -> tuple[Sums, Sums]:
+        """Of the first, third, fifth example and so on, and of those between them."""
         parts = (self.loss, self.tokens, self.right)
-        return Sums(*(part[:n] for part in parts)), Sums(*(part[n:] for part in parts))
+        return Sums(*(part[::2] for part in parts)), Sums(*(part[1::2] for part in parts))
 
 
 def batches(lengths: np.ndarray, tokens: int = TOKENS) -> Iterator[np.ndarray]:

@@ -20,7 +20,7 @@ from attain.core.space import Config
 from attain.learners._llm import parameters
 from attain.learners._llm.lesson import Taught
 from attain.learners._llm.speak import Speaker
-from attain.learners._llm.work import Pairs, Preference, Speech
+from attain.learners._llm.work import Pairs, Preference, Speech, said_before
 from attain.learners._pretrained.adapters import Adapter, LoraConfig, put_on
 from attain.learners._pretrained.load import Body
 from attain.learners._steps import fixed_rounds
@@ -122,11 +122,9 @@ def make_work(
         return Speech(body, train.coded, held, speaker.packs, about)
     pairs = Pairs(train.coded, train.rejected)
     kept = None if stop is None or stop.rejected is None else Pairs(stop.coded, stop.rejected)
-    device = next(speaker.parameters()).device
-    # in the format of the steps, or its rounding would count as something that was learnt
-    with devices.autocast(device, devices.precision(recipe(config).precision, device, speaker)):
-        said = np.zeros((2, len(pairs))) if rehearsed else pairs.log_probabilities(speaker, body)
-        kept_said = None if kept is None else kept.log_probabilities(speaker, body)
+    told = recipe(config).precision  # the steps' own, or its rounding would count as learnt
+    said = np.zeros((2, len(pairs))) if rehearsed else said_before(pairs, speaker, body, told)
+    kept_said = None if kept is None else said_before(kept, speaker, body, told)
     beta = float(config["beta"])
     return Preference(body, pairs, said, beta, kept, kept_said, speaker.packs, about)
 
@@ -211,7 +209,6 @@ def _race(
     from attain.core.types import Signal
     from attain.learners._llm.many import Candidate, Plan, Race
     from attain.learners._pretrained.adapters import set_state
-    from attain.learners._torch import device as devices
 
     known, told, speaker = around(config), recipe(config), Speaker(body.net)
     work = Speech(body, train.coded, stop.coded, speaker.packs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,8 +16,9 @@ from torch import nn
 from attain.learners._llm.batch import Batch, collate, collate_shared
 from attain.learners._llm.encode import Coded, joined
 from attain.learners._llm.losses import dpo_losses
-from attain.learners._llm.speak import Speaker, padding, sums, width
+from attain.learners._llm.speak import Speaker, Sums, padding, sums, width
 from attain.learners._pretrained.load import Body
+from attain.learners._torch import device as devices
 
 
 def _hash(*parts: object) -> str:
@@ -99,15 +101,50 @@ class Pairs:
         order = np.arange(2 * len(self)).reshape(2, -1).T.ravel()
         return joined(self.chosen, self.rejected).take(order)
 
+    def sums(self, speaker: Speaker, body: Body) -> tuple[Sums, Sums]:
+        """Of the chosen answers as the network is now, and of the rejected ones."""
+        return sums(speaker, body, self.both).in_turns()
+
     def log_probabilities(self, speaker: Speaker, body: Body) -> np.ndarray:
         """Of whole answers as the network is now; shape (2, n), chosen first."""
-        return -sums(speaker, body, self.both).loss.reshape(-1, 2).T
+        return -np.stack([side.loss for side in self.sums(speaker, body)])
 
     def lengths(self, packed: bool) -> np.ndarray:
         """Tokens of each pair, its prompt once where lines are packed."""
         if not packed:
             return self.chosen.lengths + self.rejected.lengths
         return np.array([width(self.both, (2 * i, 2 * i + 1)) for i in range(len(self))], dtype=int)
+
+
+_MOST = 16
+_said: OrderedDict[str, np.ndarray] = OrderedDict()
+
+
+def said_before(pairs: Pairs, speaker: Speaker, body: Body, wanted: str = "fp32") -> np.ndarray:
+    """Log probabilities that the pre-trained model gives; a process computes them once.
+
+    Every trial of a study is compared with the same model on the same rows.
+
+    Args:
+        pairs: Whose answers.
+        speaker: Of the network as it was loaded; adapters at their start change nothing.
+        body: Names the pre-trained model.
+        wanted: Number format, as in `Recipe.precision`.
+
+    Returns:
+        Shape (2, n), chosen answers first; not to be changed.
+    """
+    device = next(speaker.parameters()).device
+    format_ = devices.precision(wanted, device, speaker)
+    key = _hash(body.digest, device, format_, speaker.packs, pairs.chosen, pairs.rejected)
+    if key not in _said:
+        with devices.autocast(device, format_):
+            _said[key] = pairs.log_probabilities(speaker, body)
+        _said[key].flags.writeable = False
+    _said.move_to_end(key)
+    while len(_said) > _MOST:
+        _said.popitem(last=False)
+    return _said[key]
 
 
 @dataclass(frozen=True, eq=False)
