@@ -3,7 +3,8 @@
     python text/ours.py JOB.json
 
 The same job file as for `peer_trainer.py`, the same clock: from raw texts to the score of the model
-that is kept, on the same validation rows. A study takes those rows as its sealed test.
+that is kept, on the same validation rows. A study has the rows to train and to validate on, and the
+test rows as its sealed ones.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from attain.data.table import to_rows
 from attain.learners.text import Text
 
 
-def frames(job: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def frames(job: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     data = json.loads(Path(job["data"]).read_text())
     labels = [f"class {code:03d}" for code in range(job["classes"])]
     made = [
         pd.DataFrame({"text": texts, "label": [labels[code] for code in codes]})
-        for texts, codes in (data["train"], data["valid"])
+        for texts, codes in (data["train"], data["valid"], data["test"])
     ]
-    return made[0], made[1]
+    return made[0], made[1], made[2]
 
 
 def described(job: Mapping[str, Any], train: pd.DataFrame) -> Dataset:
@@ -53,7 +54,7 @@ def described(job: Mapping[str, Any], train: pd.DataFrame) -> Dataset:
 
 def fit(job: Mapping[str, Any]) -> dict[str, Any]:
     """One fit of the rung and settings asked for, the other settings at their defaults."""
-    train, valid = frames(job)
+    train, valid, _ = frames(job)
     dataset = described(job, train)
     rows, held = to_rows(train, dataset), to_rows(valid, dataset)
     learner = Text()
@@ -94,17 +95,17 @@ def _tenth(rows: Rows, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def search(job: Mapping[str, Any]) -> dict[str, Any]:
     """A whole study with one worker: audit, ladder, search, refit, sealed test, report.
 
-    Configurations are compared on one hold-out, as the peer compares its own.
+    It has the rows that the peer trains and validates on, and compares on one hold-out of its own.
     """
     import attain
 
-    train, valid = frames(job)
+    train, valid, unseen = frames(job)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        test = Path(folder) / "valid.csv"
-        valid.to_csv(test, index=False)
+        test = Path(folder) / "test.csv"
+        unseen.to_csv(test, index=False)
         result = attain.tune(
-            train,
+            pd.concat([train, valid], ignore_index=True),
             target="label",
             text=["text"],
             model=job["model"],
