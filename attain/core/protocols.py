@@ -180,8 +180,12 @@ class Adjustable(Protocol):
 class Forecasting(Protocol):
     """A learner that can say beforehand what its fits cost; few can, so it is not asked of all."""
 
-    def forecast(self, data: FitData) -> Forecast:
-        """What fits on these rows cost; probes must be a small part of what they foretell."""
+    def forecast(self, data: FitData, stated: Space | None = None) -> Forecast:
+        """What fits on these rows cost; probes must be a small part of what they foretell.
+
+        ``stated`` is the learner's space as the user has narrowed it: what is left out need not be
+        measured, and what is fixed is as it is said.
+        """
         ...
 
 

@@ -106,11 +106,12 @@ class Audio(MediaLearner):
         """
         return load_model(folder) if (folder / FILE).is_file() else super().load(folder)
 
-    def forecast(self, data: FitData) -> Forecast:
+    def forecast(self, data: FitData, stated: Space | None = None) -> Forecast:
         """What each rung costs, and what the model will see.
 
         Args:
             data: Training rows and the folder of what is kept between fits.
+            stated: The space as the user has narrowed it; None for all of it.
 
         Returns:
             Rungs and facts; of transcripts also examples as they are written, and findings.
@@ -120,10 +121,12 @@ class Audio(MediaLearner):
             DataError: When there is nothing to learn from.
         """
         if data.dataset.task is not Task.TRANSCRIPTION:
-            return super().forecast(data)
+            return super().forecast(data, stated)
         from threadpoolctl import threadpool_limits
 
+        from attain.learners._pretrained.forecast import Asked
         from attain.learners._speech.forecast import forecast
 
+        asked = Asked(self.space(data.dataset), stated)
         with threadpool_limits(data.threads):
-            return forecast(self.space(data.dataset), data)
+            return forecast(asked, data)

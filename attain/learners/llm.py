@@ -131,11 +131,12 @@ class Llm:
         """
         return load_model(folder)
 
-    def forecast(self, data: FitData) -> Forecast:
+    def forecast(self, data: FitData, stated: Space | None = None) -> Forecast:
         """What each rung costs, what is trained, and what would go wrong.
 
         Args:
             data: Training rows.
+            stated: The space as the user has narrowed it; None for all of it.
 
         Returns:
             Rungs, examples with their trained tokens, facts, and findings about the masks.
@@ -147,6 +148,8 @@ class Llm:
         from threadpoolctl import threadpool_limits
 
         from attain.learners._llm.forecast import forecast
+        from attain.learners._pretrained.forecast import Asked
 
+        asked = Asked(self.space(data.dataset), stated)
         with threadpool_limits(data.threads):
-            return forecast(self.space(data.dataset), data)
+            return forecast(asked, data)

@@ -147,11 +147,12 @@ class Text:
 
         return attribute(model, rows, classes)
 
-    def forecast(self, data: FitData) -> Forecast:
+    def forecast(self, data: FitData, stated: Space | None = None) -> Forecast:
         """What each rung costs, and what the model will see.
 
         Args:
             data: Training rows and the folder of what is kept between fits.
+            stated: The space as the user has narrowed it; None for all of it.
 
         Returns:
             Rungs, examples and facts about the texts; measured by steps that are taken back.
@@ -162,12 +163,14 @@ class Text:
         """
         from threadpoolctl import threadpool_limits
 
+        from attain.learners._pretrained.forecast import Asked
         from attain.learners._text.forecast import forecast
 
+        asked = Asked(self.space(data.dataset), stated)
         if data.dataset.task is Task.TAGGING:
             from attain.learners._tags import forecast as forecasting
 
             with threadpool_limits(data.threads):
-                return forecasting.forecast(self.space(data.dataset), data)
+                return forecasting.forecast(asked, data)
         with threadpool_limits(data.threads):
-            return forecast(self.space(data.dataset), data)
+            return forecast(asked, data)

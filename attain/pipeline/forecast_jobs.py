@@ -9,6 +9,7 @@ from typing import Any
 from attain.core.codec import decode, encode
 from attain.core.protocols import Forecasting
 from attain.core.registry import find
+from attain.core.space import Space
 from attain.core.types import Dataset
 from attain.pipeline.jobs import Progress, all_folds, fit_data, work_rows
 
@@ -17,8 +18,8 @@ def forecast(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     """What fits of one learner cost on the rows of one fold.
 
     Args:
-        payload: ``folder``, ``dataset``, ``learner``, ``split``, ``seed``, ``threads``,
-            ``memory``.
+        payload: ``folder``, ``dataset``, ``learner``, its ``space`` as the user has narrowed it,
+            ``split``, ``seed``, ``threads``, ``memory``.
         progress: Not used.
 
     Returns:
@@ -30,5 +31,5 @@ def forecast(payload: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
     fold = all_folds(payload["folder"], payload["split"], dataset)[0]
     learner: Forecasting = find("learner", payload["learner"])()
     data = fit_data(learner, payload, dataset, rows, fold.train)
-    found = learner.forecast(data)
+    found = learner.forecast(data, decode(Space, payload["space"]))
     return {"forecast": encode(found), "seconds": time.perf_counter() - began}

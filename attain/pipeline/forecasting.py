@@ -13,7 +13,7 @@ from attain.core.errors import Interrupted
 from attain.core.protocols import Event, Executor, Forecasting, Job, Limits
 from attain.core.registry import find
 from attain.core.seeds import derive
-from attain.core.space import Space, possible
+from attain.core.space import Space
 from attain.core.types import Dataset, Forecast, Split, Status
 from attain.pipeline.study import Study
 
@@ -52,27 +52,18 @@ def forecasts(
     if study.last("forecast") is None:
         if not able or place is None:
             return {}
-        asked = _asked(study, dataset, split, able, *place)
-        told = decode(dict[str, Forecast], asked["forecasts"])
-        kept = {name: _of_rungs(forecast, spaces[name]) for name, forecast in told.items()}
-        study.write("parameters", "forecast", {**asked, "forecasts": encode(kept)})
+        asked = {name: spaces[name] for name in able}
+        study.write("parameters", "forecast", _asked(study, dataset, split, asked, *place))
     found = study.last("forecast")
     assert found is not None
     return decode(dict[str, Forecast], found.payload["forecasts"])
-
-
-def _of_rungs(forecast: Forecast, space: Space) -> Forecast:
-    """Without the rungs that the user has left out."""
-    ladders = space.ladders
-    kept = (rung for rung in forecast.rungs if any(possible(p, rung.name) for p in ladders))
-    return replace(forecast, rungs=tuple(kept)) if ladders else forecast
 
 
 def _asked(
     study: Study,
     dataset: Dataset,
     split: Split,
-    learners: list[str],
+    spaces: Mapping[str, Space],
     make: MakeExecutor,
     limits: Limits,
 ) -> dict[str, Any]:
@@ -80,12 +71,13 @@ def _asked(
     found, failed = {}, {}
     limits = _patient(limits)
     with closing(make()) as executor:
-        for name in learners:
+        for name, space in spaces.items():
             study.say(f"measuring what fits of {name} cost", "parameters")
             payload = {
                 "folder": str(study.folder),
                 "dataset": encode(dataset),
                 "learner": name,
+                "space": encode(space),
                 "split": encode(split),
                 "seed": derive(study.seed, "forecast"),
                 "threads": limits.threads,

@@ -1,6 +1,7 @@
 """What the learner of language models says before it is tuned, and what it spends on that."""
 
 import time
+from collections import OrderedDict
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,10 @@ from llm_toys import SUMS, described
 from attain.core.protocols import FitData
 from attain.core.types import Signal
 from attain.learners._llm import forecast as forecasting
-from attain.learners._llm import rungs
+from attain.learners._llm import rungs, work
 from attain.learners._llm.speak import Speaker
 from attain.learners.llm import Llm
+from attain.parameters.narrow import narrow
 
 PAIRS = pd.DataFrame(
     [{"prompt": f"{i}?", "chosen": "yes" * (i % 9 + 1), "rejected": "no" * (i % 7 + 1)}
@@ -58,8 +60,20 @@ def test_a_forecast_of_pairs_reads_little_of_what_a_fit_reads(read, monkeypatch)
     assert spent < 0.12 * sum(read.values())
 
 
-def test_passes_without_learning_are_those_of_a_fit(read):
+def test_a_rung_that_is_left_out_is_not_measured(monkeypatch):
+    """With `rung: few_shot` no step is tried; what is said of the rows stays."""
+    data, learner = data_of(SUMS, "answer"), Llm()
+    whole = learner.forecast(data)
+    monkeypatch.setattr(forecasting, "_tuned", pytest.fail)
+    stated = narrow({"llm": learner.space(data.dataset)}, {"llm.rung": "few_shot"})["llm"]
+    found = learner.forecast(data, stated)
+    assert [r.name for r in found.rungs] == ["few_shot"]
+    assert (found.facts, found.masks) == (whole.facts, whole.masks)
+
+
+def test_passes_without_learning_are_those_of_a_fit(read, monkeypatch):
     """Pairs are read once before anything is learnt, rows to stop on at each look."""
+    monkeypatch.setattr(work, "_said", OrderedDict())  # of a first fit
     for frame, target in ((PAIRS, "chosen"), (SUMS, "answer")):
         data = data_of(frame, target)
         body = rungs.resident_body(data)

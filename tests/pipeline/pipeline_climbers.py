@@ -58,7 +58,7 @@ class Climber(FakeLearner):
         train = replace(data.train, y=y)
         return super().fit(full, replace(data, train=train, stop=None), report)
 
-    def forecast(self, data: Any) -> Forecast:
+    def forecast(self, data: Any, stated: Any = None) -> Forecast:
         assert data.cache is not None
         rungs = tuple(
             RungForecast(
@@ -96,7 +96,7 @@ class Lame(Climber):
 class Mute(Climber):
     """It cannot say what it costs."""
 
-    def forecast(self, data: Any) -> Forecast:
+    def forecast(self, data: Any, stated: Any = None) -> Forecast:
         raise RuntimeError("the probe broke")
 
 

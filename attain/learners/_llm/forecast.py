@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from attain.learners._llm.findings import inspect
 from attain.learners._llm.lesson import Taught, layout_of, teach
 from attain.learners._llm.reading import pair_up, read_rows
 from attain.learners._llm.render import Renderer, render_all
+from attain.learners._pretrained.forecast import Asked, Measure
 from attain.learners._pretrained.load import Body
 
 _SAMPLE = 2_000
@@ -35,15 +36,15 @@ _EXAMPLES = (0.25, 0.75, 0.95)
 """Quantiles of length of the examples that are shown."""
 
 
-def forecast(space: Space, data: FitData) -> Forecast:
+def forecast(asked: Asked, data: FitData) -> Forecast:
     """What fits cost and what they learn.
 
     Args:
-        space: Of the learner, for these rows.
+        asked: The learner's space for these rows, and what is wanted of it.
         data: Training rows, rows to stop on.
 
     Returns:
-        All rungs, those that are held back included.
+        All rungs that are wanted, those that are held back included.
 
     Raises:
         DataError: When there is nothing to learn from.
@@ -65,13 +66,13 @@ def forecast(space: Space, data: FitData) -> Forecast:
         return Forecast((), facts=facts, masks=masks, findings=found)
     scale = len(data.train) / max(1, len(rows))
     costs = _Costs(loaded + taken * scale, _pace(body, taught), scale)
-    made = [_free(name, costs) for name in _known(space) if name in _UNTRAINED]
-
-    def measured(name: str) -> RungForecast:
-        return _tuned(name, space, body, data, taught, costs)
-
-    made += [_guarded(name, measured) for name in (parameters.LORA, parameters.FULL)]
-    return Forecast(tuple(made), (), facts, masks, found)
+    measures: dict[str, Measure] = {
+        name: partial(_free, name, costs)
+        if name in _UNTRAINED
+        else partial(_tuned, name, asked.space, body, data, taught, costs)
+        for name in _known(asked.own)
+    }
+    return Forecast(asked.measured(measures), (), facts, masks, found)
 
 
 @dataclass(frozen=True)
@@ -137,14 +138,6 @@ def _facts(body: Body, data: FitData, taught: Taught, whole: Coded) -> dict[str,
         }
     left = {n: taught.facts[n] for n in ("refused", "too_long", "unsupervised") if taught.facts[n]}
     return facts | left
-
-
-def _guarded(name: str, measure: Callable[[str], RungForecast]) -> RungForecast:
-    try:
-        return measure(name)
-    except MemoryError as error:
-        reason = f"it does not fit into memory: {error}"
-        return RungForecast(name, 0, math.inf, 0, reason, usable=False)
 
 
 def _free(name: str, costs: _Costs) -> RungForecast:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from attain.core.protocols import FitData
-from attain.core.space import Space
 from attain.core.types import Forecast, RungForecast
 from attain.learners._media import parameters, rungs
 from attain.learners._media.columns import MediaColumns
 from attain.learners._media.core import features
 from attain.learners._media.front import Front
 from attain.learners._pretrained.forecast import (
+    Asked,
     Case,
     Costs,
-    guarded,
+    Measure,
     head_seconds,
     labels,
     resident,
@@ -35,37 +35,37 @@ _SUMMED = 64
 
 
 def forecast(
-    kind: str, space: Space, data: FitData, columns: MediaColumns, inputs: tuple[list[str], ...]
+    kind: str, asked: Asked, data: FitData, columns: MediaColumns, inputs: tuple[list[str], ...]
 ) -> Forecast:
     """What each rung costs, and what the model will see.
 
     Args:
         kind: ``image`` or ``audio``.
-        space: Of the learner, for these rows.
+        asked: The learner's space for these rows, and what is wanted of it.
         data: Training rows, rows to stop on, folder of what is kept between fits.
         columns: Where the files are.
         inputs: Of the training rows.
 
     Returns:
-        All rungs, those that are held back included.
+        All rungs that are wanted, those that are held back included.
     """
     outputs = find_outputs(data.dataset, np.asarray(data.train.y))
-    case = Case(space, data, Lesson.of({}, data, columns, inputs, outputs))
+    case = Case(asked.space, data, Lesson.of({}, data, columns, inputs, outputs))
     facts: dict[str, Any] = {"files": case.rows, **labels(data, outputs)}
-    plain = guarded(parameters.PLAIN, lambda: _plain(kind, case))
+    plain = {parameters.PLAIN: lambda: _plain(kind, case)}
     if data.dataset.pretrained is None:
-        return Forecast((plain,), facts=facts)
+        return Forecast(asked.measured(plain), facts=facts)
     body = rungs.resident_body(data)
     front = rungs.find_front(kind, case.config(parameters.FROZEN), case.lesson, body)
     pace, head = _pace(case, front), head_seconds(case, body.hidden)
     facts |= rungs.seen(front)
-    found = [
-        plain,
-        guarded(parameters.FROZEN, lambda: _frozen(case, pace, head)),
-        guarded(parameters.LAST, lambda: _tuned(case, parameters.LAST, front, pace, head)),
-        guarded(parameters.FULL, lambda: _tuned(case, parameters.FULL, front, pace, head)),
-    ]
-    return Forecast(tuple(found), facts=facts)
+    found: dict[str, Measure] = {
+        **plain,
+        parameters.FROZEN: lambda: _frozen(case, pace, head),
+        parameters.LAST: lambda: _tuned(case, parameters.LAST, front, pace, head),
+        parameters.FULL: lambda: _tuned(case, parameters.FULL, front, pace, head),
+    }
+    return Forecast(asked.measured(found), facts=facts)
 
 
 def _plain(kind: str, case: Case) -> RungForecast:

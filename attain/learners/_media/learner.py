@@ -198,11 +198,12 @@ class MediaLearner:
 
         return read(str(self.kind), self.space(dataset), dataset, cells, cache, threads)
 
-    def forecast(self, data: FitData) -> Forecast:
+    def forecast(self, data: FitData, stated: Space | None = None) -> Forecast:
         """What each rung costs, and what the model will see.
 
         Args:
             data: Training rows and the folder of what is kept between fits.
+            stated: The space as the user has narrowed it; None for all of it.
 
         Returns:
             Rungs and facts about the files; measured by steps that are taken back.
@@ -214,10 +215,12 @@ class MediaLearner:
         from threadpoolctl import threadpool_limits
 
         from attain.learners._media.forecast import forecast
+        from attain.learners._pretrained.forecast import Asked
 
+        asked = Asked(self.space(data.dataset), stated)
         columns = find_columns(data.dataset, self.kind)
         inputs = columns.read(data.train.X)
         bad = self._checked(data.train, inputs[0])
         with threadpool_limits(data.threads):
-            made = forecast(str(self.kind), self.space(data.dataset), data, columns, inputs)
+            made = forecast(str(self.kind), asked, data, columns, inputs)
         return Forecast(made.rungs, made.examples, {**made.facts, "unreadable": bad})

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attain.core.protocols import FitData
-from attain.core.space import Ordinal, Space
+from attain.core.space import Ordinal, Space, possible
 from attain.core.types import RungForecast
 from attain.learners._pretrained.heads import DEFAULT_POINT, Dense
 from attain.learners._pretrained.lesson import Lesson, quiet
@@ -23,9 +23,48 @@ if TYPE_CHECKING:
     from attain.learners._pretrained.load import Body
     from attain.learners._torch.recipe import Recipe
 
+Measure = Callable[[], RungForecast]
+"""What says what one rung costs."""
 SAMPLE = 512
 """Rows on which the cheap rungs are timed."""
 _LABELS = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a forecast is about.
+
+    Attributes:
+        own: The learner's space for the rows.
+        stated: The same as the user has narrowed it; None for all of it.
+    """
+
+    own: Space
+    stated: Space | None = None
+
+    @property
+    def space(self) -> Space:
+        """All rungs, with what the user says of their parameters."""
+        if self.stated is None:
+            return self.own
+        said = {p.name: p for p in self.stated if p not in self.stated.ladders}
+        return Space(tuple(replace(said.get(p.name, p), when=p.when) for p in self.own))
+
+    def wants(self, rung: str) -> bool:
+        """Whether the user has not left out a rung."""
+        ladders = () if self.stated is None else self.stated.ladders
+        return not ladders or any(possible(p, rung) for p in ladders)
+
+    def measured(self, rungs: Mapping[str, Measure]) -> tuple[RungForecast, ...]:
+        """Those that are wanted; one that does not fit into memory is not usable and says so.
+
+        Args:
+            rungs: How each is measured, from cheap to dear.
+
+        Returns:
+            In this order.
+        """
+        return tuple(_guarded(name, make) for name, make in rungs.items() if self.wants(name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +113,7 @@ def rung_defaults(space: Space, rung: str) -> dict[str, Any]:
     return Space(tuple(opened)).defaults({"rung": rung} if ladder else {})
 
 
-def guarded(name: str, measure: Callable[[], RungForecast]) -> RungForecast:
+def _guarded(name: str, measure: Measure) -> RungForecast:
     try:
         return measure()
     except MemoryError as error:

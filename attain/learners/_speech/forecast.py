@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ from attain.core.protocols import FitData
 from attain.core.space import Space
 from attain.core.types import ColumnKind, Forecast, RungForecast
 from attain.learners._media.columns import find_columns
-from attain.learners._pretrained.forecast import guarded, resident, rung_defaults
+from attain.learners._pretrained.forecast import Asked, Measure, resident, rung_defaults
 from attain.learners._speech import parameters
 from attain.learners._speech.alphabet import Alphabet
 from attain.learners._speech.findings import inspect
@@ -65,15 +64,15 @@ class _Case:
         return 0.0 if self.data.stop is None else len(self.data.stop) / len(self.data.train)
 
 
-def forecast(space: Space, data: FitData) -> Forecast:
+def forecast(asked: Asked, data: FitData) -> Forecast:
     """What fits cost and what they learn.
 
     Args:
-        space: Of the learner.
+        asked: The learner's space, and what is wanted of it.
         data: Training rows, rows to stop on, folder of what is kept between fits.
 
     Returns:
-        All rungs, those that are held back included.
+        All rungs that are wanted, those that are held back included.
 
     Raises:
         DataError: When the column of clips is missing.
@@ -88,17 +87,15 @@ def forecast(space: Space, data: FitData) -> Forecast:
     if not len(taught):
         return Forecast((), facts=facts, findings=findings)
     scale = len(data.train) / len(rows)
-    case = _Case(space, data, body, taught, scale, _pace(body, taught, data.threads))
-    trained: dict[str, Callable[[], RungForecast]] = {
+    case = _Case(asked.space, data, body, taught, scale, _pace(body, taught, data.threads))
+    found: dict[str, Measure] = {
+        parameters.AS_IS: lambda: _as_is(case),
         parameters.HEAD: lambda: _head(case),
         parameters.LORA: lambda: _tuned(case, parameters.LORA),
         parameters.FULL: lambda: _tuned(case, parameters.FULL),
     }
     cells = columns.read(rows.X)[0]
-    return Forecast(
-        (_as_is(case), *(guarded(name, made) for name, made in trained.items())),
-        _examples(body, taught, cells), facts, findings=findings,
-    )  # fmt: skip
+    return Forecast(asked.measured(found), _examples(body, taught, cells), facts, findings=findings)
 
 
 def written(alphabet: Alphabet, ids: np.ndarray) -> str:

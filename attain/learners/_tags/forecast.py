@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,11 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attain.core.protocols import FitData
-from attain.core.space import Space
 from attain.core.spans import scheme_of, spans
 from attain.core.types import Forecast, RungForecast
 from attain.learners._pretrained import linear
-from attain.learners._pretrained.forecast import SAMPLE, Case, Costs, guarded, resident, tuned
+from attain.learners._pretrained.forecast import (
+    SAMPLE,
+    Asked,
+    Case,
+    Costs,
+    Measure,
+    resident,
+    tuned,
+)
 from attain.learners._pretrained.heads import DEFAULT_POINT, Dense
 from attain.learners._pretrained.lesson import empty_head, quiet
 from attain.learners._tags import parameters, rungs
@@ -55,21 +62,21 @@ class _Pace:
     word: float
 
 
-def forecast(space: Space, data: FitData) -> Forecast:
+def forecast(asked: Asked, data: FitData) -> Forecast:
     """What each rung costs, and what the model will see.
 
     Args:
-        space: Of the learner, for these rows.
+        asked: The learner's space for these rows, and what is wanted of it.
         data: Training rows, rows to stop on, folder of what is kept between fits.
 
     Returns:
-        All rungs, those that are held back included.
+        All rungs that are wanted, those that are held back included.
 
     Raises:
         NotApplicable: When words have no labels.
         DataError: When there is nothing to learn from.
     """
-    case = TagCase(space, data, rungs.Lesson.of(data))
+    case = TagCase(asked.space, data, rungs.Lesson.of(data))
     train, tags = case.lesson.train, case.lesson.columns.tags
     named = [f"{i} = {tag}" for i, tag in enumerate(tags)]
     more = f" and {len(tags) - _LABELS} more" if len(tags) > _LABELS else ""
@@ -79,13 +86,15 @@ def forecast(space: Space, data: FitData) -> Forecast:
         "labels": ", ".join(named[:_LABELS]) + more,
         "spans_are": str(scheme_of(tags)),
     }
-    words = guarded(parameters.WORDS, lambda: _words(case))
+    words = {parameters.WORDS: lambda: _words(case)}
     if data.dataset.pretrained is None:
-        return Forecast((words,), _examples(case, train.sentences), facts)
-    return _with_body(case, words, facts)
+        return Forecast(asked.measured(words), _examples(case, train.sentences), facts)
+    return _with_body(asked, case, words, facts)
 
 
-def _with_body(case: TagCase, words: RungForecast, facts: dict[str, Any]) -> Forecast:
+def _with_body(
+    asked: Asked, case: TagCase, words: Mapping[str, Measure], facts: dict[str, Any]
+) -> Forecast:
     body, train = resident_body(case.data), case.lesson.train
     reading, cut = rungs.find_reading(1, case.data, body, train)
     tokens = reading.tokens(body, train.sentences, case.data.cache)
@@ -99,15 +108,12 @@ def _with_body(case: TagCase, words: RungForecast, facts: dict[str, Any]) -> For
         "tokens_a_word": float(tokens.tokens.lengths.sum() / max(1, np.count_nonzero(tokens.read))),
     }
     pace = _pace(case, body, reading, tokens)
-    found = [
-        words,
-        guarded(parameters.FROZEN, lambda: _frozen(case, body, tokens, pace)),
-        *(
-            guarded(rung, partial(_tuned, case, rung, reading, pace))
-            for rung in tuned_rungs(case.space)
-        ),
-    ]
-    return Forecast(tuple(found), _examples(case, _marked(body, tokens)), facts)
+    found: dict[str, Measure] = {
+        **words,
+        parameters.FROZEN: lambda: _frozen(case, body, tokens, pace),
+        **{rung: partial(_tuned, case, rung, reading, pace) for rung in tuned_rungs(case.space)},
+    }
+    return Forecast(asked.measured(found), _examples(case, _marked(body, tokens)), facts)
 
 
 def _words(case: TagCase) -> RungForecast:

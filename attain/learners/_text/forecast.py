@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attain.core.protocols import FitData
-from attain.core.space import Space
 from attain.core.types import Forecast, RungForecast
 from attain.learners._pretrained.forecast import (
     SAMPLE,
+    Asked,
     Case,
     Costs,
-    guarded,
+    Measure,
     head_seconds,
     label,
     labels,
@@ -45,15 +46,15 @@ _EXAMPLES = (0.25, 0.5, 0.95)
 """Quantiles of length of the texts that are shown."""
 
 
-def forecast(space: Space, data: FitData) -> Forecast:
+def forecast(asked: Asked, data: FitData) -> Forecast:
     """What each rung costs, and what the model will see.
 
     Args:
-        space: Of the learner, for these rows.
+        asked: The learner's space for these rows, and what is wanted of it.
         data: Training rows, rows to stop on, folder of what is kept between fits.
 
     Returns:
-        All rungs, those that are held back included.
+        All rungs that are wanted, those that are held back included.
 
     Raises:
         NotApplicable: When no column is text.
@@ -64,34 +65,36 @@ def forecast(space: Space, data: FitData) -> Forecast:
     check_training(data.train, texts)
     outputs = find_outputs(data.dataset, np.asarray(data.train.y))
     lesson = Lesson.of({}, data, columns, texts, outputs)
-    case = Case(space, data, lesson)
+    case = Case(asked.space, data, lesson)
     facts: dict[str, float | int | str] = {
         "texts": case.rows,
         "empty": empties(texts),
         **labels(data, outputs),
     }
-    words = guarded(parameters.TFIDF, lambda: _words(case))
+    words = {parameters.TFIDF: lambda: _words(case)}
     if data.dataset.pretrained is None:
-        return Forecast((words,), facts=facts)
-    return _with_body(case, words, facts)
+        return Forecast(asked.measured(words), facts=facts)
+    return _with_body(asked, case, words, facts)
 
 
-def _with_body(case: Case, words: RungForecast, facts: dict[str, Any]) -> Forecast:
+def _with_body(
+    asked: Asked, case: Case, words: Mapping[str, Measure], facts: dict[str, Any]
+) -> Forecast:
     body = rungs.resident_body(case.data)
     config = case.config(parameters.FROZEN)
     reading, cut = rungs.find_reading(config, case.data, body, case.lesson.inputs, apart=False)
     (tokens,) = reading.tokens(body, case.lesson.inputs, case.data.cache)
     facts |= _lengths(body, tokens, cut, reading.longest)
     pace = _pace(body, reading, tokens)
-    found = [
-        words,
-        guarded(parameters.FROZEN, lambda: _frozen(case, body, tokens, pace)),
-        *(
-            guarded(rung, partial(_tuned, case, rung, reading, pace))
+    found: dict[str, Measure] = {
+        **words,
+        parameters.FROZEN: lambda: _frozen(case, body, tokens, pace),
+        **{
+            rung: partial(_tuned, case, rung, reading, pace)
             for rung in parameters.tuned_rungs(case.space)
-        ),
-    ]
-    return Forecast(tuple(found), _examples(case, body, tokens), facts)
+        },
+    }
+    return Forecast(asked.measured(found), _examples(case, body, tokens), facts)
 
 
 def _words(case: Case) -> RungForecast:
