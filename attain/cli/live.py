@@ -16,8 +16,9 @@ from rich.text import Text
 from attain.cli.absorb import advance, is_old
 from attain.cli.board import Board
 from attain.cli.messages import STOPPING
-from attain.cli.steps import STEPS, Goal, fact, goals, spent, state, under_way
+from attain.cli.steps import Goal, fact, goals, spent, state, under_way
 from attain.report.numbers import plural, printable
+from attain.report.steps import STEPS
 
 if TYPE_CHECKING:
     from attain.pipeline.notice import Notice
@@ -129,7 +130,7 @@ def _steps(board: Board, most_trials: int) -> Table:
     table = _table(max(len(step.name) for step in STEPS) + 5)
     for step in STEPS:
         mark, style = _MARKS[state(board, step)]
-        name = Text.assemble(f" {step.number} ", (mark, style), f" {step.name}")
+        name = Text.assemble(f" {step.number:1} ", (mark, style), f" {step.name}")
         table.add_row(name, Text(printable(fact(board, step)), overflow="ellipsis", no_wrap=True))
         if step.name == "train":
             for line in under_way(board, most_trials):

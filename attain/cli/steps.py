@@ -8,35 +8,7 @@ from dataclasses import dataclass
 from attain.cli.board import Board
 from attain.core.types import Objective
 from attain.report.numbers import estimate, plural, with_interval
-
-
-@dataclass(frozen=True)
-class Step:
-    """One of the seven steps, and the records that begin and end it.
-
-    Attributes:
-        number: From 1; empty for the data, which belong to no step.
-        name: Key of `Board.facts`.
-        begins: Kind of the record after which it is under way.
-        ends: Kind of the record with which it is done.
-    """
-
-    number: str
-    name: str
-    begins: str
-    ends: str
-
-
-STEPS = (
-    Step("1", "objectives", "study", "feasibility"),
-    Step(" ", "data", "objectives", "audit"),
-    Step("2", "parameters", "split", "selection"),
-    Step("3", "strategy", "selection", "strategy"),
-    Step("4", "train", "strategy", "refit"),
-    Step("5", "validate", "outcome", "choice"),
-    Step("6", "refine", "scored", "choice"),
-    Step("7", "test", "intent", "verdict"),
-)
+from attain.report.steps import Step
 
 
 def state(board: Board, step: Step) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from attain.core.types import Objective
 from attain.report import numbers
 from attain.report.book import plain
 from attain.report.numbers import finite, plural
+from attain.report.steps import STEPS, Step
 from attain.web import acts, series
 from attain.web.index import Entry, Index, Payload
 from attain.web.pulse import Pulse
@@ -19,40 +19,13 @@ MOST_RUNNING, MOST_STORIES, MOST_ALERTS = 16, 12, 8
 _GRAVE = {"blocker": "bad", "issue": "warn"}
 
 
-@dataclass(frozen=True)
-class Step:
-    """One of the seven steps, and the kinds of records that begin and end it.
-
-    Attributes:
-        number: From 1; empty for the data, which belong to no step.
-        name: As in docs/architecture.md.
-        begins: Kind of the record after which it is under way.
-        ends: Kind of the record with which it is done.
-    """
-
-    number: str
-    name: str
-    begins: str
-    ends: str
-
-
-STEPS = (
-    Step("1", "objectives", "study", "feasibility"),
-    Step("", "data", "objectives", "audit"),
-    Step("2", "parameters", "split", "selection"),
-    Step("3", "strategy", "selection", "strategy"),
-    Step("4", "train", "strategy", "refit"),
-    Step("5", "validate", "scored", "choice"),
-    Step("6", "refine", "scored", "choice"),
-    Step("7", "test", "intent", "verdict"),
-)
-# Of a function there are neither data nor a model.
 FUNCTION_STEPS = (
     Step("1", "objectives", "optimizer", "optimizer"),
     Step("2", "parameters", "optimizer", "optimizer"),
     Step("3", "strategy", "optimizer", "chosen"),
     Step("4", "trials", "chosen", "ended"),
 )
+"""Of a function there are neither data nor a model."""
 
 
 def overview(index: Index, pulse: Pulse, live: Mapping[str, Any], total: int) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from attain.cli.absorb import advance
 from attain.cli.board import Board
-from attain.cli.steps import STEPS, clock, fact, goals, spent, state, under_way
+from attain.cli.steps import clock, fact, goals, spent, state, under_way
+from attain.report.steps import STEPS
 
 
 def _after(notices) -> Board:
