@@ -10,7 +10,8 @@ each rung with its default settings on the training rows (a tenth of them choose
 a process of one thread: accuracy on the test rows, processor seconds, and numbers that are trained.
 Studies and fits are kept in `results/text_study/` and go on where they were stopped. `--check`
 exits with 1 unless each objective is met and, where frozen features leave more than a percent of
-the rows wrong, a tuned rung beats them. `--quick` takes 400 rows of SMS spam. The last line is JSON.
+the rows wrong, a tuned rung beats them. `--quick` takes 400 rows of SMS spam. The last line is
+JSON.
 """
 
 from __future__ import annotations
