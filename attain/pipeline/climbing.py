@@ -149,6 +149,27 @@ class Climb:
             for t in self.trials.trials.values()
         )
 
+    def kept(self, space: Space) -> int:
+        """Trials that are kept for rungs which are still held back.
+
+        While the default of an open rung is under way nothing is known of how far up the search
+        must go, and what other workers try meanwhile, cheaply and lower down, would use up the
+        trials that the way up takes: one a rung.
+
+        Args:
+            space: The space in force.
+
+        Returns:
+            0 as soon as all defaults are known: then it has been decided whether to climb.
+        """
+        if self.unknown(space) != "asked":
+            return 0
+        return sum(
+            not self._refused(learner_of(ladder), rung)
+            for ladder in space.ladders
+            for rung in ladder.reserve
+        )
+
     def unknown(self, space: Space) -> str:
         """Whether the defaults of all open rungs are known.
 

@@ -273,7 +273,7 @@ class Search:
 
     def _propose(self) -> None:
         while self.trials.has_room and not self.study.closing:
-            able = self.proposing and self.trials_left() > 0
+            able = self.proposing and self.trials_left() > self.climb.kept(self.space)
             rest = self._goes_on(proposing=able)
             if rest is not None:
                 self.trials.ask(rest)

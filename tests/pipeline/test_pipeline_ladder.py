@@ -353,6 +353,44 @@ def test_a_rung_that_was_opened_is_tried():
     assert climb.rungs(now)["x.rung"]["low"].seconds == 50 + 3 * 400
 
 
+def test_the_way_up_is_not_spent_on_the_ground(monkeypatch):
+    """While a rung is tried, one trial is kept for each rung above; a study of SST-2 with eight
+    trials and two workers spent four on counting words while its third rung of five was tried."""
+    ladder = Ordinal(name="x.rung", choices=("low", "mid"), reserve=("high", "top"), default="low")
+    space = Space((ladder, Float(name="x.a", low=0, high=1, default=0.5)))
+    tried = {
+        f"t{i}": SimpleNamespace(id=f"t{i}", point={"x.rung": rung, "x.a": 0.5})
+        for i, rung in enumerate(("low", "mid"))
+    }
+    trials = SimpleNamespace(
+        trials=tried, scored={"t0": None}, limits=Limits(), firm=False, has_room=True,
+        forecast=lambda learner, rung: None, asked=lambda purpose: spent, history=lambda: (),
+        seconds_of=lambda learner, rung: None,
+    )  # fmt: skip
+    climb = Climb(trials, space, 0)
+    assert climb.kept(space) == 2
+    study = SimpleNamespace(closing=False, seed=0, budget=SimpleNamespace(trials=8))
+    asked = []
+    strategy = SimpleNamespace(propose=lambda *told: asked.append(told) or [])
+    monkeypatch.setattr(loop.Search, "_seconds_left", lambda self: 1.0)
+    monkeypatch.setattr(loop.Search, "_goes_on", lambda self, proposing: None)
+    ready = SimpleNamespace(space=space, confirming=0)
+    search = loop.Search(study, ready, trials, strategy, space)
+    spent = 6
+    search._propose()
+    assert not asked
+    spent = 5
+    search._propose()
+    assert len(asked) == 1
+    trials.scored["t1"] = None  # it is known; the look that follows decides what the rest is for
+    assert climb.kept(space) == 0
+    del tried["t1"]
+    assert climb.kept(space) == 0  # its default comes next, and may take any trial
+    trials.forecast = lambda learner, rung: RungForecast(rung, 1, 1.0, 1, usable=rung != "top")
+    tried["t2"] = SimpleNamespace(id="t2", point={"x.rung": "mid", "x.a": 0.5})
+    assert climb.kept(space) == 1
+
+
 def test_a_strategy_with_nothing_to_say_is_not_asked_again_until_something_changes(monkeypatch):
     """While a rung is tried the space without it may be used up: to look for a point that is not
     there takes a strategy seconds, and the search looks many times a second."""
@@ -363,7 +401,7 @@ def test_a_strategy_with_nothing_to_say_is_not_asked_again_until_something_chang
     trials = SimpleNamespace(has_room=True, busy=True, scored={}, asked=lambda purpose: 3,
                              history=lambda: ())  # fmt: skip
     study = SimpleNamespace(closing=False, seed=0, budget=SimpleNamespace(trials=None))
-    climb = SimpleNamespace(offered=lambda space, left: offered[0])
+    climb = SimpleNamespace(offered=lambda space, left: offered[0], kept=lambda space: 0)
     monkeypatch.setattr(loop.Search, "climb", climb)
     monkeypatch.setattr(loop.Search, "_seconds_left", lambda self: 1.0)
     monkeypatch.setattr(loop.Search, "_goes_on", lambda self, proposing: None)
