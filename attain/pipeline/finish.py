@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from attain.core.codec import decode, encode
 from attain.core.errors import ArtifactError, EnvironmentProblem, SealError
 from attain.core.files import write_atomic
@@ -23,6 +21,7 @@ from attain.objectives.metrics import lookup
 from attain.pipeline import folders, language, late, nested, reliability
 from attain.pipeline.confirming import apart, confirmation, fresh_split, in_words
 from attain.pipeline.final_jobs import measured_scores
+from attain.pipeline.jobs import hints_of
 from attain.pipeline.loop import heed_stop, paired_noise
 from attain.pipeline.prepare import Prepared
 from attain.pipeline.result import Result, exit_of
@@ -36,7 +35,6 @@ from attain.refine.confirm import choose, finalists
 from attain.report import card, evidence, html, hyper, text
 from attain.sealed.verdict import confidence_for, judge
 
-HINTS = ("rounds", "winner")
 FINAL_JOBS = "attain.pipeline.final_jobs"
 RELIABILITY_JOBS = "attain.pipeline.reliability_jobs"
 
@@ -366,14 +364,8 @@ class Ending:
 
     def _hints(self, trial: str) -> dict[str, Any]:
         """What the folds learnt that a fit on all rows should use: the median of each fact."""
-        found: dict[str, list[float]] = {}
-        for record in self.study.of("outcome"):
-            outcome = record.payload["outcome"]
-            if outcome["trial"] == trial:
-                for name in HINTS:
-                    if name in outcome["facts"]:
-                        found.setdefault(name, []).append(outcome["facts"][name])
-        return {name: round(float(np.median(values))) for name, values in found.items()}
+        outcomes = (record.payload["outcome"] for record in self.study.of("outcome"))
+        return hints_of([o["facts"] for o in outcomes if o["trial"] == trial])
 
     def _job_payload(self, choice: Mapping[str, Any]) -> dict[str, Any]:
         trial = self.trials.trials[choice["trial"]]

@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ Progress = Callable[[Any], None]
 TRAIN_SAMPLE = 5_000
 LATENCY_SECONDS = 0.3
 LATENCY_FOLDS = 2  # the shape of a model, and so its latency, hardly depends on the fold
+_HINTS = ("rounds", "winner", "head_rounds")
 BATCH = 256  # rows in a call when throughput is measured
 _TIMED = {
     "latency_ms": {"latency_p50_ms", "latency_p95_ms", "latency_p99_ms"},
@@ -189,6 +190,20 @@ def _fit(
         on_point=on_point,
         seconds=payload.get("seconds"),
     )
+
+
+def hints_of(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What fits on folds learnt that a fit on all of their rows should use.
+
+    Args:
+        facts: Of the fits of one configuration.
+
+    Returns:
+        The median of each fact that tells how to fit: how long (``rounds``), which of several
+        candidates (``winner``), and which head a tuned body starts from (``head_rounds``).
+    """
+    found = {name: [each[name] for each in facts if name in each] for name in _HINTS}
+    return {name: round(float(np.median(values))) for name, values in found.items() if values}
 
 
 def fit_data(

@@ -26,7 +26,7 @@ from attain.core.types import Dataset, Objective, Observed, Split, Status
 from attain.objectives import utility
 from attain.parameters.select import unprefix
 from attain.pipeline import calibration
-from attain.pipeline.jobs import Progress, all_folds, fit_data, work_rows
+from attain.pipeline.jobs import Progress, all_folds, fit_data, hints_of, work_rows
 from attain.pipeline.rigor import INNER
 from attain.pipeline.threshold import choose, promises
 from attain.train.trial import check_prediction, train
@@ -141,9 +141,7 @@ class _Inside:
         if not all(np.isfinite(list(found.values()))):
             return None
         loss = utility.loss(self.objectives, found, self.payload["reference"])
-        rounds = [each["rounds"] for each in facts if "rounds" in each]
-        hints = {"rounds": round(float(np.median(rounds)))} if rounds else {}
-        return _Tried(name, config, loss, at, prediction, hints)
+        return _Tried(name, config, loss, at, prediction, hints_of(facts))
 
     def final(self, best: _Tried) -> tuple[np.ndarray, float | None]:
         """Predictions of the outer validation rows by the best, fitted on all rows inside."""

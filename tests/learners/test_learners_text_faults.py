@@ -35,7 +35,7 @@ def set_up(rung="full", task=Task.MULTICLASS, rows=60, **more):
     body = rungs.resident_body(data)
     reading, _ = rungs.find_reading(full, data, body, lesson.inputs, apart=False)
     work = rungs.make_work(full, data, body, reading, lesson)
-    start = rungs.solved_start(body, reading, work, lesson, data)
+    start, _ = rungs.solved_start(body, reading, work, lesson, data)
     net = network.Network(body.net, reading.pooling, start, 0.0)
     return data, full, work, net
 
@@ -262,7 +262,7 @@ def test_a_late_seed_is_caught(late, monkeypatch):
         def careless(body, reading, work, lesson, data):
             shape = (body.hidden, lesson.outputs.count)
             slope = torch.nn.init.normal_(torch.empty(shape), std=0.02).numpy()
-            return rungs.linear.Linear(slope, np.zeros(shape[1], dtype=np.float32))
+            return rungs.linear.Linear(slope, np.zeros(shape[1], dtype=np.float32)), {}
 
         monkeypatch.setattr(rungs, "solved_start", careless)
     else:
@@ -289,7 +289,9 @@ def test_tuning_starts_at_the_solved_head(rung):
 def test_a_head_made_anew_is_caught(monkeypatch):
     """The check above fails when tuning starts at zeros."""
     monkeypatch.setattr(
-        rungs, "solved_start", lambda b, r, w, ls, d: lessons.empty_head(b.hidden, ls.outputs.count)
+        rungs,
+        "solved_start",
+        lambda b, r, w, ls, d: (lessons.empty_head(b.hidden, ls.outputs.count), {}),
     )
     with pytest.raises(AssertionError, match="not the solved head"):
         test_tuning_starts_at_the_solved_head("full")

@@ -131,14 +131,16 @@ def fit_tuned(kind: str, config: Config, data: FitData, lesson: Lesson, report: 
     front = find_front(kind, config, lesson, body)
     work = make_work(config, data, body, front, lesson)
     if body.net.learns_statistics:  # random weights: a head on them would only have to be unlearnt
-        head = empty_head(body.hidden, lesson.outputs.count)
+        head, begun = empty_head(body.hidden, lesson.outputs.count), {}
     else:
-        head, _ = _solved(body, front, lesson, data, quiet, {})
+        hints = linear.start_hints(data.hints)
+        head, found = _solved(body, front, lesson, data, quiet, hints)
+        begun = {linear.HEAD_ROUNDS: found["rounds"]}
     net, told = make_net(config, body, head)
     tuned = tune(net, work, told, body, data, report)
     own: Any = tuned.body
     core = Bodied(kind, lambda: own, front, tuned.head, body.digest, data.threads)
-    return "body", core, {**seen(front), **tuned.facts}
+    return "body", core, {**seen(front), **begun, **tuned.facts}
 
 
 RUNGS: Mapping[str, Callable[[str, Config, FitData, Lesson, Report], Fitted]] = {

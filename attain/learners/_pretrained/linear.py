@@ -139,6 +139,24 @@ def walk(
     return _fitted(head), facts
 
 
+HEAD_ROUNDS = "head_rounds"
+"""Fact and hint: which head on the path a tuned body has started from."""
+
+
+def start_hints(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """What `walk` is told of a head that a tuned body starts from.
+
+    ``rounds`` of such fits says how long the body was tuned, not where on the path its head stands.
+
+    Args:
+        hints: Of the whole fit.
+
+    Returns:
+        Its hint about the head, if it has one, under the name that `walk` knows.
+    """
+    return {"rounds": hints[HEAD_ROUNDS]} if HEAD_ROUNDS in hints else {}
+
+
 def _target(lesson: Lesson) -> Any:
     if lesson.outputs.shares:
         return labels_target(lesson.targets)

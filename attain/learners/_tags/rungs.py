@@ -164,7 +164,7 @@ def fit_tuned(
     reading, cut = find_reading(1, data, body, lesson.train)
     lesson = seen_by(body, reading, data)
     work = make_work(config, data, body, reading, lesson)
-    start, _ = _walk(body, reading, data, lesson, quiet, {})
+    start, found = _walk(body, reading, data, lesson, quiet, linear.start_hints(data.hints))
     adapter = adapt(config, body, data.seed)
     dropout = float(config["dropout"])
     net = headed(Network(body.net, start, dropout), config, body)
@@ -174,7 +174,8 @@ def fit_tuned(
     )
     own = tuned.body
     core = WordEncoder(Encoder(lambda: own, reading, tuned.head, body.digest, tuned.adapter))
-    return lesson, ("encoder", core, {**cut, **lower_facts(config, work), **tuned.facts})
+    begun = {linear.HEAD_ROUNDS: found["rounds"]}
+    return lesson, ("encoder", core, {**cut, **begun, **lower_facts(config, work), **tuned.facts})
 
 
 RUNGS: Mapping[str, Callable[[Config, FitData, Lesson, Report], tuple[Lesson, Fitted]]] = {

@@ -73,11 +73,11 @@ def fit_tuned(config: Config, data: FitData, lesson: Lesson, report: Report) -> 
     body = resident_body(data)
     reading, cut = find_reading(config, data, body, lesson.inputs, apart=False)
     work = make_work(config, data, body, reading, lesson)
-    start = solved_start(body, reading, work, lesson, data)
+    start, begun = solved_start(body, reading, work, lesson, data)
     tuned = tune(config, body, start, work, data, report)
     own = tuned.body
     core = Encoder(lambda: own, reading, tuned.head, body.digest, tuned.adapter)
-    told = {"longest": reading.longest, "cut": cut, **lower_facts(config, work)}
+    told = {"longest": reading.longest, "cut": cut, **begun, **lower_facts(config, work)}
     return "encoder", core, {**told, **tuned.facts}
 
 
@@ -175,9 +175,13 @@ def make_work(
 
 def solved_start(
     body: Body, reading: Reading, work: Any, lesson: Lesson, data: FitData
-) -> linear.Linear:
-    """The best linear head on the body as it is; features come from the study's cache."""
+) -> tuple[linear.Linear, dict[str, Any]]:
+    """The best linear head on the body as it is, and which it is on the path.
+
+    Features come from the study's cache.
+    """
     design = Dense(reading.features(body, [work.train.tokens], data.cache))
     stop = work.stop and reading.features(body, [work.stop.tokens], data.cache)
-    head, _ = linear.walk(design, lesson.head(stop), quiet, {})
-    return head
+    hints = linear.start_hints(data.hints)
+    head, found = linear.walk(design, lesson.head(stop), quiet, hints)
+    return head, {linear.HEAD_ROUNDS: found["rounds"]}
