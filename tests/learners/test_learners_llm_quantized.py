@@ -76,7 +76,7 @@ def test_without_the_package_there_is_no_such_parameter(monkeypatch):
     space = Llm().space(dataset)
     assert "base_bits" not in {p.name for p in space}
     for key in ("base_bits", "llm.base_bits"):
-        with pytest.raises(SpecError, match=r"package that is not installed.*attain\[quantized\]"):
+        with pytest.raises(SpecError, match=r"optional package.*pip install 'attain\[quantized\]"):
             narrow({"llm": space}, {key: 4})
     with pytest.raises(SpecError, match="must exist in a learner that is used"):
         narrow({"other": space}, {"base_bits": 4})

@@ -92,8 +92,8 @@ def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parame
         )  # fmt: skip
     bits = Categorical(
         name="base_bits", choices=(WHOLE, PACKED), default=WHOLE, when=when, priority=3,
-        source="QLoRA, Dettmers et al. 2023 (arXiv 2305.14314), table 3: NF4 with double"
-        " quantization loses little; it saves memory, not time",
+        source="QLoRA, Dettmers et al. 2023 (arXiv 2305.14314), table 3: adapters beside NF4"
+        " reached what they did beside 16 bits; it saves memory, not time",
     )  # fmt: skip
     return (
         rate,
