@@ -26,6 +26,8 @@ STATED = "stated in the study file"
 FIXED = 99
 """Priority of a parameter that is never tuned."""
 _KEY = "parameters"
+_EXTRAS = {("llm", "base_bits"): "pip install 'attain[quantized]' (not on macOS), or leave it out"}
+"""What to do about parameters that exist only where an optional package is."""
 
 
 class _Refused(ValueError):
@@ -118,6 +120,10 @@ def _unknown(key: str, spaces: Mapping[str, Space | str], wanted: Sequence[str])
     if isinstance(why, str):
         rule = f"{of} does not apply: {why}"
         return Problem(rule, key, _KEY, "leave it out")
+    for (learner, name), remedy in _EXTRAS.items():
+        if key in (name, f"{learner}.{name}") and any(learner == part[0] for part in parts):
+            rule = f"{name} exists only where an optional package is installed and works"
+            return Problem(rule, key, _KEY, remedy)
     rule = "a parameter must exist in a learner that is used"
     return Problem(rule, key, _KEY, did_you_mean(key, list(dict.fromkeys(known))))
 

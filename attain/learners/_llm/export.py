@@ -14,6 +14,8 @@ from attain.core.errors import ArtifactError
 from attain.core.language import place
 from attain.core.types import Pretrained, Rows
 from attain.learners._llm.model import LlmModel
+from attain.learners._llm.parameters import PACKED
+from attain.learners._pretrained.quantized import possible
 
 TOLERANCE = 1e-2
 """Nats a token by which an adapter beside the weights may differ from one that is merged into
@@ -30,12 +32,14 @@ def compare(model: LlmModel, rows: Rows) -> Mapping[str, Any]:
 
     Returns:
         ``adapter_differs``, ``answers_same`` and ``answers``; nothing where there is no adapter,
-        or the pre-trained model is gone.
+        the pre-trained model is gone, or its matrices cannot be rounded to 4 bits as they were.
 
     Raises:
         ArtifactError: When they differ by more than rounding.
     """
     if not model.adapter or not (Path(model.source) / "config.json").is_file():
+        return {}
+    if _packed(model) and not possible():
         return {}
     other = _with_adapter(model)
     merged, beside = (_losses(m.predict(rows)) for m in (model, other))
@@ -51,18 +55,29 @@ def compare(model: LlmModel, rows: Rows) -> Mapping[str, Any]:
 
 
 def _with_adapter(model: LlmModel) -> LlmModel:
-    """The pre-trained model, loaded from its own folder, with the adapter from its files."""
+    """The pre-trained model, loaded from its own folder, with the adapter from its files.
+
+    An adapter that was trained beside a base in 4 bits belongs to the matrices as rounded there.
+    """
     from attain.learners._pretrained.adapters import load_adapter
     from attain.learners._pretrained.load import load_body
+    from attain.learners._pretrained.quantized import rounded
     from attain.learners._torch.device import pick
 
     body = load_body(Pretrained(model.source, model.digest), device=str(pick()), writes=True)
+    if _packed(model):
+        body = rounded(body)
     with tempfile.TemporaryDirectory() as name:
         for file, content in model.adapter.items():
             (Path(name) / file).write_bytes(content)
         load_adapter(body.net, Path(name))
     body.net.eval()
     return dataclasses.replace(model, body=lambda: body)
+
+
+def _packed(model: LlmModel) -> bool:
+    """Whether the adapter was trained beside a base in 4 bits."""
+    return model.facts.get("base_bits") == PACKED
 
 
 def _losses(prediction: np.ndarray) -> np.ndarray:

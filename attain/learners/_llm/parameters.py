@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attain.core.space import Categorical, Condition, Float, Ordinal, Parameter, Space
 from attain.core.types import Dataset, Task
+from attain.learners._pretrained.quantized import possible
 from attain.learners._shared import only
 
 PROMPT, FEW_SHOT, LORA, FULL = "prompt", "few_shot", "lora", "full"
@@ -11,6 +12,8 @@ RUNGS = (PROMPT, FEW_SHOT, LORA, FULL)
 """From cheap to dear: the model as it is, with examples in its prompt, adapters, all layers."""
 _OPEN = 2
 
+WHOLE, PACKED = 32, 4
+"""Bits of a weight of the base: as it is loaded, and where 4 bits can be had."""
 ALPHA = 32.0
 """Scale of adapters: with alpha / rank the best rate hardly depends on the rank ("LoRA Without
 Regret", Thinking Machines 2025)."""
@@ -87,8 +90,14 @@ def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parame
             source=f"{_TINKER}: preference takes a tenth of the rate of supervised tuning; more of"
             " few rows, since 18 steps at 5e-5 changed nothing (docs/llm.md)",
         )  # fmt: skip
+    bits = Categorical(
+        name="base_bits", choices=(WHOLE, PACKED), default=WHOLE, when=when, priority=3,
+        source="QLoRA, Dettmers et al. 2023 (arXiv 2305.14314), table 3: adapters beside NF4"
+        " reached what they did beside 16 bits; it saves memory, not time",
+    )  # fmt: skip
     return (
         rate,
+        *((bits,) if possible() else ()),
         Ordinal(
             name="rank", choices=(8, 16, 32, 64, 128), default=16, when=when, priority=2,
             effect="capacity", source=f"{_REGRET}: 16 to 32, more for large data; alpha is 32",

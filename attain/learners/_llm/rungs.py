@@ -21,6 +21,23 @@ def resident_body(data: FitData) -> Body:
     return resident(data.dataset.pretrained, device=str(pick()), writes=True)
 
 
+def _base(config: Config, data: FitData) -> Body:
+    """What is tuned: the model as it was loaded, or a copy of it in 4 bits.
+
+    That copy is made of a body in main memory: on a GPU the two never lie side by side.
+    """
+    if int(config.get("base_bits", parameters.WHOLE)) == parameters.WHOLE:
+        return resident_body(data)
+    from attain.learners._pretrained.load import let_go
+    from attain.learners._pretrained.quantized import quantized
+
+    assert data.dataset.pretrained is not None
+    device = pick()
+    if device.type != "cpu":
+        let_go(data.dataset.pretrained, str(device))
+    return quantized(resident(data.dataset.pretrained, device="cpu", writes=True), device)
+
+
 def lesson(data: FitData, body: Body) -> tuple[Taught, Taught | None]:
     """What the training rows teach, and the rows to stop on.
 
@@ -66,7 +83,7 @@ def fit_tuned(config: Config, data: FitData, report: Report) -> LlmModel:
     """Adapters or all layers."""
     from attain.learners._llm.tuning import tune
 
-    body = resident_body(data)
+    body = _base(config, data)
     train, stop = lesson(data, body)
     habits = find_habits(body, data.dataset, train)
     tuned = tune(config, body, train, stop, data, report)
@@ -74,7 +91,7 @@ def fit_tuned(config: Config, data: FitData, report: Report) -> LlmModel:
     facts: dict[str, Any] = {"rung": config["rung"], **train.facts, **tuned.facts}
     assert data.dataset.pretrained is not None
     source = data.dataset.pretrained.folder
-    return LlmModel(lambda: own, habits, facts, body.digest, tuned.adapter, source)
+    return LlmModel(lambda: own, habits, facts, own.digest, tuned.adapter, source)
 
 
 RUNGS: Mapping[str, Callable[[Config, FitData, Report], LlmModel]] = {

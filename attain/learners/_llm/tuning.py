@@ -23,6 +23,7 @@ from attain.learners._llm.speak import Speaker
 from attain.learners._llm.work import Pairs, Preference, Speech, said_before
 from attain.learners._pretrained.adapters import Adapter, LoraConfig, put_on
 from attain.learners._pretrained.load import Body
+from attain.learners._pretrained.quantized import expanded, in_bits
 from attain.learners._steps import fixed_rounds
 from attain.learners._torch import device as devices
 from attain.learners._torch.batches import steps_per_epoch
@@ -170,6 +171,7 @@ def tune(
         "epochs": finished.epochs,
         "trained": trained,
         "packed": speaker.packs,
+        "base_bits": base_bits(body),
         "activations_twice": twice,
         **finished.facts,
     }
@@ -241,9 +243,15 @@ def _race(
         "together": race.together,
         "trained": sum(p.numel() for p in adapter.parameters()),
         "packed": speaker.packs,
+        "base_bits": base_bits(body),
     }
     files = adapter_files(adapter)
     return Tuned(own(body, adapter), files, facts)
+
+
+def base_bits(body: Body) -> int:
+    """Bits of a weight of the blocks."""
+    return parameters.PACKED if in_bits(body) else parameters.WHOLE
 
 
 def activation_bytes(body: Body, tokens: int) -> int:
@@ -335,7 +343,14 @@ def adapter_files(adapter: Adapter) -> dict[str, bytes]:
 
 
 def own(body: Body, adapter: Adapter | None) -> Body:
-    """A copy of the body with the weights as they are now, adapters merged, none on it."""
+    """A copy of the body with the weights as they are now, adapters merged, none on it.
+
+    One in 4 bits is such a copy already; it becomes an ordinary one, of the weights as rounded.
+    """
+    if adapter is not None and in_bits(body):
+        merged = {name: adapter.merged_weight(name) for name in adapter.layers}
+        adapter.take_off()
+        return expanded(body, merged)
     if adapter is not None:
         adapter.merge()
     state = {n: t.detach().clone() for n, t in body.net.state_dict().items() if ".lora_" not in n}

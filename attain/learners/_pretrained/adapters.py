@@ -85,6 +85,18 @@ class Adapter:
         """
         return {name: tensor.detach().cpu().clone() for name, tensor in _own(self).items()}
 
+    def merged_weight(self, name: str) -> Any:
+        """A layer's matrix with its correction, in float32, shape (out, in); nothing is changed."""
+        import torch
+
+        layer = self.layers[name]
+        with torch.no_grad():
+            whole = _corrected(layer, self.config.scale)
+            if self.config.decomposed:
+                lengths = torch.linalg.vector_norm(whole, dim=1, keepdim=True)
+                whole = whole * (layer.lora_magnitude_vector.float().unsqueeze(1) / lengths)
+        return whole
+
     def merge(self) -> None:
         """Add the corrections to the weights, in float32; after that nothing can be trained."""
         import torch
@@ -94,11 +106,7 @@ class Adapter:
         with torch.no_grad():
             for name, layer in self.layers.items():
                 self._originals[name] = layer.weight.detach().clone()
-                whole = _corrected(layer, self.config.scale)
-                if self.config.decomposed:
-                    lengths = torch.linalg.vector_norm(whole, dim=1, keepdim=True)
-                    whole = whole * (layer.lora_magnitude_vector.float().unsqueeze(1) / lengths)
-                layer.weight.copy_(whole)
+                layer.weight.copy_(self.merged_weight(name))
         self._unhook()
         self.merged = True
 
@@ -299,7 +307,20 @@ def _own(adapter: Adapter) -> dict[str, Any]:
 def _corrected(layer: Any, scale: float) -> Any:
     """The matrix with its correction, in float32."""
     product = layer.lora_B.weight.float() @ layer.lora_A.weight.float()
-    return layer.weight.float() + scale * product
+    return weight_of(layer) + scale * product
+
+
+def weight_of(layer: Any) -> Any:
+    """The matrix with which a linear layer computes, in float32, shape (out, in).
+
+    Args:
+        layer: An `nn.Linear`, or one of `quantized`, whose ``weight`` is packed.
+
+    Returns:
+        The layer's own tensor where that is in float32.
+    """
+    unpack = getattr(layer, "dequantized", None)
+    return (layer.weight if unpack is None else unpack()).float()
 
 
 def take_all_off(net: Any) -> None:
@@ -327,7 +348,7 @@ def _grow(adapter: Adapter, seed: int) -> None:
             layer.lora_A.weight.copy_((2 * values - 1) * bound)
             layer.lora_B.weight.zero_()
             if config.decomposed:
-                lengths = torch.linalg.vector_norm(layer.weight.float(), dim=1)
+                lengths = torch.linalg.vector_norm(weight_of(layer), dim=1)
                 layer.lora_magnitude_vector = nn.Parameter(lengths)
         layer.lora_dropout.train(layer.training)
         correct = _decomposed if config.decomposed else _correct

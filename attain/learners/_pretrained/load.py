@@ -197,6 +197,17 @@ def resident(
     return _resident[key]
 
 
+def let_go(pretrained: Pretrained, device: str) -> None:
+    """Forget the resident bodies of a model on a device, so that their memory is free.
+
+    Args:
+        pretrained: What `data.pretrained` described.
+        device: As torch names it.
+    """
+    for key in [k for k in _resident if k[0] == pretrained.digest and k[2] == device]:
+        del _resident[key]
+
+
 def libraries() -> tuple[Any, Any]:
     """torch and transformers.
 
