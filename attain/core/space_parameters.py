@@ -51,7 +51,7 @@ class _Described:
         unit: Of the value.
         source: Where range and default come from.
         effect: What a larger value does to the model; used when refining.
-        priority: 1 tuned first, 3 tuned only with a large budget.
+        priority: 1 tuned first, 3 tuned only with a large budget, above 3 only on request.
     """
 
     name: str

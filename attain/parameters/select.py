@@ -426,8 +426,10 @@ def _parameter_choice(
     kept = f"kept at {defaults[parameter.name]}" if parameter.name in defaults else "not in use"
     if _on_rungs(space, parameter):
         kept = f"kept at {start_value(parameter)}"
-    reason = (
-        f"{kept}: priority {parameter.priority} takes {needed:g} trials per learner, "
+    why = (
+        "tuned only where the study file asks for it"
+        if math.isinf(needed)
+        else f"priority {parameter.priority} takes {needed:g} trials per learner, "
         f"and there are about {share:.0f}"
     )
-    return Choice(name, False, reason)
+    return Choice(name, False, f"{kept}: {why}")

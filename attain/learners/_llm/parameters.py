@@ -12,6 +12,8 @@ RUNGS = (PROMPT, FEW_SHOT, LORA, FULL)
 """From cheap to dear: the model as it is, with examples in its prompt, adapters, all layers."""
 _OPEN = 2
 
+_ASKED = 9
+"""Priority of what is tuned only where the study file asks for it."""
 WHOLE, PACKED = 32, 4
 """Bits of a weight of the base: as it is loaded, and where 4 bits can be had."""
 ALPHA = 32.0
@@ -91,7 +93,7 @@ def _lora(when: tuple[Condition, ...], prefers: bool, rows: int) -> tuple[Parame
             " few rows, since 18 steps at 5e-5 changed nothing (docs/llm.md)",
         )  # fmt: skip
     bits = Categorical(
-        name="base_bits", choices=(WHOLE, PACKED), default=WHOLE, when=when, priority=3,
+        name="base_bits", choices=(WHOLE, PACKED), default=WHOLE, when=when, priority=_ASKED,
         source="QLoRA, Dettmers et al. 2023 (arXiv 2305.14314), table 3: adapters beside NF4"
         " reached what they did beside 16 bits; it saves memory, not time",
     )  # fmt: skip
