@@ -44,7 +44,12 @@ def pairs(base):
 def fit(pairs, config, seen=None):
     dataset, rows = pairs
     data = FitData(dataset, rows.take(np.arange(40)), rows.take(np.arange(40, 48)), seed=1)
-    report = lambda step, values: (seen or []).append(values) or Signal.CONTINUE  # noqa: E731
+
+    def report(step, values):
+        if seen is not None:
+            seen.append(values)
+        return Signal.CONTINUE
+
     return Llm().fit(config, data, report)
 
 
@@ -75,7 +80,7 @@ def leads(model, rows):
 
 def test_preferences_are_learnt(pairs, models):
     """DPO: pairs that were not seen are won more often than before, from a loss of log 2."""
-    seen = [{}]
+    seen = []
     model = fit(pairs, TUNED, seen)
     stop = [v["stop"] for v in seen if "stop" in v]
     assert stop[-1] < stop[0] < np.log(2) + 0.05

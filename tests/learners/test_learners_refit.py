@@ -14,7 +14,7 @@ import text_toys
 from llm_toys import SUMS, described
 
 from attain.core.protocols import FitData
-from attain.core.types import Signal, Task
+from attain.core.types import Task
 from attain.learners._pretrained.heads import DEFAULT_POINT
 from attain.learners.llm import Llm
 from attain.learners.text import Text
@@ -61,10 +61,9 @@ def both(kind: str, rung: str, *, forgets: str = "") -> tuple[np.ndarray, np.nda
     train, stop, held = (
         rows.take(np.arange(a, b)) for a, b in ((0, n // 2), (n // 2, 3 * n // 4), (3 * n // 4, n))
     )
-    report = lambda step, losses: Signal.CONTINUE  # noqa: E731
-    model = learner.fit(config, FitData(dataset, train, stop, seed=1), report)
+    model = learner.fit(config, FitData(dataset, train, stop, seed=1), media_toys.told)
     hints = {k: v for k, v in hints_of([model.facts]).items() if k != forgets}
-    again = learner.fit(config, FitData(dataset, train, hints=hints, seed=1), report)
+    again = learner.fit(config, FitData(dataset, train, hints=hints, seed=1), media_toys.told)
     return learner.predict(model, held), learner.predict(again, held), dict(model.facts)
 
 

@@ -41,7 +41,10 @@ def read_rows(layout: Layout, rows: Rows) -> list[Example]:
 def with_examples(example: Example, before: Sequence[Message]) -> Example:
     """An example that other conversations precede, after its system message."""
     head = 1 if example.messages and example.messages[0]["role"] == "system" else 0
-    move = lambda messages: (*messages[:head], *before, *messages[head:])  # noqa: E731
+
+    def move(messages: Sequence[Message]) -> tuple[Message, ...]:
+        return (*messages[:head], *before, *messages[head:])
+
     return Example(
         move(example.messages),
         tuple(i + len(before) for i in example.trained),

@@ -206,8 +206,12 @@ class Prefix:
         Returns:
             States of the right shapes.
         """
-        zeros = lambda n: np.zeros((n, self.body.hidden), dtype=np.float32)  # noqa: E731
-        return self._states(tokens, lambda rows: [zeros(n) for n in tokens.lengths[rows]])
+
+        def zeros(rows: np.ndarray) -> list[np.ndarray]:
+            width = self.body.hidden
+            return [np.zeros((n, width), dtype=np.float32) for n in tokens.lengths[rows]]
+
+        return self._states(tokens, zeros)
 
     def fits(self, tokens: Tokens) -> bool:
         """Whether the network can be cut, found out on two rows of unlike length.

@@ -197,6 +197,7 @@ def _offline() -> Iterator[None]:
     """While it lasts, what would fetch code cannot be imported; nobody complains that it cannot."""
     log, there = logging.getLogger(f"{_PACKAGE}.backends.cpu.ops"), _FETCHES in sys.modules
     level, before = log.level, sys.modules.get(_FETCHES)
+    # Python's own way to say that a name cannot be imported, which the type of the table leaves out
     sys.modules[_FETCHES] = None  # type: ignore[assignment]
     log.setLevel(logging.ERROR)
     try:
