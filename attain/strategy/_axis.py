@@ -22,6 +22,7 @@ from attain.core.space_scale import SCALES, backward, forward, grid_digits
 
 _REACH = (-1.0, 2.0)  # how far outside of the cube evidence from an older space may lie
 _TABLED = 4096  # values of a grid whose positions are computed once
+_COARSE = 4  # values of a number between which one jumps instead of climbing
 _EXACT_DIGITS = 15  # decimal places to which an array can be rounded to what literals say
 
 
@@ -45,6 +46,11 @@ class Axis:
     def listed(self) -> bool:
         """Whether the values are a list of choices, not numbers."""
         return isinstance(self.parameter, Categorical | Ordinal)
+
+    @property
+    def climbed(self) -> bool:
+        """Whether slopes lead to better values: those of a number that are not few."""
+        return not self.listed and (self.levels == 0 or self.levels > _COARSE)
 
     def position(self, value: Scalar) -> float:
         """Where a value lies; outside of [0, 1] if it is out of range, negative if unknown."""

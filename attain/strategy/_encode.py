@@ -63,6 +63,18 @@ class Cube:
         """How many coordinates a draw needs: one each, and one more where there are priors."""
         return len(self) + has_priors(self.axes)
 
+    @cached_property
+    def trunk(self) -> Cube | None:
+        """Those parameters that every branch has, without clauses.
+
+        None where there are no branches, or where no number is among them: a choice alone is no
+        landscape.
+        """
+        always = tuple(a for a in self.axes if not a.parameter.when)
+        if len(always) == len(self) or all(a.listed for a in always):
+            return None
+        return Cube(Space(tuple(a.parameter for a in always)))
+
     def __len__(self) -> int:
         return len(self.axes)
 

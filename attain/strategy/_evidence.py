@@ -56,6 +56,20 @@ class Evidence:
         place[np.lexsort((value, total))] = np.arange(len(value))
         return place
 
+    def of(self, columns: list[int]) -> Evidence:
+        """The same of some parameters alone, the others being chance.
+
+        Args:
+            columns: Their columns.
+
+        Returns:
+            Evidence whose rows have only these.
+        """
+        rows, failed, running = (
+            part[:, columns] for part in (self.rows, self.failed, self.running)
+        )
+        return replace(self, rows=rows, failed=failed, running=running)
+
     def scalarised(self, seed: int) -> Evidence:
         """The same with one goal: all of them weighted at random.
 

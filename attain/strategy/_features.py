@@ -52,8 +52,8 @@ class Features:
 
     @cached_property
     def moving(self) -> np.ndarray:
-        """Which parameters are continua, shape (d,)."""
-        return np.array([one.levels == 0 for one in self.cube.axes], dtype=bool)
+        """Which parameters are climbed along slopes, shape (d,)."""
+        return np.array([one.climbed for one in self.cube.axes], dtype=bool)
 
     @cached_property
     def kind(self) -> tuple[object, ...]:

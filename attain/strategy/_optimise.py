@@ -60,7 +60,7 @@ def maximise(
         cube: The space, with at least one parameter.
         score: Scores of settled points of shape (m, d), shape (m,).
         around: From settled points, shape (m, d), to scores and gradients, shapes (m,) and (m, d),
-            wherever their continuous parameters have come to.
+            wherever those parameters have come to that are climbed, grids not settled.
         anchors: Points worth looking around, shape (a, d), NaN where inactive.
         seed: Of all random choices.
         effort: How hard to look.
@@ -148,12 +148,12 @@ def _jumps(cube: Cube) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _climb(cube: Cube, around: Around, rows: np.ndarray, steps: int) -> np.ndarray:
-    """Rows moved uphill, all at once, along their continuous parameters.
+    """Rows moved uphill, all at once, along their numbers; those of grids are not settled yet.
 
     Resilient steps (Riedmiller and Braun 1993, iRprop-): only signs of slopes matter, so that
     scores far out in a tail and scores near the top are climbed alike.
     """
-    columns = np.flatnonzero([axis.levels == 0 for axis in cube.axes])
+    columns = np.flatnonzero([axis.climbed for axis in cube.axes])
     at = rows[:, columns]
     free = ~np.isnan(at)
     if not free.any():

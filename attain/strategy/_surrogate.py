@@ -225,7 +225,7 @@ class Surrogate:
         return self.score(rows, rough=True)
 
     def around(self, rows: np.ndarray) -> Slopes:
-        """Scores and gradients of a few points whose continuous parameters will change.
+        """Scores and gradients of a few points whose numbers will change.
 
         Args:
             rows: Settled points, shape (m, d).

@@ -6,11 +6,16 @@ under way count as if they had given what the process predicts; failed ones teac
 where not to look, and each limit has a process of its own. Two goals are searched by the expected
 growth of the volume that their front dominates; more of them by compromises whose weights are drawn
 anew for every proposal (Knowles 2006, ParEGO).
+
+Where parameters depend on a choice, every fourth proposal follows a process of those alone that all
+branches have, and draws the others: what they do on average is known long before what they do
+beside each value of all others, and around a known-good default a search would not come to it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,12 +24,13 @@ from attain.core.types import Proposal
 from attain.strategy._cache import Encoded
 from attain.strategy._encode import Cube
 from attain.strategy._evidence import Evidence, read
-from attain.strategy._initial import Fresh
+from attain.strategy._initial import Fresh, draws
 from attain.strategy._opening import Learning, Opening
 from attain.strategy._optimise import Effort, maximise
 from attain.strategy._surrogate import Surrogate, Wish
 from attain.strategy._tree import Tree, is_finite
 
+_BY_TRUNK = "what all branches share by itself, the rest drawn"
 _ANCHORS = 10
 _EXACT = 2  # goals up to which the growth of the dominated volume is computed
 _LISTED = 1024  # a finite space up to this size is scored completely
@@ -40,6 +46,9 @@ class Bayes(Learning[Evidence]):
             others.
         target: A loss that is good enough: what lies below counts no more. Of one goal only.
         per_second: Whether gains count by the time they take, ever less as trials finish.
+        trunk_every: One proposal in so many follows the parameters that all branches of the space
+            have; 0 for none. Spaces without conditions, or whose branches share choices only, have
+            no such proposals.
         effort: How hard to look for the largest expected improvement.
     """
 
@@ -47,6 +56,7 @@ class Bayes(Learning[Evidence]):
     most: int = 150
     target: float | None = None
     per_second: bool = False
+    trunk_every: int = 4
     effort: Effort = field(default_factory=Effort)
 
     def _lesson(self, past: Encoded) -> Evidence | None:
@@ -62,7 +72,9 @@ class Bayes(Learning[Evidence]):
             place = derive(begun.seed, "bayes", begun.asked)
             if model is None or lesson.goals.shape[1] > _EXACT:
                 model = self._model(cube, lesson, place).believing(begun.rows())
-            proposal = self._next(model, begun.fresh, place)
+            turn = self.trunk_every and begun.asked % self.trunk_every == 0
+            proposal = self._by_trunk(model, begun, lesson, place) if turn else None
+            proposal = proposal or self._next(model, begun.fresh, place)
             if proposal is None:
                 return
             begun.found.append(proposal)
@@ -83,6 +95,24 @@ class Bayes(Learning[Evidence]):
                 return model.proposal(config, row)
         remaining = fresh.rest(1, seed)
         return remaining[0] if remaining else None
+
+    def _by_trunk(
+        self, whole: Surrogate, begun: Opening, evidence: Evidence, seed: int
+    ) -> Proposal | None:
+        """The most promising values of what all branches have, the others drawn; None for none."""
+        cube, trunk = whole.cube, whole.cube.trunk
+        if trunk is None:
+            return None
+        columns = [cube.column[one.parameter.name] for one in trunk.axes]
+        model = self._model(trunk, evidence.of(columns), seed).believing(begun.rows()[:, columns])
+        best = self._candidates(model, seed)[0]
+        drawn = cube.shaped(next(itertools.islice(draws(cube, seed), 1, None)))
+        drawn[:, columns] = best
+        for row in cube.settle(drawn):
+            if whole.is_new(row) and begun.fresh.accept(config := cube.decode(row)):
+                made = whole.proposal(config, row)
+                return replace(made, reason=f"{_BY_TRUNK}: {made.reason}")
+        return None
 
     def _candidates(self, model: Surrogate, seed: int) -> np.ndarray:
         cube = model.cube
