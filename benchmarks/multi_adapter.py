@@ -1,6 +1,7 @@
 """K = 8 LoRA configurations over one resident base, against one process per configuration.
 
-    python benchmarks/multi_adapter.py --data FOLDER [--model FOLDER] [--quick] [--check] [--fresh]
+    python benchmarks/multi_adapter.py --data FOLDER [--model FOLDER] [--quick] [--long] [--check]
+                                       [--fresh]
 
 Same rows (GSM8K), same steps, the same eight rates and ranks for all; one thread each.
 
@@ -13,7 +14,8 @@ Same rows (GSM8K), same steps, the same eight rates and ranks for all; one threa
 
 Processor seconds and peak resident memory are those of the processes themselves. Finished ones are
 kept in `results/multi_adapter/`; `--fresh` repeats ours, which our code may have changed. `--quick`
-takes a model of random weights and synthetic rows, and no peers. The last line is JSON.
+takes a model of random weights and synthetic rows, and no peers; `--long` four times as many rows
+and no peers, so that halving begins after an eighth of 96 steps. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ RESULTS = HERE / "results" / "multi_adapter"
 PEER = HERE / ".venvs" / "trl" / "bin" / "python"
 RATES = (1e-4, 3e-4, 5e-4, 1e-3, 1e-3, 2e-3, 3e-3, 1e-2)
 RANKS = (8, 16, 8, 16, 8, 16, 8, 16)
-ROWS, EPOCHS, BATCH = 60, 1.0, 2
+ROWS, LONG, EPOCHS, BATCH = 60, 240, 1.0, 2
 """Of the real model: 24 steps for each configuration, so that the first look is after 3 of them;
 about a minute of processor time for a configuration. The model of `--quick` takes three epochs of
 128 rows, eight a step."""
@@ -45,7 +47,7 @@ processor time, as a ratio. Where that is not known, against all to the end over
 shared passes have made cheaper already."""
 
 
-def rows(data: Path | None, quick: bool) -> list[dict[str, str]]:
+def rows(data: Path | None, quick: bool, count: int) -> list[dict[str, str]]:
     """Question and answer of short problems."""
     if quick or data is None:
         return [{"question": f"{i} {'ab'[i % 2]}", "answer": "xy"[i % 2]} for i in range(160)]
@@ -53,7 +55,7 @@ def rows(data: Path | None, quick: bool) -> list[dict[str, str]]:
 
     frame = load_frame(data / "gsm8k" / "train.jsonl.gz")
     short = frame[(frame.question.str.len() < 140) & (frame.answer.str.len() < 140)]
-    return short.head(ROWS)[["question", "answer"]].to_dict("records")
+    return short.head(count)[["question", "answer"]].to_dict("records")
 
 
 def tiny(folder: Path) -> Path:
@@ -105,6 +107,7 @@ def ours(
         "winner": winner,
         "rate": RATES[winner],
         "loss": min(race.courses[winner].losses.values()),
+        "losses": [c.losses for c in race.courses],
         "steps": [c.step for c in race.courses],
         "together": race.together,
         "measured": race.measured,
@@ -169,11 +172,12 @@ def _cpu() -> float:
 
 def apart(name: str, model: Path, options: argparse.Namespace) -> dict[str, Any]:
     """One of our ways in a process of its own."""
-    kept = RESULTS / f"{name}.json"
+    kept = RESULTS / f"{name}{'-long' if options.long else ''}.json"
     if kept.is_file() and not (options.quick or options.fresh):
         return dict(json.loads(kept.read_text()))
     told = [sys.executable, __file__, "--way", name, "--model", str(model)]
     told += ["--quick"] if options.quick else ["--data", str(options.data)]
+    told += ["--long"] if options.long else []
     made = subprocess.run(told, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(made.stdout.strip().splitlines()[-1])
     if not options.quick:
@@ -194,8 +198,8 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         model = options.model
     whole = apart("all", model, options)
     early = apart("halving", model, options)
-    said = rows(options.data, options.quick)
-    others = peers(model, said) if PEER.is_file() and not options.quick else []
+    alone = options.quick or options.long
+    others = [] if alone or not PEER.is_file() else peers(model, rows(options.data, False, ROWS))
     found = {
         "all": whole,
         "halving": early,
@@ -218,12 +222,13 @@ def main() -> int:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--long", action="store_true", help="96 steps instead of 24, no peers")
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--fresh", action="store_true", help="repeat our runs, not the peers'")
     parser.add_argument("--way", choices=("all", "halving"))
     options = parser.parse_args()
     if options.way:
-        said = rows(options.data, options.quick)
+        said = rows(options.data, options.quick, LONG if options.long else ROWS)
         epochs, batch = (3.0, 8) if options.quick else (EPOCHS, BATCH)
         found = ours(options.model, said, options.way == "halving", epochs, batch)
         print(json.dumps(found))

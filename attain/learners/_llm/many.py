@@ -1,8 +1,8 @@
 """Many adapters over one resident base: batched or in turn, and stopped early when they lose.
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1) on the same rows to
-stop on for all, begun late: early losses favour large learning rates, so two candidates run to the
-end and twice as many to each half of the way before. A loser is paused, not lost: its weights and
+stop on for all, begun late: early losses favour large learning rates, so one candidate runs to the
+end, or two where there are few steps, and twice as many to each half of the way before. A loser is paused, not lost: its weights and
 moments are kept, and it can go on as if it had never been interrupted.
 """
 
@@ -27,10 +27,10 @@ from attain.learners._torch.batches import Order, total_steps
 from attain.learners._torch.schedule import factor, warmup_steps
 from attain.learners._torch.step import is_out_of_memory
 
-_LAST = 2
-"""Candidates that run to the end. Of eight adapters of SmolLM2 (24 steps, rates of 1e-4 to 1e-2)
-the two that led after a quarter ended fourth and sixth, those that led after half first and second.
-"""
+_FEW = 64
+"""Steps below which two candidates run to the end, not one. Of eight adapters of SmolLM2 (24 steps,
+rates of 1e-4 to 1e-2) the two that led after a quarter ended fourth and sixth, those that led after
+half first and second."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,9 @@ class Plan:
         bucket: Batches whose rows are sorted by length together.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         together: Adapters in one pass; 0 to measure what pays.
-        halving: Whether the worse half stops at a quarter and at half of the steps (for eight
-            candidates, so that two run to the end); else all run to the end.
+        halving: Whether the worse half stops after an eighth, a quarter and half of the steps (of
+            eight candidates, so that one runs to the end; two do where there are few steps, and
+            nothing stops before a quarter); else all run to the end.
     """
 
     epochs: float
@@ -239,9 +240,10 @@ class Race:
         """Steps at which there is a look, and how many candidates go on."""
         count = len(self.candidates)
         if not self.plan.halving:
-            marks = [self.steps * i // 4 for i in (1, 2, 3, 4)]
+            marks = [self.steps * i // 8 for i in (1, 2, 4, 6, 8)]
             return [(mark, count) for mark in dict.fromkeys(marks) if mark]
-        found, kept, mark = [(self.steps, 1)], _LAST, self.steps / 2
+        last = 2 if self.steps < _FEW else 1
+        found, kept, mark = [(self.steps, 1)], last, self.steps / 2
         while kept < count and mark >= 1:
             found.append((int(mark), kept))
             kept, mark = 2 * kept, mark / 2
