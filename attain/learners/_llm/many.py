@@ -2,8 +2,9 @@
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1) on the same rows to
 stop on for all, begun late: early losses favour large learning rates, so one candidate runs to the
-end, or two where there are few steps, and twice as many to each half of the way before. A loser is paused, not lost: its weights and
-moments are kept, and it can go on as if it had never been interrupted.
+end, or two where there are few steps, and twice as many to each half of the way before. A loser is
+paused, not lost: its weights and moments are kept, and it can go on as if it had never been
+interrupted.
 """
 
 from __future__ import annotations
