@@ -166,11 +166,15 @@ class SavedModel:
 
         Raises:
             DataError: When a column is missing or a value cannot be read.
-            SpecError: As for `explain`.
+            SpecError: As for `explain`; when probabilities are asked for where there are none.
         """
         import pandas as pd
 
         name, task = self.dataset.target, self.dataset.task
+        if proba and (task.counted or not self.dataset.classes):
+            rule = "probabilities are told of the classes or labels of a row"
+            remedy = "predict without probabilities"
+            raise SpecError(Problem(rule, f"task: {task}", remedy=remedy))
         if task.counted and not explain:
             return pd.DataFrame({name: self.write(data)})
         rows = self.read(load_frame(data))

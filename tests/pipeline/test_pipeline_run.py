@@ -332,6 +332,8 @@ def test_regression_runs_too(run: Run, tmp_path: Path) -> None:
     assert result.verdict is not None
     states = [v.state for v in result.verdict.objectives]
     assert states == [VerdictState.MET, VerdictState.REPORTED]
+    with pytest.raises(SpecError, match=r"classes or labels of a row.*regression"):
+        result.load().predict_frame(frame, proba=True)
 
 
 def test_groups_stay_together_and_count_as_units(run: Run, tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def test_a_study_of_names(run):
     assert [json.loads(cell) for cell in frame["ner"]] == [first, []]
     with pytest.raises(SpecError, match="one class or value of a row"):
         model.predict_frame(asked, explain=True)
+    with pytest.raises(SpecError, match=r"classes or labels of a row.*tagging"):
+        model.predict_frame(asked, proba=True)
     rows = places(20, seed=9)
     again = subprocess.run(
         [sys.executable, "-c", _LOAD, str(result.folder), rows.to_json(orient="records")],
