@@ -6,6 +6,7 @@ What carries data between nodes is for the cluster's own file to say.
 from __future__ import annotations
 
 import pickle
+import shutil
 import sys
 import tempfile
 from abc import ABC, abstractmethod
@@ -104,6 +105,7 @@ class Place(ABC):
     def close(self) -> None:
         """End the worker and leave nothing behind but what nodes share."""
         self._executor.close()
+        shutil.rmtree(self._logs, ignore_errors=True)
         if self._mirror is not None:
             self._mirror.close()
 

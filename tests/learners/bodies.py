@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
+
+from scratch import scratch
 
 from attain.core.types import Pretrained
 from attain.data.pretrained import describe_pretrained
@@ -68,7 +69,7 @@ def _renamed(name: str) -> bool:
 @cache
 def tiny(family: str = "Bert") -> Pretrained:
     """One tiny encoder of a family for all tests of a process; it must not be altered."""
-    folder = Path(mkdtemp(prefix="attain-body-"))
+    folder = scratch("attain-body-")
     write_body(folder, family)
     return describe_pretrained(str(folder), folder)
 

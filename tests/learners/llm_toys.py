@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pandas as pd
+from scratch import scratch
 
 from attain.core.types import Dataset, Rows
 from attain.data import infer
@@ -132,7 +132,7 @@ def write_llm(folder: Path, template: str | None = CHATML, seed: int = 0, **size
 @cache
 def tiny_llm():
     """One such model for a whole run."""
-    return write_llm(Path(mkdtemp(prefix="attain-llm-")))
+    return write_llm(scratch("attain-llm-"))
 
 
 SUMS = pd.DataFrame(

@@ -6,10 +6,10 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
+from scratch import scratch
 
 from attain.core.decode import write_clip, write_image
 from attain.core.media import inline
@@ -54,7 +54,7 @@ def body(kind: str) -> str:
     import torch
     import transformers
 
-    folder = Path(mkdtemp(prefix=f"{kind}-"))
+    folder = scratch(f"{kind}-")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if kind == "speaker":

@@ -6,10 +6,10 @@ import json
 import os
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
+from scratch import scratch
 
 from attain.core.decode import write_clip
 from attain.core.media import inline
@@ -102,7 +102,7 @@ def write_speech(folder: Path, norm: str = "group", tokens=TOKENS, **more):
 @cache
 def tiny_speech(norm: str = "group"):
     """One such network for a whole run."""
-    return write_speech(Path(mkdtemp(prefix="attain-speech-")), norm)
+    return write_speech(scratch("attain-speech-"), norm)
 
 
 def described(rows: int = 48, norm: str = "group", pretrained=None, seed: int = 0):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pandas as pd
+from scratch import scratch
 
 from attain.core.protocols import FitData
 from attain.core.types import (
@@ -78,7 +78,7 @@ def write_encoder(folder: Path, seed: int = 0) -> Pretrained:
 @cache
 def encoder() -> Pretrained:
     """One tiny encoder for all tests of a process."""
-    return write_encoder(Path(mkdtemp(prefix="attain-tiny-")))
+    return write_encoder(scratch("attain-tiny-"))
 
 
 def texts(rows: int, seed: int) -> tuple[list[str], np.ndarray]:

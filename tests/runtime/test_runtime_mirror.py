@@ -9,6 +9,7 @@ import pytest
 
 from attain.core.errors import ArtifactError
 from attain.runtime.mirror import Mirror, bring_back, needs
+from attain.runtime.place import Place
 
 NAMES = (
     *("data/work.arrow", "data/sealed.arrow", "trials/a.npz", "trials/b.npz", "ledger.db"),
@@ -96,3 +97,24 @@ def test_what_comes_back_stays_inside(study):
     assert (study / "trials" / "c.npz").read_bytes() == b"c"
     with pytest.raises(ArtifactError, match="leads outside"):
         bring_back(str(study), {f"..{os.sep}evil": b"x"})
+
+
+class _Alone(Place):
+    """A place on this machine."""
+
+    def get(self, ref):
+        """What was shipped is what is named."""
+        return ref
+
+    def here(self):
+        """This process, this machine."""
+        return "place", "node"
+
+
+def test_a_closed_place_leaves_nothing_behind(tmp_path, monkeypatch):
+    """Its folder of logs goes with it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = _Alone(1, None, [], True)
+    assert list(tmp_path.iterdir())
+    place.close()
+    assert not list(tmp_path.iterdir())
