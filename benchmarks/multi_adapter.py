@@ -39,8 +39,8 @@ RATES = (1e-4, 3e-4, 5e-4, 1e-3, 1e-3, 2e-3, 3e-3, 1e-2)
 RANKS = (8, 16, 8, 16, 8, 16, 8, 16)
 ROWS, LONG, EPOCHS, BATCH = 60, 240, 1.0, 2
 """Of the real model: 24 steps for each configuration, so that losers are first paused after 6 of
-them; about a minute of processor time for a configuration. `LONG`: 96 steps, after 12. The model of `--quick` takes three epochs of
-128 rows, eight a step."""
+them; about a minute of processor time for a configuration. `LONG`: 96 steps, after 12. The model of
+`--quick` takes three epochs of 128 rows, eight a step."""
 TARGET = 3.0
 """One base and early exit against all to the end in processes of their own, to the same best loss:
 processor time, as a ratio. Where that is not known, against all to the end over one base, which
