@@ -108,7 +108,7 @@ def ours(
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
         "winner": winner,
         "rate": RATES[winner],
-        "loss": min(race.courses[winner].losses.values()),
+        "loss": race.courses[winner].losses[race.steps],
         "losses": [c.losses for c in race.courses],
         "steps": [c.step for c in race.courses],
         "together": race.together,

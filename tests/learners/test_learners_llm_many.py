@@ -9,12 +9,14 @@ from llm_toys import SUMS, described, tiny_llm
 
 from attain.core.protocols import FitData
 from attain.core.types import Signal
+from attain.learners._llm.batch import collate
 from attain.learners._llm.lesson import teach
 from attain.learners._llm.many import Candidate, Plan, Race
-from attain.learners._llm.speak import Speaker
+from attain.learners._llm.speak import Speaker, padding
+from attain.learners._llm.stack import StackedMean
 from attain.learners._llm.tuning import make_work
 from attain.learners._llm.work import Speech
-from attain.learners._pretrained.adapters import LoraConfig, put_on
+from attain.learners._pretrained.adapters import LoraConfig, put_on, set_state
 from attain.learners._pretrained.load import resident
 from attain.learners._torch.loop import fit
 from attain.learners._torch.optimizer import one_group
@@ -47,6 +49,17 @@ def states(made):
     found = [made.stack.state(k) for k in range(len(made.candidates))]
     made.stack.take_off()
     return found
+
+
+def told_by(state, shape):
+    """Loss on the rows to stop on of an adapter that stands alone on a fresh base."""
+    body, _, stop = lesson()
+    set_state(put_on(body.net, shape, seed=0), state)
+    speaker = Speaker(body.net).eval()
+    work = Speech(body, stop, None, speaker.packs)
+    with torch.no_grad():
+        batch = collate(stop, np.arange(len(stop)), pad=padding(work.body), packed=work.packed)
+        return float(speaker(batch)[0].sum()) / int(stop.supervised.sum())
 
 
 def same(a, b, tolerance=2e-4):
@@ -116,10 +129,14 @@ def test_few_run_to_the_end_and_twice_as_many_to_each_half_before(count, epochs,
 
 
 def test_a_paused_candidate_goes_on_to_the_last_bit():
-    """Taken off, put into another race and advanced, it ends as if it had never been paused."""
+    """Taken off, put into another race and advanced, it ends as if it had never been paused.
+
+    With its moments and the mean that it is judged by.
+    """
     whole = race(together=1)[0]
     whole.advance([0], 24)
-    expected = states(whole)[0]
+    expected = whole.state(0)
+    whole.stack.take_off()
     first = race(together=1)[0]
     first.advance([0], 10)
     kept = first.state(0)
@@ -127,8 +144,61 @@ def test_a_paused_candidate_goes_on_to_the_last_bit():
     second = race(together=1)[0]
     second.restore(0, kept, 10)
     second.advance([0], 24)
-    for name, tensor in states(second)[0].items():
+    ended = second.state(0)
+    second.stack.take_off()
+    assert ended.keys() == expected.keys()
+    for name, tensor in ended.items():
         assert torch.equal(tensor, expected[name])
+
+
+def test_the_mean_weighs_later_steps_more():
+    """After T steps, step t has the weight 3t(t+1) / T(T+1)(T+2), whoever else trained."""
+    drawn = torch.Generator().manual_seed(0)
+    values = torch.randn(7, 2, 3, generator=drawn)
+    weights = [torch.zeros(2, 3)]
+    mean = StackedMean(weights)
+    for t, value in enumerate(values):
+        weights[0].copy_(value)
+        mean.step([0, 1] if t < 4 else [1], t)
+    for k, count in ((0, 4), (1, 7)):
+        shares = torch.tensor([3.0 * t * (t + 1) for t in range(1, count + 1)])
+        shares /= count * (count + 1) * (count + 2)
+        expected = (shares[:, None] * values[:count, k]).sum(0)
+        torch.testing.assert_close(mean.state(k)["mean.0"], expected)
+
+
+def test_before_the_end_a_candidate_is_judged_by_the_mean_of_its_weights():
+    """What is kept then has the loss that was seen; training goes on from the weights."""
+    made, _ = race()
+    which = range(len(SHAPES))
+    made.advance(which, 12)
+    before = [made.state(k) for k in which]
+    seen = [made.look(which), [made.kept(k) for k in which]]
+    for k in which:
+        after, kept = made.state(k), made.kept(k)
+        assert all(torch.equal(tensor, after[name]) for name, tensor in before[k].items())
+        assert any(not torch.equal(kept[name], after[name]) for name in kept)
+    made.advance(which, 24)
+    ended = [made.look(which), [made.kept(k) for k in which]]
+    for k in which:
+        assert all(torch.equal(made.state(k)[name], kept) for name, kept in ended[1][k].items())
+    made.stack.take_off()
+    for losses, kept in (seen, ended):
+        for k in which:
+            assert told_by(kept[k], SHAPES[k]) == pytest.approx(losses[k], rel=1e-5)
+
+
+def test_a_race_that_is_ended_keeps_what_it_was_judged_by():
+    """The best so far is one of those that came furthest, and its loss is the one that was told."""
+    made, _ = race(halving=True)
+    winner = made.run(lambda step, losses: False)
+    furthest = max(course.step for course in made.courses)
+    assert made.courses[winner].step == furthest < made.steps
+    loss = made.courses[winner].losses[furthest]
+    assert loss == min(course.losses[furthest] for course in made.courses)
+    kept = made.kept(winner)
+    made.stack.take_off()
+    assert told_by(kept, SHAPES[winner]) == pytest.approx(loss, rel=1e-5)
 
 
 def test_rows_of_zeros_that_pad_ranks_stay_zero():

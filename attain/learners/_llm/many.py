@@ -1,9 +1,10 @@
 """Many adapters over one resident base: batched or in turn, and stopped early when they lose.
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1) on the same rows to
-stop on for all, begun late: early losses favour large learning rates, so one candidate runs to the
-end, or two where there are few steps, and twice as many to each half of the way before. A loser is
-paused, not lost: its weights and moments are kept, and it can go on as if it had never been
+stop on for all: one candidate runs to the end, or two where there are few steps, and twice as many
+to each half of the way before. Early losses mislead, since rates that are best in the end are still
+too high for a low loss; so until the end a candidate is judged by a mean of its weights. A loser is
+paused, not lost: its weights, moments and mean are kept, and it can go on as if it had never been
 interrupted.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +22,7 @@ import torch
 from attain.learners._llm.batch import Batch
 from attain.learners._llm.encode import Coded
 from attain.learners._llm.speak import TOKENS, Speaker, batches, padding
-from attain.learners._llm.stack import Stack, StackedAdam
+from attain.learners._llm.stack import Stack, StackedAdam, StackedMean
 from attain.learners._llm.work import Speech
 from attain.learners._pretrained.adapters import LoraConfig
 from attain.learners._torch import device as devices
@@ -88,7 +90,8 @@ class Course:
 
     Attributes:
         step: Steps done.
-        losses: Mean loss of a supervised token on the rows to stop on, by step.
+        losses: Mean loss of a supervised token on the rows to stop on, by step: of the mean of its
+            weights, after all steps of the weights themselves.
         paused: Whether it was stopped by its rivals.
     """
 
@@ -118,6 +121,7 @@ class Race:
         self._speaker, self._work = speaker, work
         self.stack = Stack(speaker.net, [c.shape for c in candidates], [c.seed for c in candidates])
         self._adam = StackedAdam(self.stack.parameters, plan.weight_decay, plan.clip)
+        self._mean = StackedMean(self.stack.parameters)
         self._device = self.stack.a[0].device
         self.steps = total_steps(len(work.lengths), plan.batch, plan.epochs)
         self._order = Order(work.lengths, plan.batch, plan.bucket, plan.seed)
@@ -134,7 +138,7 @@ class Race:
             told: Told of each look at all that are still running.
 
         Returns:
-            Position of the one with the lowest loss.
+            Position of the one with the lowest loss; `kept` has its weights.
         """
         if not self.plan.together and len(self.candidates) > 1:
             self._measure()
@@ -152,9 +156,17 @@ class Race:
 
     @property
     def best(self) -> int:
-        """The candidate with the lowest loss that was seen."""
-        found = {k: min(c.losses.values()) for k, c in enumerate(self.courses) if c.losses}
-        return min(found, key=lambda k: found[k])
+        """The candidate with the lowest loss of those that came furthest."""
+        furthest = max(c.step for c in self.courses if c.losses)
+        left = [k for k, c in enumerate(self.courses) if c.losses and c.step == furthest]
+        return min(left, key=lambda k: self.courses[k].losses[furthest])
+
+    def kept(self, k: int) -> dict[str, torch.Tensor]:
+        """The weights of a candidate that its last loss is the loss of, as `Stack.state`."""
+        if self.courses[k].step >= self.steps:
+            return self.stack.state(k)
+        with self._mean.taken():
+            return self.stack.state(k)
 
     def advance(self, which: Sequence[int], until: int) -> None:
         """Let some candidates do their steps up to one; those that are further wait.
@@ -186,8 +198,10 @@ class Race:
     def look(self, which: Sequence[int]) -> dict[int, float]:
         """Loss of some candidates on the rows to stop on, the same for all.
 
+        Before the end it is that of the mean of their weights.
+
         Args:
-            which: Positions.
+            which: Positions; all have done the same steps.
 
         Returns:
             Mean loss of a supervised token of each; also noted in its course.
@@ -197,7 +211,8 @@ class Race:
             raise ValueError("candidates can only be compared on rows to stop on (got none)")
         total = dict.fromkeys(which, 0.0)
         self._speaker.eval()
-        with torch.no_grad():
+        ended = all(self.courses[k].step >= self.steps for k in which)
+        with torch.no_grad(), nullcontext() if ended else self._mean.taken():
             for at in range(0, len(which), self.together):
                 part = which[at : at + self.together]
                 for k, loss in zip(part, self._look(stop, part), strict=True):
@@ -219,7 +234,7 @@ class Race:
 
     def state(self, k: int) -> dict[str, torch.Tensor]:
         """Everything that the next step of a candidate depends on, but for its number."""
-        return {**self.stack.state(k), **self._adam.state(k)}
+        return {**self.stack.state(k), **self._adam.state(k), **self._mean.state(k)}
 
     def restore(self, k: int, state: Mapping[str, torch.Tensor], step: int) -> None:
         """Put a candidate where it was.
@@ -235,6 +250,7 @@ class Race:
                 a[k, :rank] = state[f"{name}.lora_A.weight"].to(a.device)
                 b[k, :, :rank] = state[f"{name}.lora_B.weight"].to(b.device)
         self._adam.restore(k, state)
+        self._mean.restore(k, state)
         self.courses[k].step, self.courses[k].paused = step, False
 
     def _rounds(self) -> list[tuple[int, int]]:
@@ -262,6 +278,7 @@ class Race:
         rate = factor(step, self.steps, self._warmup, self.plan.schedule)
         rates = [self.candidates[k].learning_rate * rate for k in which]
         self._adam.step(which, rates, [step] * len(which))
+        self._mean.step(which, step)
 
     def _losses(self, batch: Batch) -> torch.Tensor:
         with devices.autocast(self._device, self._precision):

@@ -16,6 +16,8 @@ import torch
 
 from attain.learners._pretrained.adapters import LoraConfig, target_names
 
+_ETA = 2  # of `StackedMean`
+
 
 class Stack:
     """Adapters that are on a network together; everything else is frozen.
@@ -173,3 +175,59 @@ class StackedAdam:
         for kind, moments in (("first", self.first), ("second", self.second)):
             for i, moment in enumerate(moments):
                 moment[k].copy_(state[f"{kind}.{i}"])
+
+
+class StackedMean:
+    """Mean of what stacked parameters were after each step, the later ones weighing more.
+
+    Step t has a weight of about t^2, so that half of it all is on the last fifth of the way: the
+    polynomial-decay averaging of Shamir & Zhang 2013 (arXiv:1212.1824) with an eta of 2. While a
+    rate is high, weights jump about; a mean of them is about as good as they themselves will be
+    when the rate has fallen (Haegele et al. 2024, arXiv:2405.18392).
+
+    Args:
+        parameters: Of shape (K, ...).
+    """
+
+    def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
+        self.parameters = list(parameters)
+        self.means = [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def step(self, which: Sequence[int], done: int) -> None:
+        """Take in what some adapters have become.
+
+        Args:
+            which: Positions of adapters.
+            done: Steps that they had done before this one.
+        """
+        index = torch.tensor(list(which), device=self.parameters[0].device)
+        weight = (_ETA + 1) / (done + 1 + _ETA)
+        for p, mean in zip(self.parameters, self.means, strict=True):
+            mean[index] = mean[index].lerp(p[index], weight)
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """While it lasts, the means stand where the parameters are.
+
+        Yields:
+            Nothing.
+        """
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def state(self, k: int) -> dict[str, torch.Tensor]:
+        """Copies of the means of one adapter."""
+        return {f"mean.{i}": mean[k].cpu().clone() for i, mean in enumerate(self.means)}
+
+    def restore(self, k: int, state: Mapping[str, torch.Tensor]) -> None:
+        """Put the means of one adapter back."""
+        for i, mean in enumerate(self.means):
+            mean[k].copy_(state[f"mean.{i}"])
+
+    def _swap(self) -> None:
+        for p, mean in zip(self.parameters, self.means, strict=True):
+            p.data, mean.data = mean.data, p.data

@@ -226,7 +226,7 @@ def _race(
     try:
         with devices.threads(data.threads):
             winner = race.run(lambda step, losses: report(step, losses) is Signal.CONTINUE)
-        state, course = race.stack.state(winner), race.courses[winner]
+        state, course = race.kept(winner), race.courses[winner]
     finally:
         race.stack.take_off()
     adapter = put_on(body.net, candidates[winner].shape, seed=data.seed)
