@@ -16,7 +16,7 @@ import torch
 
 from attain.learners._pretrained.adapters import LoraConfig, target_names
 
-_ETA = 2  # of `StackedMean`
+_ETA = 4  # of `StackedMean`
 
 
 class Stack:
@@ -180,8 +180,8 @@ class StackedAdam:
 class StackedMean:
     """Mean of what stacked parameters were after each step, the later ones weighing more.
 
-    Step t has a weight of about t^2, so that half of it all is on the last fifth of the way: the
-    polynomial-decay averaging of Shamir & Zhang 2013 (arXiv:1212.1824) with an eta of 2. While a
+    Step t has a weight of about t^4, so that half of it all is on the last eighth of the way: the
+    polynomial-decay averaging of Shamir & Zhang 2013 (arXiv:1212.1824) with an eta of 4. While a
     rate is high, weights jump about; a mean of them is about as good as they themselves will be
     when the rate has fallen (Haegele et al. 2024, arXiv:2405.18392).
 
