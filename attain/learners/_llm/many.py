@@ -2,10 +2,10 @@
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1) on the same rows to
 stop on for all: two candidates run to three quarters of the steps and one to the end, and twice as
-many to each third of the way before. Early losses mislead, since rates that are best in the end are
-still too high for a low loss; so until the end a candidate is judged by a mean of its weights. A
-loser is paused, not lost: its weights, moments and mean are kept, and it can go on as if it had
-never been interrupted.
+many to each third of the way before; with few steps two run to the end. Early losses mislead, since
+rates that are best in the end are still too high for a low loss; so until the end a candidate is
+judged by a mean of its weights. A loser is paused, not lost: its weights, moments and mean are
+kept, and it can go on as if it had never been interrupted.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ from attain.learners._torch.batches import Order, total_steps
 from attain.learners._torch.schedule import factor, warmup_steps
 from attain.learners._torch.step import is_out_of_memory
 
-_LAST, _LONGER = 0.75, 3
-"""Share of the steps after which one is left, and how much longer each round takes than the one
-before. Rates that are best in the end lead late: of eight adapters of a small model the best was
-lost in half of the races that one alone ran on in from half of the steps (docs/llm.md)."""
+_FEW = 64
+"""Steps below which two candidates run to the end, not one, and nobody stops before a quarter of
+the steps: of 24 steps 2 and 6 tell little, however they are judged (docs/ablations.md)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,8 @@ class Plan:
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         together: Adapters in one pass; 0 to measure what pays.
         halving: Whether the worse half stops after a twelfth, a quarter and three quarters of the
-            steps (of eight candidates); else all run to the end and are looked at just as often.
+            steps (of eight candidates; with few steps all but two stop, after a quarter and half);
+            else all run to the end and are looked at just as often.
     """
 
     epochs: float
@@ -254,10 +254,11 @@ class Race:
 
     def _rounds(self) -> list[tuple[int, int]]:
         """Steps at which there is a look, and how many candidates go on."""
-        found, kept, mark = [(self.steps, 1)], 1, _LAST * self.steps
+        kept, share, longer = (2, 0.5, 2) if self.steps < _FEW else (1, 0.75, 3)
+        found, mark = [(self.steps, 1)], share * self.steps
         while kept < len(self.candidates) and mark >= 1:
             found.append((int(mark), kept))
-            kept, mark = 2 * kept, mark / _LONGER
+            kept, mark = 2 * kept, mark / longer
         count = len(self.candidates)
         return [(mark, kept if self.plan.halving else count) for mark, kept in found[::-1]]
 
