@@ -1,8 +1,8 @@
 """Many adapters over one resident base: batched or in turn, and stopped early when they lose.
 
 Successive halving (Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1) on the same rows to
-stop on for all: two candidates run to three quarters of the steps and one to the end, and twice as
-many to each third of the way before; with few steps two run to the end. Early losses mislead, since
+stop on for all: two candidates run to two thirds of the steps and one to the end, and twice as many
+to each third of the way before; with few steps two run to the end. Early losses mislead, since
 rates that are best in the end are still too high for a low loss; so until the end a candidate is
 judged by a mean of its weights. A loser is paused, not lost: its weights, moments and mean are
 kept, and it can go on as if it had never been interrupted.
@@ -65,7 +65,7 @@ class Plan:
         bucket: Batches whose rows are sorted by length together.
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
         together: Adapters in one pass; 0 to measure what pays.
-        halving: Whether the worse half stops after a twelfth, a quarter and three quarters of the
+        halving: Whether the worse half stops after two 27ths, two ninths and two thirds of the
             steps (of eight candidates; with few steps all but two stop, after a quarter and half);
             else all run to the end and are looked at just as often.
     """
@@ -141,10 +141,13 @@ class Race:
         """
         if not self.plan.together and len(self.candidates) > 1:
             self._measure()
+        since = 0
         for until, kept in self._rounds():
             running = [k for k, c in enumerate(self.courses) if not c.paused]
             self.advance(running, until)
-            losses = self.look(running)
+            learnt = (until - since) * self.plan.batch
+            losses = self.look(running, None if until == self.steps else learnt)
+            since = until
             best = {"stop": min(losses.values())}
             if told is not None and not told(until, best):
                 break
@@ -194,13 +197,15 @@ class Race:
                 self.courses[k].step = step + 1
         self._speaker.eval()
 
-    def look(self, which: Sequence[int]) -> dict[int, float]:
+    def look(self, which: Sequence[int], most: int | None = None) -> dict[int, float]:
         """Loss of some candidates on the rows to stop on, the same for all.
 
         Before the end it is that of the mean of their weights.
 
         Args:
             which: Positions; all have done the same steps.
+            most: Rows to look at, drawn once for all looks; None for all. As many as were learnt
+                from since the look before cost a third of what learning from them did.
 
         Returns:
             Mean loss of a supervised token of each; also noted in its course.
@@ -208,26 +213,27 @@ class Race:
         stop = self._work.stop
         if stop is None:
             raise ValueError("candidates can only be compared on rows to stop on (got none)")
+        rows = np.random.default_rng(self.plan.seed).permutation(len(stop))[:most]
         total = dict.fromkeys(which, 0.0)
         self._speaker.eval()
         ended = all(self.courses[k].step >= self.steps for k in which)
         with torch.no_grad(), nullcontext() if ended else self._mean.taken():
             for at in range(0, len(which), self.together):
                 part = which[at : at + self.together]
-                for k, loss in zip(part, self._look(stop, part), strict=True):
+                for k, loss in zip(part, self._look(stop, rows, part), strict=True):
                     total[k] = loss
-        tokens = max(1, int(stop.supervised.sum()))
+        tokens = max(1, int(stop.supervised[rows].sum()))
         found = {k: value / tokens for k, value in total.items()}
         for k, loss in found.items():
             self.courses[k].losses[self.courses[k].step] = loss
         return found
 
-    def _look(self, stop: Coded, which: Sequence[int]) -> list[float]:
+    def _look(self, stop: Coded, rows: np.ndarray, which: Sequence[int]) -> list[float]:
         """Loss of candidates that share a pass, with as many tokens in it as one would have."""
         total = torch.zeros(len(which), dtype=torch.float64)
         with self.stack.active(which):
-            for index in batches(stop.lengths, TOKENS // len(which)):
-                losses = self._losses(self._collate(stop, index).tiled(len(which)))
+            for index in batches(stop.lengths[rows], TOKENS // len(which)):
+                losses = self._losses(self._collate(stop, rows[index]).tiled(len(which)))
                 total += losses.double().reshape(len(which), -1).sum(1).cpu()
         return [float(loss) for loss in total]
 
@@ -254,7 +260,7 @@ class Race:
 
     def _rounds(self) -> list[tuple[int, int]]:
         """Steps at which there is a look, and how many candidates go on."""
-        kept, share, longer = (2, 0.5, 2) if self.steps < _FEW else (1, 0.75, 3)
+        kept, share, longer = (2, 1 / 2, 2) if self.steps < _FEW else (1, 2 / 3, 3)
         found, mark = [(self.steps, 1)], share * self.steps
         while kept < len(self.candidates) and mark >= 1:
             found.append((int(mark), kept))
