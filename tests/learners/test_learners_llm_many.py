@@ -247,7 +247,7 @@ def test_a_look_takes_no_more_rows_than_were_learnt_from(monkeypatch):
 
     monkeypatch.setattr(made, "_look", seen)
     made.run()
-    rows = {step: at for step, at in looked}
+    rows = dict(looked)
     assert {step: len(at) for step, at in rows.items()} == {1: 8, 3: 16, 6: 16}
     assert rows[1] == rows[3][:8]
     assert sorted(rows[6]) == list(range(16))
