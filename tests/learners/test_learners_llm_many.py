@@ -163,9 +163,9 @@ def test_the_mean_weighs_later_steps_more():
     mean = StackedMean(weights)
     for t, value in enumerate(values):
         weights[0].copy_(value)
-        mean.step([0, 1] if t < 4 else [1], t)
+        mean.update([0, 1] if t < 4 else [1], t)
     for k, count in ((0, 4), (1, 7)):
-        shares = torch.tensor([math.prod(range(t, t + 4)) / 1.0 for t in range(1, count + 1)])
+        shares = torch.tensor([float(math.prod(range(t, t + 4))) for t in range(1, count + 1)])
         shares /= shares.sum()
         expected = (shares[:, None] * values[:count, k]).sum(0)
         torch.testing.assert_close(mean.state(k)["mean.0"], expected)

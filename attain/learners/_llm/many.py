@@ -167,7 +167,7 @@ class Race:
         """The weights of a candidate that its last loss is the loss of, as `Stack.state`."""
         if self.courses[k].step >= self.steps:
             return self.stack.state(k)
-        with self._mean.taken():
+        with self._mean.in_place():
             return self.stack.state(k)
 
     def advance(self, which: Sequence[int], until: int) -> None:
@@ -217,7 +217,7 @@ class Race:
         total = dict.fromkeys(which, 0.0)
         self._speaker.eval()
         ended = all(self.courses[k].step >= self.steps for k in which)
-        with torch.no_grad(), nullcontext() if ended else self._mean.taken():
+        with torch.no_grad(), nullcontext() if ended else self._mean.in_place():
             for at in range(0, len(which), self.together):
                 part = which[at : at + self.together]
                 for k, loss in zip(part, self._look(stop, rows, part), strict=True):
@@ -280,7 +280,7 @@ class Race:
         rate = factor(step, self.steps, self._warmup, self.plan.schedule)
         rates = [self.candidates[k].learning_rate * rate for k in which]
         self._adam.step(which, rates, [step] * len(which))
-        self._mean.step(which, step)
+        self._mean.update(which, step)
 
     def _losses(self, batch: Batch) -> torch.Tensor:
         with devices.autocast(self._device, self._precision):

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from attain.learners._pretrained.adapters import LoraConfig, target_names
+from attain.learners._torch.average import Beside
 
 _ETA = 4  # of `StackedMean`
 
@@ -177,8 +178,8 @@ class StackedAdam:
                 moment[k].copy_(state[f"{kind}.{i}"])
 
 
-class StackedMean:
-    """Mean of what stacked parameters were after each step, the later ones weighing more.
+class StackedMean(Beside):
+    """Means of what stacked parameters were after each step, later steps weighing more.
 
     Step t has a weight of about t^4, so that half of it all is on the last eighth of the way: the
     polynomial-decay averaging of Shamir & Zhang 2013 (arXiv:1212.1824) with an eta of 4. While a
@@ -189,12 +190,8 @@ class StackedMean:
         parameters: Of shape (K, ...).
     """
 
-    def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
-        self.parameters = list(parameters)
-        self.means = [p.detach().clone() for p in self.parameters]
-
     @torch.no_grad()
-    def step(self, which: Sequence[int], done: int) -> None:
+    def update(self, which: Sequence[int], done: int) -> None:
         """Take in what some adapters have become.
 
         Args:
@@ -202,32 +199,15 @@ class StackedMean:
             done: Steps that they had done before this one.
         """
         index = torch.tensor(list(which), device=self.parameters[0].device)
-        weight = (_ETA + 1) / (done + 1 + _ETA)
-        for p, mean in zip(self.parameters, self.means, strict=True):
-            mean[index] = mean[index].lerp(p[index], weight)
-
-    @contextmanager
-    def taken(self) -> Iterator[None]:
-        """While it lasts, the means stand where the parameters are.
-
-        Yields:
-            Nothing.
-        """
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
+        share = (_ETA + 1) / (done + 1 + _ETA)
+        for p, mean in zip(self.parameters, self.weights, strict=True):
+            mean[index] = mean[index].lerp(p[index], share)
 
     def state(self, k: int) -> dict[str, torch.Tensor]:
         """Copies of the means of one adapter."""
-        return {f"mean.{i}": mean[k].cpu().clone() for i, mean in enumerate(self.means)}
+        return {f"mean.{i}": mean[k].cpu().clone() for i, mean in enumerate(self.weights)}
 
     def restore(self, k: int, state: Mapping[str, torch.Tensor]) -> None:
         """Put the means of one adapter back."""
-        for i, mean in enumerate(self.means):
+        for i, mean in enumerate(self.weights):
             mean[k].copy_(state[f"mean.{i}"])
-
-    def _swap(self) -> None:
-        for p, mean in zip(self.parameters, self.means, strict=True):
-            p.data, mean.data = mean.data, p.data

@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights."""
+"""Means of the weights beside those that train, and a moving average among them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from torch import nn
 
 
 def decay_at(step: int, decay: float) -> float:
@@ -25,31 +24,23 @@ def decay_at(step: int, decay: float) -> float:
     return min(decay, (1 + step) / (10 + step))
 
 
-class Average:
-    """Averaged weights beside those that train.
+class Beside:
+    """Weights beside those that train, which can take their place for a while.
 
     Args:
         parameters: What trains.
-        decay: In (0, 1).
+
+    Attributes:
+        weights: The others, at first equal to what trains.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
-        self._parameters, self._decay = list(parameters), decay
-        self.weights = [p.detach().clone() for p in self._parameters]
-
-    def update(self, step: int) -> None:
-        """Take in the weights as they are after an update.
-
-        Args:
-            step: Updates before this one.
-        """
-        kept = decay_at(step, self._decay)
-        trained = [p.detach() for p in self._parameters]
-        torch._foreach_lerp_(self.weights, trained, 1 - kept)
+    def __init__(self, parameters: Sequence[torch.Tensor]) -> None:
+        self.parameters = list(parameters)
+        self.weights = [p.detach().clone() for p in self.parameters]
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the network use the averaged weights for a while; nothing is copied.
+        """Let the network use these weights for a while; nothing is copied.
 
         Yields:
             Nothing.
@@ -61,5 +52,28 @@ class Average:
             self._swap()
 
     def _swap(self) -> None:
-        for place, parameter in enumerate(self._parameters):
+        for place, parameter in enumerate(self.parameters):
             parameter.data, self.weights[place] = self.weights[place], parameter.data
+
+
+class Average(Beside):
+    """An exponential moving average of the weights.
+
+    Args:
+        parameters: What trains.
+        decay: In (0, 1).
+    """
+
+    def __init__(self, parameters: Sequence[torch.Tensor], decay: float) -> None:
+        super().__init__(parameters)
+        self._decay = decay
+
+    def update(self, step: int) -> None:
+        """Take in the weights as they are after an update.
+
+        Args:
+            step: Updates before this one.
+        """
+        kept = decay_at(step, self._decay)
+        trained = [p.detach() for p in self.parameters]
+        torch._foreach_lerp_(self.weights, trained, 1 - kept)
