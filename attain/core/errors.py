@@ -155,5 +155,5 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     folded = {k.casefold(): k for k in reversed(known)}  # the first of equals wins
     near = difflib.get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
     if near:
-        return f"did you mean {folded[near[0]]!r}?"
+        return f"did you mean {str(folded[near[0]])!r}?"
     return "use one of: " + ", ".join(sorted(known))

@@ -337,7 +337,8 @@ def _task(value: Any) -> Task | None:
     try:
         return Task(value)
     except ValueError:
-        rule = "must be binary, multiclass, multilabel, regression, generation or preference"
+        *most, last = Task
+        rule = f"must be {', '.join(most)} or {last}"
         raise _Broken(rule, did_you_mean(str(value), list(Task))) from None
 
 

@@ -19,6 +19,7 @@ from attain.core.errors import (
     SpecError,
     did_you_mean,
 )
+from attain.core.types import Task
 
 _LINE = re.compile(
     r"^    (?P<indent>[│├└─ ]*)(?P<name>[A-Z]\w+) +(?:exit code )?(?P<code>\d)", re.M
@@ -81,6 +82,7 @@ def test_a_near_name_is_suggested():
     """A typing mistake gets the intended name, nonsense gets the list."""
     assert did_you_mean("lightbgm", ["lightgbm", "linear"]) == "did you mean 'lightgbm'?"
     assert did_you_mean("qqq", ["b", "a"]) == "use one of: a, b"
+    assert did_you_mean("generatoin", list(Task)) == "did you mean 'generation'?"
 
 
 @given(st.text(), st.lists(st.text(min_size=1), min_size=1))

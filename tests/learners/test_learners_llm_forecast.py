@@ -98,3 +98,19 @@ def test_rungs_without_training_cost_what_makes_the_model_ready(monkeypatch):
     found = Llm().forecast(data_of(SUMS, "answer"))
     assert 0.3 < found.rungs[0].seconds < 10
     assert found.rungs[0].seconds == found.rungs[1].seconds < found.rungs[2].seconds
+
+
+def test_a_forecast_of_a_race_counts_the_steps_and_looks_of_all_its_adapters(read):
+    """Four adapters take more steps than one and fewer than four; they need more memory."""
+    data, learner = data_of(pd.concat([SUMS] * 3, ignore_index=True), "answer"), Llm()
+    said = {}
+    for count in (1, 4):
+        told = {"llm.rung": "lora", "llm.candidates": count}
+        stated = narrow({"llm": learner.space(data.dataset)}, told)["llm"]
+        said[count] = learner.forecast(data, stated).rungs[0]
+    one, four = (int(found.reason.split()[0]) for found in said.values())
+    assert one < four < 4 * one
+    assert "race of 4 adapters" in said[4].reason
+    assert said[4].bytes > said[1].bytes
+    model = learner.fit({"rung": "lora", "candidates": 4}, data, lambda *_: Signal.CONTINUE)
+    assert model.facts["steps_of_all"] == four

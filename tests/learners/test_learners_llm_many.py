@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from llm_toys import SUMS, described, tiny_llm
 
 from attain.core.protocols import FitData
 from attain.core.types import Signal
 from attain.learners._llm.batch import collate
 from attain.learners._llm.lesson import teach
-from attain.learners._llm.many import Candidate, Plan, Race
+from attain.learners._llm.many import Candidate, Plan, Race, effort, rounds
 from attain.learners._llm.speak import Speaker, padding
 from attain.learners._llm.stack import StackedMean
 from attain.learners._llm.tuning import make_work
@@ -113,22 +116,49 @@ def test_halving_stops_losers_early_and_keeps_the_best():
     assert body.untouched()
 
 
-@pytest.mark.parametrize(("count", "epochs", "rounds"), [
-    (1, 4, [(24, 1)]), (2, 4, [(24, 1)]), (3, 4, [(12, 2), (24, 1)]),
-    (8, 4, [(6, 4), (12, 2), (24, 1)]), (16, 4, [(3, 8), (6, 4), (12, 2), (24, 1)]),
-    (2, 16, [(64, 1), (96, 1)]), (8, 16, [(7, 4), (21, 2), (64, 1), (96, 1)]),
-    (16, 16, [(2, 8), (7, 4), (21, 2), (64, 1), (96, 1)]),
+@pytest.mark.parametrize(("count", "steps", "expected"), [
+    (1, 24, [(24, 1)]), (2, 24, [(24, 1)]), (3, 24, [(12, 2), (24, 1)]),
+    (8, 24, [(6, 4), (12, 2), (24, 1)]), (16, 24, [(3, 8), (6, 4), (12, 2), (24, 1)]),
+    (2, 96, [(64, 1), (96, 1)]), (8, 96, [(7, 4), (21, 2), (64, 1), (96, 1)]),
+    (16, 96, [(2, 8), (7, 4), (21, 2), (64, 1), (96, 1)]),
 ])  # fmt: skip
-@pytest.mark.parametrize("halving", [True, False])
-def test_twice_as_many_run_to_each_part_of_the_way_before(count, epochs, rounds, halving):
-    """What is tried more is only looked at earlier; without halving the looks are the same.
+def test_twice_as_many_run_to_each_part_of_the_way_before(count, steps, expected):
+    """What is tried more is only looked at earlier.
 
     With few steps two run to the end and parts are halves, else one, and thirds.
     """
-    shapes, rates = (LoraConfig(rank=2),) * count, (1e-3,) * count
-    made, _body = race(halving=halving, shapes=shapes, rates=rates, epochs=epochs)
-    assert made.steps == rounds[-1][0]
-    assert made._rounds() == [(mark, kept if halving else count) for mark, kept in rounds]
+    assert rounds(steps, count) == expected
+
+
+def test_without_halving_all_run_to_the_end_and_are_looked_at_as_often():
+    """What is compared with a race differs by who stops, not by when it is looked at."""
+    made, _ = race(shapes=(LoraConfig(rank=4),) * 4, rates=(1e-6, 3e-3, 1e-6, 1e-3))
+    made.run()
+    assert [list(course.losses) for course in made.courses] == [[12, 24]] * 4
+    assert not any(course.paused for course in made.courses)
+    made.stack.take_off()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 40))
+def test_looks_come_one_after_the_other_and_fewer_go_on_after_each(steps, count):
+    """However many there are and however few steps, the last look is after all of them."""
+    marks, kept = zip(*rounds(steps, count), strict=True)
+    assert marks[-1] == steps
+    assert all(0 < a < b for a, b in itertools.pairwise(marks))
+    assert all(count > a >= b >= 1 for a, b in itertools.pairwise(kept))
+
+
+def test_the_effort_of_a_race_is_what_it_takes(monkeypatch):
+    """Steps of all candidates and rows looked at, said beforehand, are those of the race."""
+    made, _ = race(halving=True, shapes=(LoraConfig(rank=2),) * 8, rates=(1e-3,) * 8, epochs=2)
+    looked, look = [], made._look
+    monkeypatch.setattr(
+        made, "_look", lambda s, rows, w: looked.append(len(rows) * len(w)) or look(s, rows, w)
+    )
+    made.run()
+    taken = sum(course.step for course in made.courses), sum(looked)
+    assert effort(made.steps, 8, made.plan.batch, len(made._work.stop)) == taken
     made.stack.take_off()
 
 

@@ -6,12 +6,12 @@ import math
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attain.core.protocols import FitData
-from attain.core.space import Ordinal, Space
+from attain.core.space import Space
 from attain.core.types import Forecast, RungForecast, Task
 from attain.learners._llm import parameters, rungs
 from attain.learners._llm.encode import Coded, encode, shown
@@ -19,8 +19,11 @@ from attain.learners._llm.findings import inspect
 from attain.learners._llm.lesson import Taught, layout_of, teach
 from attain.learners._llm.reading import pair_up, read_rows
 from attain.learners._llm.render import Renderer, render_all
-from attain.learners._pretrained.forecast import Asked, Measure
+from attain.learners._pretrained.forecast import Asked, Measure, rung_defaults
 from attain.learners._pretrained.load import Body
+
+if TYPE_CHECKING:
+    from attain.learners._torch.recipe import Recipe
 
 _SAMPLE = 2_000
 """Rows that are rendered to find what goes wrong; all, where there are no more."""
@@ -164,12 +167,12 @@ def _tuned(
 ) -> RungForecast:
     """Steps are measured and taken back; so few of them that it costs little beside the fit."""
     from attain.learners._llm.speak import Speaker
-    from attain.learners._llm.tuning import adapt, checkpointing, make_work, recipe, sized
+    from attain.learners._llm.tuning import adapt, checkpointing, make_work, recipe, sized, stacked
     from attain.learners._torch.batches import total_steps
     from attain.learners._torch.memory import probe
     from attain.learners._torch.optimizer import one_group
 
-    config, told_rows = _config(space, rung), round(len(taught.coded) * costs.scale)
+    config, told_rows = rung_defaults(space, rung), round(len(taught.coded) * costs.scale)
     told = recipe(config)
     adapt(config, body, data.seed)
     try:
@@ -188,14 +191,32 @@ def _tuned(
     finally:
         body.restored()
     steps = total_steps(told_rows, told.batch, told.epochs)
-    reading = _passes(data, taught, told.epochs) * costs.pace * tokens
+    steps, passes, adapters = _work_of(config, data, taught, steps, told)
     reason = f"{steps} steps of {found.seconds:.2g} s, measured"
+    if adapters > 1:
+        reason += f"; all of a race of {adapters} adapters"
     if twice:
         reason += "; activations are computed twice, since they would not fit"
     if found.micro < told.batch:
         reason += f"; {found.micro} of {told.batch} rows fit into memory at once"
-    seconds = costs.ready + reading + steps * found.seconds
-    return RungForecast(rung, trained, seconds, found.bytes + 4 * trained, reason)
+    seconds = costs.ready + passes * costs.pace * tokens + steps * found.seconds
+    longest = told.batch * int(taught.coded.lengths.max())
+    memory = found.bytes + 4 * trained + stacked(body, adapters, trained, longest)
+    return RungForecast(rung, trained, seconds, memory, reason)
+
+
+def _work_of(
+    config: dict[str, Any], data: FitData, taught: Taught, steps: int, told: Recipe
+) -> tuple[int, float, int]:
+    """Steps of all adapters of a fit, passes without learning, and how many adapters there are."""
+    from attain.learners._llm.many import effort
+    from attain.learners._llm.tuning import racing
+
+    count = racing(config, taught, data)
+    if count == 1 or data.stop is None:
+        return steps, _passes(data, taught, told.epochs), 1
+    done, looked = effort(steps, count, told.batch, len(data.stop))
+    return done, looked / len(data.train), count
 
 
 def _passes(data: FitData, taught: Taught, epochs: float) -> float:
@@ -208,12 +229,6 @@ def _passes(data: FitData, taught: Taught, epochs: float) -> float:
     stop = 0.0 if data.stop is None else len(data.stop) / len(data.train)
     before = 0.0 if taught.rejected is None else 1.0 + stop
     return before + stop * math.ceil(epochs / EVALUATE)
-
-
-def _config(space: Space, rung: str) -> dict[str, Any]:
-    """The defaults of a rung, also of one that is still held back."""
-    opened = [p.opened(rung) if isinstance(p, Ordinal) and rung in p.reserve else p for p in space]
-    return Space(tuple(opened)).defaults({"rung": rung})
 
 
 def _resident(more: int) -> int:

@@ -99,6 +99,46 @@ class Course:
     paused: bool = False
 
 
+def rounds(steps: int, count: int) -> list[tuple[int, int]]:
+    """When candidates are looked at, and how many go on.
+
+    Args:
+        steps: All steps.
+        count: Candidates.
+
+    Returns:
+        Steps done at each look, the last one after all of them, and how many are left after it.
+    """
+    kept, share, longer = (2, 1 / 2, 2) if steps < _FEW else (1, 2 / 3, 3)
+    found, mark = [(steps, 1)], share * steps
+    while kept < count and mark >= 1:
+        found.append((int(mark), kept))
+        kept, mark = 2 * kept, mark / longer
+    return found[::-1]
+
+
+def effort(steps: int, count: int, batch: int, rows: int) -> tuple[int, int]:
+    """What a race takes.
+
+    Args:
+        steps: Of one candidate that runs to the end.
+        count: Candidates.
+        batch: Examples a step.
+        rows: To stop on.
+
+    Returns:
+        Steps of all candidates, and rows that all of them are looked at on.
+    """
+    done = read = since = 0
+    running = count
+    for until, kept in rounds(steps, count):
+        learnt = (until - since) * batch
+        done += running * (until - since)
+        read += running * (rows if until == steps else min(rows, learnt))
+        since, running = until, kept
+    return done, read
+
+
 Told = Callable[[int, Mapping[str, float]], bool]
 """Told the step and the losses after each look; False ends the race."""
 
@@ -142,7 +182,7 @@ class Race:
         if not self.plan.together and len(self.candidates) > 1:
             self._measure()
         since = 0
-        for until, kept in self._rounds():
+        for until, kept in rounds(self.steps, len(self.candidates)):
             running = [k for k, c in enumerate(self.courses) if not c.paused]
             self.advance(running, until)
             learnt = (until - since) * self.plan.batch
@@ -152,7 +192,7 @@ class Race:
             if told is not None and not told(until, best):
                 break
             order = sorted(running, key=lambda k: losses[k])
-            for k in order[kept:]:
+            for k in order[kept:] if self.plan.halving else ():
                 self.courses[k].paused = True
         return self.best
 
@@ -257,16 +297,6 @@ class Race:
         self._adam.restore(k, state)
         self._mean.restore(k, state)
         self.courses[k].step, self.courses[k].paused = step, False
-
-    def _rounds(self) -> list[tuple[int, int]]:
-        """Steps at which there is a look, and how many candidates go on."""
-        kept, share, longer = (2, 1 / 2, 2) if self.steps < _FEW else (1, 2 / 3, 3)
-        found, mark = [(self.steps, 1)], share * self.steps
-        while kept < len(self.candidates) and mark >= 1:
-            found.append((int(mark), kept))
-            kept, mark = 2 * kept, mark / longer
-        count = len(self.candidates)
-        return [(mark, kept if self.plan.halving else count) for mark, kept in found[::-1]]
 
     def _step(self, which: Sequence[int], step: int) -> None:
         rows = self._order.rows(step)

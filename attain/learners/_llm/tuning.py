@@ -146,9 +146,9 @@ def tune(
     Returns:
         A body of its own.
     """
+    if racing(config, train, data) > 1 and stop is not None:
+        return _race(config, body, train, stop, data, report)
     if int(config.get("candidates", 1)) > 1 and train.rejected is None:
-        if data.hints.get("winner") is None and stop is not None:
-            return _race(config, body, train, stop, data, report)
         config = chosen(config, data)
     adapter = adapt(config, body, data.seed)
     speaker, told = Speaker(body.net), recipe(config)
@@ -177,6 +177,21 @@ def tune(
     }
     files = {} if adapter is None else adapter_files(adapter)
     return Tuned(own(body, adapter), files, facts)
+
+
+def racing(config: Config, train: Taught, data: FitData) -> int:
+    """How many adapters a fit trains.
+
+    Args:
+        config: A configuration of the rungs ``lora`` or ``full``.
+        train: What is learnt; pairs are never raced.
+        data: A race needs rows to stop on, and no winner of earlier fits.
+
+    Returns:
+        1 where there is no race.
+    """
+    possible = data.stop is not None and data.hints.get("winner") is None
+    return int(config.get("candidates", 1)) if possible and train.rejected is None else 1
 
 
 def around(config: Config) -> tuple[dict[str, Any], ...]:
@@ -267,6 +282,24 @@ def activation_bytes(body: Body, tokens: int) -> int:
         as much in float32.
     """
     return 34 * 2 * tokens * body.hidden * body.layers
+
+
+def stacked(body: Body, adapters: int, trained: int, tokens: int) -> int:
+    """Memory that a race takes beyond a fit of one adapter, when all share a pass.
+
+    Args:
+        body: The model.
+        adapters: How many there are.
+        trained: Parameters of the narrowest; all are as wide as the widest, of twice its rank.
+        tokens: Of a batch of one, with padding.
+
+    Returns:
+        Bytes of weights, gradients, two moments and means, and of what a backward pass needs.
+    """
+    if adapters == 1:
+        return 0
+    kept = round(_KEPT * activation_bytes(body, tokens))
+    return 20 * 2 * adapters * trained + (adapters - 1) * kept
 
 
 def sized(
