@@ -135,7 +135,7 @@ def test_bad_values_say_what_to_write(key: str, value: object, message: str) -> 
 
 def test_a_task_that_is_misspelt_is_told_all_tasks_and_the_nearest() -> None:
     """The list is the one of the types, so that it cannot fall behind."""
-    with pytest.raises(SpecError, match="did you mean .tagging.") as caught:
+    with pytest.raises(SpecError, match=r"did you mean 'tagging'") as caught:
         make_spec({**MINIMAL, "task": "tagign"})
     assert all(str(task) in str(caught.value) for task in Task)
 
