@@ -222,7 +222,7 @@ def main() -> int:
     """Run, print, check."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--model", type=Path)
+    parser.add_argument("--model", type=lambda said: Path(said).resolve())
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--long", action="store_true", help="96 steps instead of 24, no peers")
     parser.add_argument("--check", action="store_true")
