@@ -14,6 +14,7 @@ from llm_toys import SUMS, described, tiny_llm
 
 from attain.core.protocols import FitData
 from attain.core.types import Signal
+from attain.learners._llm import tuning
 from attain.learners._llm.batch import collate
 from attain.learners._llm.lesson import teach
 from attain.learners._llm.many import Candidate, Plan, Race, effort, rounds
@@ -321,6 +322,64 @@ def test_too_little_memory_for_all_at_once_is_found_by_measuring(monkeypatch):
     assert made.together == 1
     assert [course.step for course in made.courses] == [1, 1, 1]
     made.stack.take_off()
+
+
+def test_no_more_adapters_share_a_pass_than_there_is_room_for(monkeypatch):
+    """They take turns by twos and end as they would have together."""
+    made, _ = race(together=0)
+    made.most = 2
+    taken = []
+    step = made._step
+    monkeypatch.setattr(
+        made, "_step", lambda which, at: taken.append(len(which)) or step(which, at)
+    )
+    made.run()
+    assert taken[:7] == [2, 1, 2, 1, 1, 1, 1]
+    assert max(taken) == 2
+    assert made.together <= 2
+    ended = states(made)
+    expected, _ = race(together=3)
+    expected.run()
+    for one, other in zip(ended, states(expected), strict=True):
+        same(one, other)
+
+
+def test_memory_decides_how_many_adapters_share_a_pass(monkeypatch):
+    """What weights, moments and means take comes first; short of one pass, it goes twice."""
+    body, _, _ = lesson()
+    a_pass = tuning._KEPT * tuning.activation_bytes(body, 100)
+    weights = [torch.zeros(1000)]
+    monkeypatch.setattr(tuning, "_free", lambda device, memory: float(memory))
+
+    def room(passes):
+        free = (16_000 + passes * a_pass) / tuning._SPARE
+        return tuning.sharing(body, 100, weights, 8, math.ceil(free))
+
+    assert [room(n) for n in (9, 8, 7.9, 1, 0.9)] == [(8, False), (8, False), (7, False),
+                                                      (1, False), (1, True)]  # fmt: skip
+
+
+def test_a_race_short_of_memory_ends_as_one_with_plenty(monkeypatch):
+    """One adapter at a time, its activations computed twice: slower, and the same losses."""
+    from attain.learners.llm import Llm
+
+    dataset, rows = described(SUMS, "answer")
+    config = {"rung": "lora", "candidates": 2, "epochs": 4, "lora_learning_rate": 1e-3, "batch": 8}
+    data = FitData(dataset, rows.take(np.arange(48)), rows.take(np.arange(48, 64)), seed=1)
+
+    def raced():
+        looks = []
+        model = Llm().fit(config, data, lambda s, v: looks.append(v["stop"]) or Signal.CONTINUE)
+        return model.facts, looks
+
+    ample, expected = raced()
+    monkeypatch.setattr(tuning, "_free", lambda device, memory: 0.0)
+    short, looks = raced()
+    assert not ample["activations_twice"]
+    assert short["activations_twice"]
+    assert short["together"] == 1
+    assert short["winner"] == ample["winner"]
+    np.testing.assert_allclose(looks, expected, rtol=1e-4)
 
 
 def test_without_rows_to_stop_on_nothing_can_be_compared():

@@ -151,6 +151,9 @@ class Race:
         work: Rows, the same for all.
         candidates: What is compared.
         plan: How.
+
+    Attributes:
+        most: Adapters in one pass at most, for want of memory; to be lowered before it is run.
     """
 
     def __init__(
@@ -167,6 +170,7 @@ class Race:
         self._warmup = warmup_steps(self.steps, plan.warmup)
         self._precision = devices.precision(plan.precision, self._device, speaker)
         self.courses = [Course() for _ in candidates]
+        self.most = len(candidates)
         self.together = plan.together or len(candidates)
         self.measured: dict[str, float] = {}
 
@@ -179,7 +183,8 @@ class Race:
         Returns:
             Position of the one with the lowest loss; `kept` has its weights.
         """
-        if not self.plan.together and len(self.candidates) > 1:
+        self.together = min(self.together, self.most)
+        if not self.plan.together and self.together > 1:
             self._measure()
         since = 0
         for until, kept in rounds(self.steps, len(self.candidates)):
@@ -324,26 +329,29 @@ class Race:
         return made.to(self._device)
 
     def _measure(self) -> None:
-        """Whether a step of all at once is cheaper than one of each in turn.
+        """Whether a step of as many at once as there is room for is cheaper than one of each.
 
         The steps count: each way trains all the same, so that finding out costs next to nothing.
         """
         which = list(range(len(self.candidates)))
         turns = [[k] for k in which]
+        shared = [which[at : at + self.together] for at in range(0, len(which), self.together)]
         self._speaker.train()
-        for name, parts in (("together", [which]), ("together", [which]), ("in_turn", turns)):
-            step = self.courses[which[-1]].step
+        for name, parts in (("together", shared), ("together", shared), ("in_turn", turns)):
+            step = min(course.step for course in self.courses)
             if step >= self.steps:
                 break
+            waiting = [k for k in which if self.courses[k].step == step]
+            left = [part for each in parts if (part := [k for k in each if k in waiting])]
             try:
-                taken = [self._timed(part, step) for part in parts]
+                taken = [self._timed(part, step) for part in left]
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 taken = [float("inf")]
             self.measured[name] = float(np.median(taken)) * len(parts)  # the first may be slow
-        pays = self.measured["together"] <= self.measured.get("in_turn", float("inf"))
-        self.together = len(which) if pays else 1
+        if self.measured["together"] > self.measured.get("in_turn", float("inf")):
+            self.together = 1
 
     def _timed(self, which: Sequence[int], step: int) -> float:
         """Do a step and say how many seconds it took."""

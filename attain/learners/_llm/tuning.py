@@ -6,7 +6,7 @@ import copy
 import dataclasses
 import math
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,8 +238,10 @@ def _race(
         for i, c in enumerate(known)
     ]
     race = Race(speaker, work, candidates, plan)
+    tokens = told.batch * int(work.lengths.max())
+    race.most, twice = sharing(body, tokens, race.stack.parameters, len(known), data.memory)
     try:
-        with devices.threads(data.threads):
+        with devices.threads(data.threads), checkpointing(body, twice):
             winner = race.run(lambda step, losses: report(step, losses) is Signal.CONTINUE)
         state, course = race.kept(winner), race.courses[winner]
     finally:
@@ -256,6 +258,7 @@ def _race(
         "steps": course.step,
         "steps_of_all": sum(c.step for c in race.courses),
         "together": race.together,
+        "activations_twice": twice,
         "trained": sum(p.numel() for p in adapter.parameters()),
         "packed": speaker.packs,
         "base_bits": base_bits(body),
@@ -300,6 +303,33 @@ def stacked(body: Body, adapters: int, trained: int, tokens: int) -> int:
         return 0
     kept = round(_KEPT * activation_bytes(body, tokens))
     return 20 * 2 * adapters * trained + (adapters - 1) * kept
+
+
+def sharing(
+    body: Body,
+    tokens: int,
+    parameters: Sequence[torch.Tensor],
+    adapters: int,
+    memory: int | None,
+) -> tuple[int, bool]:
+    """How many adapters of a race may share a pass, and whether activations are computed twice.
+
+    As for `sized`; a batch of a race is not cut, so that activations of even one may be too many.
+
+    Args:
+        body: The model.
+        tokens: Of a batch, with padding.
+        parameters: Of all adapters; each gets a gradient, two moments and a mean yet.
+        adapters: How many there are.
+        memory: Bytes that this process may hold; None for all that is free.
+
+    Returns:
+        At least 1, at most all; True when not even one pass of one adapter would fit.
+    """
+    yet = 16.0 * sum(p.numel() for p in parameters)
+    room = _SPARE * _free(next(body.net.parameters()).device, memory) - yet
+    fit = int(room // (_KEPT * activation_bytes(body, tokens)))
+    return min(max(fit, 1), adapters), fit < 1
 
 
 def sized(
@@ -351,14 +381,17 @@ def checkpointing(body: Body, wanted: bool) -> Iterator[None]:
     Yields:
         Nothing.
     """
-    able = wanted and getattr(body.net, "supports_gradient_checkpointing", False)
+    net, able = body.net, wanted and getattr(body.net, "supports_gradient_checkpointing", False)
+    # transformers 5 has renamed these on the way
+    kind = "activation" if hasattr(net, "activation_checkpointing_enable") else "gradient"
     if able:
-        body.net.gradient_checkpointing_enable({"use_reentrant": False})
+        getattr(net, f"{kind}_checkpointing_enable")({"use_reentrant": False})
     try:
         yield
     finally:
         if able:
-            body.net.gradient_checkpointing_disable()
+            getattr(net, f"{kind}_checkpointing_disable")()
+            net.disable_input_require_grads()  # a hook that is left on the resident body otherwise
 
 
 def adapter_files(adapter: Adapter) -> dict[str, bytes]:
