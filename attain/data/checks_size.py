@@ -26,7 +26,13 @@ class TooFewRows(SketchCheck):
 
     def look(self, subject: Subject, seen: Sketch) -> Answer:
         """Compare the row count with what validation needs."""
-        half_width = 1.96 * math.sqrt(0.9 * 0.1 / max(seen.n, 1))
+        error = 1.96 / math.sqrt(max(seen.n, 1))
+        if seen.classes:
+            half_width = error * math.sqrt(0.9 * 0.1)
+            known = f"an accuracy of 0.9 would be known to ± {half_width:.2f}"
+        else:
+            half_width = error
+            known = f"a mean loss would be known to ± {half_width:.2f} standard deviations of a row's"
         text = f"{seen.n:,} rows to train and validate on"
         if seen.n < BLOCKED_BELOW:
             return found(
@@ -38,7 +44,7 @@ class TooFewRows(SketchCheck):
         if seen.n < FEW:
             return found(
                 Severity.ISSUE,
-                f"only {text}: an accuracy of 0.9 would be known to ± {half_width:.2f}",
+                f"only {text}: {known}",
                 "collect more rows; until then trust intervals, not estimates",
                 n=seen.n,
                 half_width=half_width,

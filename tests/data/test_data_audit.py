@@ -73,7 +73,8 @@ BLOCKER, ISSUE, TIP = Severity.BLOCKER, Severity.ISSUE, Severity.TIP
 # code, what is planted, severity, columns that must be named, a part of the explanation
 PLANTED = [
     ("D001", lambda: clean(25), BLOCKER, (), "only 25 rows"),
-    ("D001", lambda: clean(150), ISSUE, (), "± 0.05"),
+    ("D001", lambda: clean(150), ISSUE, (), "an accuracy of 0.9 would be known to ± 0.05"),
+    ("D001", lambda: amounts(150), ISSUE, (), "a mean loss would be known to ± 0.16"),
     ("D002", lambda: clean(y="only"), BLOCKER, ("y",), "1 different"),
     ("D003", lambda: clean(y=_holes(0.2, ["no", "yes"] * 200)), ISSUE, ("y",), "80 rows"),
     ("D003", lambda: clean(y=_holes(0.01, ["no", "yes"] * 200)), TIP, ("y",), "4 rows"),
