@@ -32,7 +32,9 @@ class TooFewRows(SketchCheck):
             known = f"an accuracy of 0.9 would be known to ± {half_width:.2f}"
         else:
             half_width = error
-            known = f"a mean loss would be known to ± {half_width:.2f} standard deviations of a row's"
+            known = (
+                f"a mean loss would be known to ± {half_width:.2f} standard deviations of a row's"
+            )
         text = f"{seen.n:,} rows to train and validate on"
         if seen.n < BLOCKED_BELOW:
             return found(
