@@ -58,10 +58,10 @@ class Surrogate:
         cooling: What log seconds are multiplied by, in [0, 1].
         weighted: Whether the one goal is a compromise of several.
         rows: Points of finished trials and of those believed, shape (k, d).
-        means: The goals there, shape (g, k): as told, or posterior means where a trial said how
-            uncertain its loss is. What has to be improved on is among them; the smallest of noisy
-            losses would be a lucky one, but means of exact ones take a rough function for noise
-            and lie above what was found.
+        values: The goals there, shape (g, k): as told, or as predicted of trials under way. What
+            has to be improved on is among them. Posterior means take a rough function for noise
+            and lie above what was found; and where losses are noisy, to ask for more than the
+            luckiest of them makes for wider searches, which find more (docs/ablations.md).
         held: Whether all limits hold there, shape (k,).
         finished: How many of the rows are finished trials.
         taken: Points that must not be asked for again, shape (t, d).
@@ -79,7 +79,7 @@ class Surrogate:
     cooling: float
     weighted: bool
     rows: np.ndarray
-    means: np.ndarray
+    values: np.ndarray
     held: np.ndarray
     finished: int
     taken: np.ndarray
@@ -126,7 +126,7 @@ class Surrogate:
             cooling=_COOLED / (_COOLED + len(evidence.losses)),
             weighted=len(evidence.weights) > 0,
             rows=rows,
-            means=np.array([_told(process, *where) for process in goals]),
+            values=np.array([process.sample.y[: len(rows)] for process in goals]),
             held=held.all(axis=1),
             finished=len(rows),
             taken=np.vstack([evidence.rows, evidence.failed]),
@@ -138,17 +138,17 @@ class Surrogate:
         if not len(rows):
             return self
         x, blocks = self.features.embed(rows), self.features.blocks(rows)
-        means = np.array([process.predict(x, blocks)[0] for process in self.goals])
+        values = np.array([process.predict(x, blocks)[0] for process in self.goals])
         excess = np.array([process.predict(x, blocks)[0] for process in self.limits])
         held = np.ones(len(rows), bool)
         for one, bound in zip(excess, self.bounds, strict=True):
             held &= one <= bound
         return replace(
             self,
-            goals=_observing(self.goals, x, blocks, means),
+            goals=_observing(self.goals, x, blocks, values),
             limits=_observing(self.limits, x, blocks, excess),
             rows=np.vstack([self.rows, rows]),
-            means=np.hstack([self.means, means]),
+            values=np.hstack([self.values, values]),
             held=np.concatenate([self.held, held]),
             taken=np.vstack([self.taken, rows]),
         )
@@ -159,14 +159,14 @@ class Surrogate:
 
         The largest of all while none does: everything is an improvement then.
         """
-        first = self.means[0]
+        first = self.values[0]
         return float(first[self.held].min() if self.held.any() else first.max())
 
     @cached_property
     def front(self) -> np.ndarray:
         """Values that no other dominates, of the points that keep the limits; (k, g)."""
-        means = self.means.T[self.held]
-        return np.unique(means[pareto.front(means)], axis=0)
+        values = self.values.T[self.held]
+        return np.unique(values[pareto.front(values)], axis=0)
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -195,7 +195,7 @@ class Surrogate:
             return lambda mean, sd: log_volume_gain(mean, sd, front, reference)
         best, target = self.best, self._target()
         if len(self.goals) > 1:
-            worst = self.means.max(axis=1, keepdims=True)
+            worst = self.values.max(axis=1, keepdims=True)
             return lambda mean, sd: _summed(*improvement_slopes(mean, sd, worst))
         if target is not None and target < best:
             return lambda mean, sd: _summed(*gain_between(mean, sd, target, best))
@@ -207,7 +207,7 @@ class Surrogate:
         Of all, not of the front: a front that is short so far would be the only place where volume
         can grow, and on ZDT1 three of five searches never left its first point.
         """
-        return pareto.reference_point(self.means.T)
+        return pareto.reference_point(self.values.T)
 
     def _target(self) -> float | None:
         if self.wish.target is None or self.weighted:
@@ -250,11 +250,11 @@ class Surrogate:
     def anchors(self, count: int) -> np.ndarray:
         """Finished trials worth looking around, inside the cube.
 
-        Those that keep the limits, or may keep them, first; then by the posterior mean of the goal,
-        or by the number of the front and evenly along it.
+        Those that keep the limits, or may keep them, first; then by the goal, or by the number of
+        the front and evenly along it.
         """
-        means, rows = self.means[:, : self.finished], self.rows[: self.finished]
-        value = means[0] if len(means) == 1 else _along_fronts(means.T)
+        values, rows = self.values[:, : self.finished], self.rows[: self.finished]
+        value = values[0] if len(values) == 1 else _along_fronts(values.T)
         order = np.lexsort((value, self._overshoot(rows)))
         return self.cube.settle(rows[order[:count]])
 
@@ -368,22 +368,14 @@ def _observing(
     return tuple(process.observing(x, blocks, seen) for process, seen in pairs)
 
 
-def _told(process: gp.Process, x: np.ndarray, blocks: np.ndarray) -> np.ndarray:
-    """Values of the first observations, posterior means where their noise is known; shape (k,)."""
-    exact = process.sample.known[: len(x)] == 0
-    if exact.all():
-        return process.sample.y[: len(x)]
-    return np.where(exact, process.sample.y[: len(x)], process.predict(x, blocks)[0])
-
-
-def _along_fronts(means: np.ndarray) -> np.ndarray:
+def _along_fronts(values: np.ndarray) -> np.ndarray:
     """What sorts points by front, within each by how much room they have; shape (k,)."""
-    number = pareto.ranks(means)
-    room = np.zeros(len(means))
+    number = pareto.ranks(values)
+    room = np.zeros(len(values))
     for one in np.unique(number):
-        room[number == one] = pareto.crowding(means[number == one])
-    place = np.empty(len(means))
-    place[np.lexsort((-room, number))] = np.arange(len(means))
+        room[number == one] = pareto.crowding(values[number == one])
+    place = np.empty(len(values))
+    place[np.lexsort((-room, number))] = np.arange(len(values))
     return place
 
 

@@ -89,9 +89,9 @@ def test_what_has_to_be_improved_on_keeps_the_limits():
     model = _model(BRANIN, history)
     kept = [i for i, o in enumerate(history) if o.excess[0] <= 0]
     assert model.held.tolist() == [i in kept for i in range(20)]
-    assert model.best == model.means[0, kept].min() > model.means[0].min()
+    assert model.best == model.values[0, kept].min() > model.values[0].min()
     none = _model(BRANIN, [replace(o, excess=(1.0 + i,)) for i, o in enumerate(history)])
-    assert none.best == none.means[0].max()
+    assert none.best == none.values[0].max()
 
 
 def test_improvement_has_a_small_say_while_no_limit_is_kept():
