@@ -60,8 +60,12 @@ class Layout:
     @property
     def reason(self) -> str:
         """The shape and its columns, in one clause."""
-        read = f" from {', '.join(self.inputs)}" if self.inputs else ""
-        return f"rows are {self.shape}: {self.target} is written{read}"
+        if self.shape is Shape.PREFERENCE:
+            *read, worse = self.inputs
+            given = f", given {', '.join(read)}" if read else ""
+            return f"rows are {self.shape}: {self.target} is preferred to {worse}{given}"
+        given = f" from {', '.join(self.inputs)}" if self.inputs else ""
+        return f"rows are {self.shape}: {self.target} is written{given}"
 
 
 @dataclass(frozen=True)

@@ -125,13 +125,18 @@ class Status(StrEnum):
     RACED = "raced"
 
 
+LOSSES = ("train", "stop")
+"""Names of curve values that are losses: of training rows, and of those set aside to stop on."""
+
+
 @dataclass(frozen=True)
 class CurvePoint:
     """One look at a fit under way.
 
     Attributes:
         step: Rounds or epochs done.
-        values: Named losses at that step, such as ``train`` and ``stop``.
+        values: Losses at that step under the names of `LOSSES`, and whatever else the learner tells
+            of it, such as the learning rate.
     """
 
     step: int

@@ -22,6 +22,7 @@ from attain.core.data_types import (
 )
 from attain.core.forecast_types import Forecast, RungForecast
 from attain.core.trial_types import (
+    LOSSES,
     CurvePoint,
     Observed,
     Outcome,
@@ -45,6 +46,7 @@ from attain.core.verdict_types import (
 )
 
 __all__ = [
+    "LOSSES",
     "Attribution",
     "Column",
     "ColumnKind",

@@ -118,9 +118,12 @@ def language_columns(
     Returns:
         The layout with these columns, and the columns in file order.
     """
-    inputs = tuple(text) or tuple(n for n in layout.inputs if n not in (groups, time, *ignore))
+    worse = layout.inputs[-1:] if layout.shape is Shape.PREFERENCE else ()
+    asked = tuple(text) or tuple(n for n in layout.inputs if n not in (groups, time, *ignore))
+    inputs = (*(name for name in asked if name not in worse), *worse)
     layout = Layout(layout.shape, layout.target, inputs)
     roles = dict.fromkeys(inputs, (ColumnRole.FEATURE, "read before the answer"))
+    roles |= dict.fromkeys(worse, (ColumnRole.FEATURE, "the answer that is not wanted"))
     roles |= dict.fromkeys(ignore, (ColumnRole.IGNORED, "left out as asked"))
     roles[layout.target] = (ColumnRole.TARGET, layout.reason)
     roles |= stated(groups, time)

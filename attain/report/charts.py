@@ -362,6 +362,9 @@ def _positions(
     return [scale(v) for v in numeric], [(scale(v), text) for v, text in scale.labels()]
 
 
+_LOSS = {"train": "training", "stop": "set aside"}
+
+
 def learning(curve: Item, name: str) -> Markup:
     """How the chosen configuration learnt on each fold.
 
@@ -387,7 +390,8 @@ def _learning(curve: Item, values: Sequence[float], name: str, width: float, kin
     steps = [p["step"] for fold in curve["folds"] for p in fold["points"]]
     x = fixed(min(steps), max(max(steps), min(steps) + 1), left, right, count=6)
     names = sorted({k for fold in curve["folds"] for p in fold["points"] for k in p["values"]})
-    said = f"{numbers.plural(len(curve['folds']), 'fold')}; {numbers.listed(names)}"
+    shown = numbers.listed([_LOSS.get(key, key) for key in names])
+    said = f"{numbers.plural(len(curve['folds']), 'fold')}; {shown}"
     canvas = Canvas(name, width, 240, f"Learning curve of {curve['trial']}", said, kind)
     canvas.left(y, left, "loss", right)
     canvas.bottom(x, 198, "round of training")
@@ -400,9 +404,10 @@ def _learning(curve: Item, values: Sequence[float], name: str, width: float, kin
                 if (v := finite(p["values"].get(key))) is not None
             ]
             if points:
-                canvas.path(points, f"curve s{number % 4}", f"{key}, fold {fold['fold'] + 1}")
+                told = f"{_LOSS.get(key, key)}, fold {fold['fold'] + 1}"
+                canvas.path(points, f"curve s{number % 4}", told)
                 ends.append(points[-1])
         if ends:
             middle = sum(height for _, height in ends) / len(ends)
-            canvas.text(right + 6, middle + 4, key, f"s{number % 4}-label", most=9)
+            canvas.text(right + 6, middle + 4, _LOSS.get(key, key), f"s{number % 4}-label", most=9)
     return canvas.render()

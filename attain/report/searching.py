@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from attain.core.types import Objective, Record, Role, Status, Trial
+from attain.core.types import LOSSES, CurvePoint, Objective, Record, Role, Status, Trial
 from attain.report import hyper
 from attain.report.book import Book, listing, newest, plain, scores
 from attain.report.foretold import foretold
@@ -396,12 +396,22 @@ def _curve(book: Book) -> dict[str, Any] | None:
     folds = [(r, o) for r, o in book.learnt(wanted) if len(o.curve) > 1]
     if not folds:
         return None
-    found = []
-    for source, outcome in folds[:5]:
-        points = outcome.curve
-        keep = points[:: max(1, len(points) // CURVE_POINTS)]
-        if keep[-1] is not points[-1]:
-            keep = (*keep, points[-1])
-        entry = [{"step": p.step, "values": plain(p.values)} for p in keep]
-        found.append({"fold": outcome.fold, "points": entry, "record": source.id})
+    found = [
+        {"fold": outcome.fold, "points": _losses(outcome.curve), "record": source.id}
+        for source, outcome in folds[:5]
+    ]
     return {"trial": wanted, "folds": found}
+
+
+def _losses(points: Sequence[CurvePoint]) -> list[dict[str, Any]]:
+    """Steps and losses, each loss thinned by itself; all values where none is known as a loss."""
+    told = {name for p in points for name in p.values}
+    names = [name for name in LOSSES if name in told] or sorted(told)
+    kept: dict[int, dict[str, float]] = {}
+    for name in names:
+        mine = [p for p in points if name in p.values]
+        shown = {id(p) for p in (*mine[:: max(1, len(mine) // CURVE_POINTS)], mine[-1])}
+        for p in mine:
+            if id(p) in shown:
+                kept.setdefault(p.step, {})[name] = p.values[name]
+    return [{"step": step, "values": plain(kept[step])} for step in sorted(kept)]

@@ -205,10 +205,11 @@ def drawn(outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _points(points: Sequence[Any]) -> list[list[float | None]]:
     found: list[list[float | None]] = []
-    for point in _thinned(list(points), 60):
-        values = point.get("values") or {}
-        loss = finite(values.get("stop", next(iter(values.values()), None)))
-        step = finite(point.get("step"))
+    told = dict.fromkeys(name for point in points for name in point.get("values") or {})
+    name = next((n for n in ("stop", *told) if n in told), "")
+    mine = [point for point in points if name in (point.get("values") or {})]
+    for point in _thinned(mine, 60):
+        loss, step = finite(point["values"][name]), finite(point.get("step"))
         if loss is not None and step is not None:
             found.append([step, _short(loss)])
     return found

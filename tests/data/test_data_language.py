@@ -14,7 +14,7 @@ from attain.core.dialogue import Shape, as_messages, find_layout, read_example
 from attain.core.errors import DataError
 from attain.core.types import ColumnRole, Pretrained, Task
 from attain.data import infer
-from attain.data.language import language_task
+from attain.data.language import language_columns, language_task
 from attain.data.load import load_frame
 from attain.data.seal import load_work, make_seal
 from attain.data.table import to_rows
@@ -60,6 +60,8 @@ def test_other_names_for_the_same_things():
     no = {"role": "assistant", "content": "No"}
     found = example("chosen", {"chosen": [ASK, SAY], "rejected": [ASK, no]})[1]
     assert (found.prompt, found.answer, found.rejected) == ((ASK,), "Hello", (ASK, no))
+    told = find_layout(["prompt", "chosen", "rejected"], "chosen").reason
+    assert told.endswith("chosen is preferred to rejected, given prompt")
     system = example("output", {"system": "Be kind", "instruction": "x", "output": "y"})[1]
     assert system.messages[0] == {"role": "system", "content": "Be kind"}
 
@@ -133,6 +135,18 @@ def test_the_task_follows_model_and_columns(tmp_path):
     assert language_task(free, "poem", Task.BINARY, writer) is None
     reader = pretrained(tmp_path, "BertModel")
     assert language_task(free, "poem", None, reader) is None
+
+
+@pytest.mark.parametrize("text", [(), ("prompt",), ("rejected", "prompt")])
+def test_the_answer_that_is_not_wanted_is_never_read_before_another(text):
+    """Whatever columns the user names, `rejected` stands last, where pairs look for it."""
+    cells = {name: [f"{name} {i}" for i in range(9)] for name in ("prompt", "chosen", "rejected")}
+    frame = pd.DataFrame(cells)
+    layout, columns = language_columns(frame, find_layout(list(frame), "chosen"), text=text)
+    assert layout.inputs == ("prompt", "rejected")
+    told = {column.name: column.reason for column in columns}
+    assert told["rejected"] == "the answer that is not wanted"
+    assert told["prompt"] == "read before the answer"
 
 
 def test_a_prompt_without_an_answer_is_a_row_to_be_answered():

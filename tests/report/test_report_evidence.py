@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import report_studies as studies
 
-from attain.core.types import Draft, Record, Task
-from attain.report import evidence
+from attain.core.types import CurvePoint, Draft, Record, Task
+from attain.report import evidence, searching
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +129,23 @@ def test_the_chosen_configuration_s_curves_are_shown(binary):
         assert steps == sorted(set(steps))
         assert steps[-1] > steps[0]
         assert all(p["values"] for p in fold["points"])
+
+
+def test_a_learning_curve_shows_losses_alone():
+    """Rates and speeds are on other scales; a loss that is told seldom is not thinned out."""
+    rate = {"lr": 1e-4, "units_per_s": 900.0}
+    curve = [
+        CurvePoint(s, {"train": 1.0 / s} | rate | ({"stop": 2.0 / s} if s % 50 == 7 else {}))
+        for s in range(1, 401)
+    ]
+    found = searching._losses(curve)
+    assert {name for p in found for name in p["values"]} == {"train", "stop"}
+    assert [p["step"] for p in found if "stop" in p["values"]] == list(range(7, 400, 50))
+    assert found[-1] == {"step": 400, "values": {"train": 1 / 400}}
+    assert len(found) < 200
+    assert searching._losses([CurvePoint(1, {"loss": 2.0})]) == [
+        {"step": 1, "values": {"loss": 2.0}}
+    ]
 
 
 def test_what_sharing_saved_is_summed_over_all_fits(binary):

@@ -184,6 +184,19 @@ def test_live_curves_belong_to_the_trial_under_way(small):
     assert found == [{"fold": 2, "running": True, "points": expected}]
 
 
+def test_a_live_curve_is_of_one_loss(small):
+    """Steps without a loss on rows set aside are not filled up with others' losses or rates."""
+    points = [
+        {"step": k, "values": {"train": 5.0, "lr": 0.1} | ({"stop": 2.0 / k} if k % 2 else {})}
+        for k in (1, 2, 3, 4)
+    ]
+    found = series.curves(small.trials["t0099"], {"t0099-f0": points, "t0099-f1": points[1:2]})
+    assert [c["points"] for c in found] == [
+        [[1.0, 2.0], [3.0, pytest.approx(2 / 3, abs=1e-5)]],
+        [[2.0, 5.0]],
+    ]
+
+
 def test_alerts_come_gravest_first(large):
     """A missing heartbeat, failures and findings are told; failures by kind with the last one."""
     dead = Pulse("died", "the run has died", missing=True)
