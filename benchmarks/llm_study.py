@@ -163,7 +163,8 @@ def main() -> int:
     options = parser.parse_args()
     found = [study(task, options) for task in options.task or tuple(OBJECTIVES)]
     print(json.dumps(found))
-    return 1 if options.check and any(item["exit"] not in (0, 4) for item in found) else 0
+    fine = (0, 4) if options.quick else (0,)  # so few rows of a toy prove nothing
+    return 1 if options.check and any(item["exit"] not in fine for item in found) else 0
 
 
 if __name__ == "__main__":
