@@ -238,9 +238,9 @@ def _race(
         for i, c in enumerate(known)
     ]
     race = Race(speaker, work, candidates, plan)
-    tokens = told.batch * int(work.lengths.max())
-    race.most, twice = sharing(body, tokens, race.stack.parameters, len(known), data.memory)
     try:
+        tokens = told.batch * int(work.lengths.max())
+        race.most, twice = sharing(body, tokens, race.stack.parameters, len(known), data.memory)
         with devices.threads(data.threads), checkpointing(body, twice):
             winner = race.run(lambda step, losses: report(step, losses) is Signal.CONTINUE)
         state, course = race.kept(winner), race.courses[winner]
