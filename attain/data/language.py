@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from attain.core.dialogue import NESTED, Layout, Shape, find_layout, is_dialogue
+from attain.core.errors import DataError, Problem
 from attain.core.types import Column, ColumnKind, ColumnRole, Dataset, Pretrained, Task
 from attain.data import cells, kinds
 from attain.data.roles import as_texts, stated
@@ -117,8 +118,14 @@ def language_columns(
 
     Returns:
         The layout with these columns, and the columns in file order.
+
+    Raises:
+        DataError: The answer that is not wanted is to be left out of pairs.
     """
     worse = layout.inputs[-1:] if layout.shape is Shape.PREFERENCE else ()
+    if {*worse} & {*ignore}:
+        rule, remedy = "pairs need both answers", "take it off, or remove the column from the data"
+        raise DataError(Problem(rule, worse[0], "ignore", remedy))
     asked = tuple(text) or tuple(n for n in layout.inputs if n not in (groups, time, *ignore))
     inputs = (*(name for name in asked if name not in worse), *worse)
     layout = Layout(layout.shape, layout.target, inputs)

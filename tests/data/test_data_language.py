@@ -149,6 +149,13 @@ def test_the_answer_that_is_not_wanted_is_never_read_before_another(text):
     assert told["prompt"] == "read before the answer"
 
 
+def test_pairs_of_which_one_answer_is_left_out_are_refused():
+    """At once, and not when the first fit finds no pair."""
+    frame = pd.DataFrame({name: ["a", "b"] for name in ("prompt", "chosen", "rejected")})
+    with pytest.raises(DataError, match=r"pairs need both answers .*rejected"):
+        language_columns(frame, find_layout(list(frame), "chosen"), ignore=["rejected"])
+
+
 def test_a_prompt_without_an_answer_is_a_row_to_be_answered():
     """Without the target there is no truth, and the last column is empty."""
     frame = pd.DataFrame({"question": ["a", "b"], "answer": ["c", None], "id": [1, 2]})
