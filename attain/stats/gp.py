@@ -6,14 +6,16 @@ circle's centre) is one group among others; see `attain.strategy._features`.
 
 The covariance of rows x and z is
 
-    signal * matern(r) + main * mean_g matern(r_g) + offset * [same block],
+    signal * matern(r) + fine * matern(5 r) + main * mean_g matern(r_g) + offset * [same block],
 
     r_g^2 = weight[g] sum_{f in g} (x_f - z_f)^2,   r^2 = sum_g r_g^2,
 
-with noise + share * known_i added to the variance of observation i. The second term is what each
-parameter does by itself (Duvenaud et al. 2011, arXiv 1112.4394, first order), which a few trials
+with noise + share * known_i added to the variance of observation i. The second term is what the
+function does at a fifth of its lengthscales, where values are exact: ripples and steps, which are
+no noise, since a point beside a good one is good, and one beside a bad one need not be tried. The
+third is what each parameter does by itself (Duvenaud et al. 2011, arXiv 1112.4394, first order), which a few trials
 tell long before they tell how parameters act together; it is left out where there is but one. The
-third is an effect shared by all points of a block (all configurations of one learner, say).
+last is an effect shared by all points of a block (all configurations of one learner, say).
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ _BOUNDS = {
     "signal": (np.log(1e-3), np.log(1e3)),
     "main": (np.log(1e-3), np.log(1e3)),
     "noise": (np.log(_FLOOR), np.log(1e1)),
+    "fine": (np.log(1e-6), np.log(1e1)),
     "offset": (np.log(1e-3), np.log(1e2)),
     "share": (np.log(1e-3), 0.0),
 }
@@ -51,6 +54,8 @@ class Sample:
         known: Known noise variances, shape (n,), 0 where nothing is known.
         corners: Groups whose points are corners of a simplex: of their features one is the root of
             a half and the others are 0.
+        exact: Whether equal rows have equal values but for the known noise. What lengthscales do
+            not explain is a function of small scale then, and hardly any noise.
     """
 
     x: np.ndarray
@@ -59,6 +64,7 @@ class Sample:
     blocks: np.ndarray
     known: np.ndarray
     corners: tuple[int, ...] = ()
+    exact: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +79,7 @@ class Hyper:
         share: Share of the known noise variance that acts independently on each observation, in
             [0, 1]. Scores on the same folds share most of their error, so it is fitted.
         main: Variance of the part in which each group acts by itself; 0 for none.
+        fine: Variance of the part at a fifth of the lengthscales; 0 for none.
     """
 
     weights: np.ndarray
@@ -81,11 +88,12 @@ class Hyper:
     offset: float = 0.0
     share: float = 0.0
     main: float = 0.0
+    fine: float = 0.0
 
     @property
     def variance(self) -> float:
         """Prior variance of the noise-free function."""
-        return self.signal + self.main + self.offset
+        return self.signal + self.fine + self.main + self.offset
 
 
 class Evidence:
@@ -115,7 +123,8 @@ class Evidence:
     @property
     def names(self) -> tuple[str, ...]:
         """Name of each entry of the vector of log hyperparameters."""
-        extra = [("offset", self._has_blocks), ("share", self._has_known)]
+        extra = [("fine", self.sample.exact), ("offset", self._has_blocks)]
+        extra.append(("share", self._has_known))
         extra.append(("main", self._alone))
         optional = tuple(name for name, used in extra if used)
         return ("weights",) * self._n_groups + ("signal", "noise", *optional)
@@ -145,8 +154,9 @@ class Evidence:
             The value, and the gradient in the same order.
         """
         hyper, sample = self.unpack(vector), self.sample
+        parts = np.array([hyper.signal, hyper.fine])
         together, pull = self._pairs.together(hyper.weights)
-        between = hyper.signal * together
+        between = parts @ together
         if self._has_blocks:
             between += hyper.offset * self._same
         if self._alone:
@@ -165,9 +175,11 @@ class Evidence:
         pairs = alpha[self._first] * alpha[self._second]
         pairs -= inverse[self._first, self._second]
         own = alpha**2 - np.diag(inverse)
-        by_weight = self._pairs.slopes(hyper.weights, pull, pairs) * hyper.signal
+        by_weight = self._pairs.slopes(hyper.weights, parts @ pull, pairs)
+        by_part = parts * (together @ pairs + 0.5 * own.sum())
         by_name = {
-            "signal": hyper.signal * (pairs @ together + 0.5 * own.sum()),
+            "signal": by_part[0],
+            "fine": by_part[1],
             "noise": 0.5 * hyper.noise * own.sum(),
             "offset": hyper.offset * (pairs @ self._same + 0.5 * own.sum()),
             "share": 0.5 * hyper.share * (own @ sample.known),
@@ -203,12 +215,15 @@ def _log_prior(names: tuple[str, ...], x: np.ndarray) -> tuple[float, np.ndarray
     few observations; but that all of many groups matter is no good belief, and keeps what little is
     known of each from being pooled over the others. So c = (5/g)^2 for more than five groups, which
     leaves the geometric mean of a weight to fall as 1/g and the sum of all where it is.
+
+    Beside a fine part, noise is expected to be a tenth of it (docs/ablations.md).
     """
     count = max(names.count("weights"), 1)
     pull = min(1.0, _RELEVANT / count) ** 2
     value, gradient = 0.0, np.empty_like(x)
-    gammas = {"signal": (2.0, 1.0), "noise": (1.1, 30.0), "offset": (1.5, 1.0), "share": (1.5, 1.0)}
+    gammas = {"signal": (2.0, 1.0), "fine": (1.1, 30.0), "offset": (1.5, 1.0), "share": (1.5, 1.0)}
     gammas["main"] = gammas["signal"]
+    gammas["noise"] = (1.1, 300.0) if "fine" in names else gammas["fine"]
     for k, name in enumerate(names):
         if name == "weights":
             value -= 0.1 * (x[k] + pull / x[k])
@@ -241,9 +256,12 @@ def fit_hyper(sample: Sample, *, iterations: int = 50) -> Hyper:
         value, gradient = evidence.posterior(vector)
         return -value, -gradient
 
-    best_value, best = np.inf, evidence.pack(Hyper(np.ones(n_groups), 1.0, 1e-2, 0.3, 0.3, 1.0))
+    best_value, best = (
+        np.inf,
+        evidence.pack(Hyper(np.ones(n_groups), 1.0, 1e-2, 0.3, 0.3, 1.0, 0.03)),
+    )
     for weight, noise in ((0.5, 1e-3), (4.0, 1e-1)):
-        start = evidence.pack(Hyper(np.full(n_groups, weight), 0.5, noise, 0.3, 0.3, 1.0))
+        start = evidence.pack(Hyper(np.full(n_groups, weight), 0.5, noise, 0.3, 0.3, 1.0, 0.03))
         options = {"maxiter": iterations, "ftol": 1e-7, "gtol": 1e-3}
         found = optimize.minimize(
             loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
@@ -360,7 +378,7 @@ class Process:
     def _kernel(self) -> Kernel:
         hyper, sample = self.hyper, self.sample
         kinds = layout(sample.groups, sample.corners)
-        return Kernel(sample.x, kinds, hyper.weights, hyper.signal, hyper.main)
+        return Kernel(sample.x, kinds, hyper.weights, hyper.signal, hyper.main, hyper.fine)
 
 
 class Around:

@@ -2,7 +2,7 @@
 
 The covariance of rows x and z is
 
-    signal * matern(r) + main * mean_g matern(r_g),
+    signal * matern(r) + fine * matern(5 r) + main * mean_g matern(r_g),
     r_g^2 = weight[g] sum_{f in g} (x_f - z_f)^2,   r^2 = sum_g r_g^2.
 
 A search compares hundreds of candidates for each proposal and spends most of its own time here, so
@@ -18,6 +18,7 @@ from functools import lru_cache
 import numpy as np
 
 _FIVE = 5.0
+_FINER = 5.0  # how many times shorter the lengthscales of the fine part are
 _PART = 1 << 16  # entries of a table that are worked on at once: 512 kB
 
 
@@ -36,15 +37,30 @@ def matern52(r2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return value, (-_FIVE / 6.0) * pull
 
 
-def _value(square: np.ndarray) -> np.ndarray:
-    """(1 + s + s^2/3) exp(-s), given s^2, which is overwritten."""
+def _value(square: np.ndarray, signal: float, fine: float) -> np.ndarray:
+    """Both parts in which all groups act together, given s^2, which is overwritten.
+
+    Each is (1 + s + s^2/3) exp(-s), the fine one at five times s; exp(-5 s) is a fifth power.
+    """
     root = np.sqrt(square)
     decay = np.exp(-root)
-    root += 1.0
     square *= 1.0 / 3.0
-    root += square
-    root *= decay
-    return np.asarray(root)
+    value = 1.0 + root
+    value += square
+    value *= decay
+    value *= signal
+    if fine:
+        root *= _FINER
+        root += 1.0
+        square *= _FINER**2
+        root += square
+        root *= fine
+        power = decay * decay
+        power *= power
+        power *= decay
+        root *= power
+        value += root
+    return np.asarray(value)
 
 
 def _with_pull(root: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,8 +160,17 @@ class Pairs:
         return len(self._squares)
 
     def together(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Correlations of all groups together, and what their slopes are made of; shapes (p,)."""
-        return _with_pull(np.sqrt(weights @ self._squares))
+        """Correlations of all groups together, at their lengthscales and at a fifth of them.
+
+        Args:
+            weights: Shape (g,).
+
+        Returns:
+            The correlations, and what their slopes are made of; shapes (2, p).
+        """
+        root = np.sqrt(weights @ self._squares)
+        (value, pull), (fine, fine_pull) = _with_pull(root), _with_pull(_FINER * root)
+        return np.stack([value, fine]), np.stack([pull, _FINER**2 * fine_pull])
 
     def alone(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The mean of each group's correlation, shape (p,), and what its slopes are made of.
@@ -188,7 +213,7 @@ class Pairs:
 
         Args:
             weights: Shape (g,).
-            pull: As `together` gave, shape (p,).
+            pull: A sum of what `together` gave, shape (p,).
             each: Derivative of the sum by each pair's correlation, shape (p,).
 
         Returns:
@@ -206,12 +231,19 @@ class Kernel:
         weights: Inverse squared lengthscale of each group, shape (g,).
         signal: Variance of the part in which all groups act together.
         main: Variance of the part in which each group acts by itself; 0 for none.
+        fine: Variance of the part at a fifth of the lengthscales; 0 for none.
     """
 
     def __init__(
-        self, seen: np.ndarray, layout: Layout, weights: np.ndarray, signal: float, main: float
+        self,
+        seen: np.ndarray,
+        layout: Layout,
+        weights: np.ndarray,
+        signal: float,
+        main: float,
+        fine: float = 0.0,
     ) -> None:
-        self.layout, self.signal = layout, signal
+        self.layout, self.signal, self.fine = layout, signal, fine
         self.main = main / max(layout.count, 1)
         self.scale = np.sqrt(_FIVE * weights[layout.groups])
         scaled = seen * self.scale
@@ -241,8 +273,7 @@ class Kernel:
             Shape (m, n).
         """
         far, own = self.sums(x, np.ones(self.layout.count, dtype=bool), rough=rough)
-        together = _value(np.maximum(far, 0.0, out=far))
-        together *= self.signal
+        together = _value(np.maximum(far, 0.0, out=far), self.signal, self.fine)
         together += own
         return together
 
@@ -382,10 +413,15 @@ class Walk:
         roots = np.concatenate(root) if len(root) > 1 else root[0]
         far = np.einsum("gmn,gmn->mn", roots, roots)
         far += self._far
-        covariance, pull = _with_pull(np.sqrt(np.maximum(far, 0.0, out=far)))
+        together = np.sqrt(np.maximum(far, 0.0, out=far))
+        covariance, pull = _with_pull(together)
         covariance *= kernel.signal
         covariance += self._own
         pull *= kernel.signal / -3.0
+        if kernel.fine:
+            fine, fine_pull = _with_pull(_FINER * together)
+            covariance += kernel.fine * fine
+            pull += (kernel.fine * _FINER**2 / -3.0) * fine_pull
         if kernel.main:
             each, self._pull = _with_pull(roots)
             covariance += kernel.main * each.sum(axis=0)

@@ -40,17 +40,20 @@ class Column:
         values: The number, shape (k,), NaN where unknown.
         standing: What the trials are sorted by when only some can be used, shape (k,).
         errors: Standard errors of the values, shape (k,), 0 where unknown; None where all are.
+        exact: Whether equal points have equal values but for such errors.
     """
 
     rows: np.ndarray
     values: np.ndarray
     standing: np.ndarray
     errors: np.ndarray | None = None
+    exact: bool = False
 
     def at(self, chosen: np.ndarray | slice) -> Column:
         """Some of the trials."""
         errors = None if self.errors is None else self.errors[chosen]
-        return Column(self.rows[chosen], self.values[chosen], self.standing[chosen], errors)
+        parts = self.rows[chosen], self.values[chosen], self.standing[chosen]
+        return Column(*parts, errors, self.exact)
 
 
 def learn(
@@ -83,7 +86,7 @@ def _sample(features: Features, column: Column, scale: Scale) -> gp.Sample:
         known = (column.errors * scale.slope(column.values)) ** 2  # type: ignore[attr-defined]
     blocks = features.blocks(column.rows)
     y, x = scale.forward(column.values), features.embed(column.rows)
-    return gp.Sample(x, y, features.groups, blocks, known, features.corners)
+    return gp.Sample(x, y, features.groups, blocks, known, features.corners, column.exact)
 
 
 _fitted: OrderedDict[tuple[object, ...], gp.Hyper] = OrderedDict()
@@ -95,7 +98,7 @@ def _remembered(
     """Fitted hyperparameters; equal columns of equal spaces are fitted once."""
     errors = np.zeros(0) if column.errors is None else column.errors
     told = (part.tobytes() for part in (column.rows, column.values, errors))
-    key = (features.kind, getattr(fit, "__qualname__", ""), *told)
+    key = (features.kind, getattr(fit, "__qualname__", ""), column.exact, *told)
     if key not in _fitted:
         _fitted[key] = gp.fit_hyper(_sample(features, column, fit(column.values)))
         if len(_fitted) > _REMEMBERED:

@@ -27,6 +27,7 @@ class Evidence:
         excess: By how much each limit is exceeded, shape (k, l), NaN where unknown; l may be 0.
         seconds: How long each trial took, shape (k,), 0 where unknown.
         weights: Of the goals that the losses are made of, shape (g,); empty where they are not.
+        whole: Whether rows hold all parameters that a trial had.
     """
 
     rows: np.ndarray
@@ -38,6 +39,7 @@ class Evidence:
     excess: np.ndarray
     seconds: np.ndarray
     weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+    whole: bool = True
 
     @cached_property
     def standing(self) -> np.ndarray:
@@ -68,7 +70,7 @@ class Evidence:
         rows, failed, running = (
             part[:, columns] for part in (self.rows, self.failed, self.running)
         )
-        return replace(self, rows=rows, failed=failed, running=running)
+        return replace(self, rows=rows, failed=failed, running=running, whole=False)
 
     def scalarised(self, seed: int) -> Evidence:
         """The same with one goal: all of them weighted at random.

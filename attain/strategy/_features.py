@@ -56,6 +56,11 @@ class Features:
         return np.array([one.climbed for one in self.cube.axes], dtype=bool)
 
     @cached_property
+    def branching(self) -> bool:
+        """Whether some parameters are not always active."""
+        return any(one.parameter.when for one in self.cube.axes)
+
+    @cached_property
     def kind(self) -> tuple[object, ...]:
         """What features and blocks depend on beside the points."""
         root = self.cube.space.root

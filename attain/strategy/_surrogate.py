@@ -317,10 +317,12 @@ def _goals(
     features: Features, evidence: Evidence, most: int
 ) -> tuple[tuple[Warp, ...], tuple[gp.Process, ...]]:
     rows, standing = evidence.rows, evidence.standing
+    # a process pools branches, and a part of the parameters leaves the others to chance
+    exact = evidence.whole and not features.branching
     if evidence.goals.shape[1]:
-        columns = [Column(rows, values, standing) for values in evidence.goals.T]
+        columns = [Column(rows, values, standing, exact=exact) for values in evidence.goals.T]
     else:
-        columns = [Column(rows, evidence.losses, standing, evidence.errors)]
+        columns = [Column(rows, evidence.losses, standing, evidence.errors, exact)]
     warps, processes = zip(*(learn(features, c, fit_warp, most) for c in columns), strict=True)
     return warps, processes
 

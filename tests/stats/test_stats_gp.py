@@ -28,25 +28,28 @@ def _sample(n=25, features=3, seed=0, blocks=1, known=0.0, noise=0.3):
     )
 
 
-_HYPER = gp.Hyper(np.array([2.0, 0.5, 9.0]), signal=1.7, noise=0.05)
+_HYPER = gp.Hyper(np.array([2.0, 0.5, 9.0]), signal=1.7, noise=0.05, fine=0.4)
 
 
 def _sklearn(sample, hyper):
     lengths = 1 / np.sqrt(hyper.weights)
-    kernel = ConstantKernel(hyper.signal) * Matern(lengths, nu=2.5) + WhiteKernel(hyper.noise)
+    kernel = ConstantKernel(hyper.signal) * Matern(lengths, nu=2.5)
+    kernel += ConstantKernel(hyper.fine) * Matern(lengths / 5, nu=2.5) + WhiteKernel(hyper.noise)
     return GaussianProcessRegressor(kernel, alpha=1e-300, optimizer=None).fit(sample.x, sample.y)
 
 
 def test_likelihood_and_gradient_equal_scikit_learn():
     """Without priors, blocks and known noise, value and slopes are those of scikit-learn."""
-    sample = _sample()
+    sample = replace(_sample(), exact=True)
     reference = _sklearn(sample, _HYPER)
     value, slopes = reference.log_marginal_likelihood(reference.kernel_.theta, eval_gradient=True)
     evidence = gp.Evidence(sample, alone=False)
     got, gradient = evidence.likelihood(evidence.pack(_HYPER))
     assert got == pytest.approx(value, rel=1e-10)
-    by_length = slopes[1:4] * -0.5  # scikit-learn differentiates by log lengthscale
-    np.testing.assert_allclose(gradient, [*by_length, slopes[0], slopes[4]], rtol=1e-8, atol=1e-10)
+    # scikit-learn differentiates by log lengthscale, of each part by its own
+    by_length = (slopes[1:4] + slopes[5:8]) * -0.5
+    expected = [*by_length, slopes[0], slopes[8], slopes[4]]
+    np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=1e-10)
 
 
 def test_predictions_equal_scikit_learn():
@@ -67,8 +70,8 @@ def test_gradients_match_finite_differences(seed, blocks, noisy):
     sample = replace(
         _sample(seed=seed, blocks=blocks, known=0.2 if noisy else 0.0), groups=np.array([0, 1, 0])
     )
-    evidence = gp.Evidence(sample)
-    start = evidence.pack(gp.Hyper(np.array([1.5, 0.3]), 0.8, 0.1, 0.4, 0.5, 0.7))
+    evidence = gp.Evidence(replace(sample, exact=seed % 2 == 0))
+    start = evidence.pack(gp.Hyper(np.array([1.5, 0.3]), 0.8, 0.1, 0.4, 0.5, 0.7, 0.2))
     vector = start + np.random.default_rng(seed).normal(scale=0.5, size=len(start))
     for function in (evidence.likelihood, evidence.posterior):
         numeric = [
@@ -79,20 +82,22 @@ def test_gradients_match_finite_differences(seed, blocks, noisy):
 
 
 def test_optional_hyperparameters_appear_only_when_they_matter():
-    """Blocks, known noise and several groups each bring the hyperparameter they need."""
+    """Exact values, blocks, known noise and several groups bring the hyperparameters they need."""
     plain = ("weights",) * 3 + ("signal", "noise")
     assert gp.Evidence(_sample()).names == (*plain, "main")
     assert gp.Evidence(_sample(), alone=False).names == plain
     assert gp.Evidence(_sample(features=1)).names == ("weights", "signal", "noise")
-    names = gp.Evidence(_sample(blocks=2, known=0.1)).names
-    assert names == (*plain, "offset", "share", "main")
+    names = gp.Evidence(replace(_sample(blocks=2, known=0.1), exact=True)).names
+    assert names == (*plain, "fine", "offset", "share", "main")
 
 
 def test_groups_act_together_and_alone():
     """Value and predictions are those of the covariance as the module's head writes it."""
-    sample, hyper = _sample(), replace(_HYPER, main=0.9)
+    sample, hyper = replace(_sample(), exact=True), replace(_HYPER, main=0.9)
     new = np.random.default_rng(2).random((5, 3))
-    kernel = ConstantKernel(hyper.signal) * Matern(1 / np.sqrt(hyper.weights), nu=2.5)
+    lengths = 1 / np.sqrt(hyper.weights)
+    kernel = ConstantKernel(hyper.signal) * Matern(lengths, nu=2.5)
+    kernel += ConstantKernel(hyper.fine) * Matern(lengths / 5, nu=2.5)
 
     def covariance(a, b):
         alone = (
@@ -114,11 +119,11 @@ def test_groups_act_together_and_alone():
 
 def test_pack_and_unpack_are_inverse():
     """The vector of logarithms holds every hyperparameter."""
-    evidence = gp.Evidence(_sample(blocks=2, known=0.1))
+    evidence = gp.Evidence(replace(_sample(blocks=2, known=0.1), exact=True))
     hyper = replace(_HYPER, offset=0.3, share=0.4, main=0.2)
     back = evidence.unpack(evidence.pack(hyper))
     np.testing.assert_allclose(back.weights, hyper.weights)
-    for name in ("signal", "noise", "offset", "share", "main"):
+    for name in ("signal", "noise", "fine", "offset", "share", "main"):
         assert getattr(back, name) == pytest.approx(getattr(hyper, name))
 
 
@@ -173,6 +178,35 @@ def test_the_share_of_the_known_noise_is_learnt():
     shared = gp.fit_hyper(gp.Sample(x, smooth, group, block, sd**2))
     assert real.share > 0.4
     assert shared.share < 0.05
+
+
+def test_exact_values_have_ripples_and_no_noise():
+    """Ripples are learnt where values are exact; where they need not be, more is noise."""
+    x = np.linspace(0, 1, 60)[:, None]
+    y = np.sin(3 * x[:, 0]) + 0.3 * np.sin(60 * x[:, 0])
+    none = np.zeros(60, dtype=int)
+    sample = gp.Sample(x, y - y.mean(), np.zeros(1, dtype=int), none, np.zeros(60), exact=True)
+    rough = np.random.default_rng(0).normal(scale=0.3, size=60)
+    hyper = gp.fit_hyper(sample)
+    assert hyper.fine + hyper.signal > 20 * hyper.noise
+    between = (x[:-1] + x[1:]) / 2
+    mean, _ = gp.condition(sample, hyper).predict(between, none[1:])
+    truth = np.sin(3 * between[:, 0]) + 0.3 * np.sin(60 * between[:, 0]) - y.mean()
+    assert np.abs(mean - truth).mean() < 0.05
+    noisy = replace(sample, y=np.sin(3 * x[:, 0]) + rough)
+    exact, other = gp.fit_hyper(noisy), gp.fit_hyper(replace(noisy, exact=False))
+    assert exact.noise < other.noise
+    assert exact.fine > other.fine == 0.0
+
+
+def test_what_is_near_is_told_by_the_fine_part():
+    """A lucky point lifts what is a twentieth of a lengthscale away more than what is a half."""
+    hyper = gp.Hyper(np.ones(1), 0.1, 1e-4, fine=1.0)
+    one = np.zeros(1, dtype=int)
+    sample = gp.Sample(np.array([[0.0]]), np.ones(1), one, one, np.zeros(1))
+    near, far = gp.condition(sample, hyper).predict(np.array([[0.05], [0.5]]), np.zeros(2, int))[0]
+    assert near > 0.9
+    assert far < 0.3
 
 
 def test_a_block_lifts_all_its_points():

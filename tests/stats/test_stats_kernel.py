@@ -13,7 +13,7 @@ from attain.stats.kernel import Kernel, layout
 # three numbers, an arc, and two choices of three and two values
 _GROUPS = np.array([0, 1, 2, 3, 3, 4, 4, 4, 5, 5])
 _CORNERS = (4, 5)
-_HYPER = gp.Hyper(np.array([2.0, 0.5, 9.0, 3.0, 0.7, 1.4]), 1.7, 1e-3, main=0.9)
+_HYPER = gp.Hyper(np.array([2.0, 0.5, 9.0, 3.0, 0.7, 1.4]), 1.7, 1e-3, main=0.9, fine=0.4)
 
 
 def _rows(n, seed):
@@ -28,11 +28,11 @@ def _rows(n, seed):
 def _sample(n=30, corners=_CORNERS):
     y = np.random.default_rng(1).normal(size=n)
     none = np.zeros(n, dtype=int)
-    return gp.Sample(_rows(n, 0), y, _GROUPS, none, np.zeros(n), corners)
+    return gp.Sample(_rows(n, 0), y, _GROUPS, none, np.zeros(n), corners, exact=True)
 
 
 def _kernel(corners=_CORNERS, main=0.9):
-    return Kernel(_rows(30, 0), layout(_GROUPS, corners), _HYPER.weights, 1.7, main)
+    return Kernel(_rows(30, 0), layout(_GROUPS, corners), _HYPER.weights, 1.7, main, 0.4)
 
 
 @pytest.mark.parametrize("main", [0.0, 0.9])
@@ -58,7 +58,7 @@ def test_rough_covariances_have_seven_digits():
     """They differ from the exact ones, by less than a millionth of the variance."""
     kernel, x = _kernel(), _rows(700, 3)
     apart = np.abs(kernel.covariance(x, rough=True) - kernel.covariance(x))
-    assert 0 < apart.max() < 1e-6 * (1.7 + 0.9)
+    assert 0 < apart.max() < 1e-6 * (1.7 + 0.4 + 0.9)
 
 
 def test_rough_predictions_sort_candidates():
