@@ -13,9 +13,10 @@ The covariance of rows x and z is
 with noise + share * known_i added to the variance of observation i. The second term is what the
 function does at a fifth of its lengthscales, where values are exact: ripples and steps, which are
 no noise, since a point beside a good one is good, and one beside a bad one need not be tried. The
-third is what each parameter does by itself (Duvenaud et al. 2011, arXiv 1112.4394, first order), which a few trials
-tell long before they tell how parameters act together; it is left out where there is but one. The
-last is an effect shared by all points of a block (all configurations of one learner, say).
+third is what each parameter does by itself (Duvenaud et al. 2011, arXiv 1112.4394, first order),
+which a few trials tell long before they tell how parameters act together; it is left out where
+there is but one. The last is an effect shared by all points of a block (all configurations of one
+learner, say).
 """
 
 from __future__ import annotations
