@@ -155,8 +155,9 @@ class Evidence:
             The value, and the gradient in the same order.
         """
         hyper, sample = self.unpack(vector), self.sample
-        parts = np.array([hyper.signal, hyper.fine])
-        together, pull = self._pairs.together(hyper.weights)
+        fine = sample.exact
+        parts = np.array([hyper.signal, hyper.fine] if fine else [hyper.signal])
+        together, pull = self._pairs.together(hyper.weights, fine=fine)
         between = parts @ together
         if self._has_blocks:
             between += hyper.offset * self._same
@@ -178,9 +179,7 @@ class Evidence:
         own = alpha**2 - np.diag(inverse)
         by_weight = self._pairs.slopes(hyper.weights, parts @ pull, pairs)
         by_part = parts * (together @ pairs + 0.5 * own.sum())
-        by_name = {
-            "signal": by_part[0],
-            "fine": by_part[1],
+        by_name = dict(zip(("signal", "fine"), by_part, strict=False)) | {
             "noise": 0.5 * hyper.noise * own.sum(),
             "offset": hyper.offset * (pairs @ self._same + 0.5 * own.sum()),
             "share": 0.5 * hyper.share * (own @ sample.known),

@@ -159,18 +159,22 @@ class Pairs:
         """How many groups there are."""
         return len(self._squares)
 
-    def together(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Correlations of all groups together, at their lengthscales and at a fifth of them.
+    def together(self, weights: np.ndarray, *, fine: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Correlations of all groups together, at their lengthscales and perhaps at a fifth.
 
         Args:
             weights: Shape (g,).
+            fine: Whether those at a fifth are wanted.
 
         Returns:
-            The correlations, and what their slopes are made of; shapes (2, p).
+            The correlations, and what their slopes are made of; shapes (1, p) or (2, p).
         """
         root = np.sqrt(weights @ self._squares)
-        (value, pull), (fine, fine_pull) = _with_pull(root), _with_pull(_FINER * root)
-        return np.stack([value, fine]), np.stack([pull, _FINER**2 * fine_pull])
+        value, pull = _with_pull(root)
+        if not fine:
+            return value[None], pull[None]
+        fine_value, fine_pull = _with_pull(_FINER * root)
+        return np.stack([value, fine_value]), np.stack([pull, _FINER**2 * fine_pull])
 
     def alone(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The mean of each group's correlation, shape (p,), and what its slopes are made of.
