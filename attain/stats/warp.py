@@ -39,9 +39,9 @@ class Warp:
         return np.asarray((yeo_johnson(x, self.power) - self.mean) / self.sd)
 
     def backward(self, warped: np.ndarray) -> np.ndarray:
-        """Losses from the warped scale; values beyond the transform's image give its edge."""
+        """Losses from the warped scale, none above the cap: how bad the bad are is not known."""
         x = inverse_yeo_johnson(np.asarray(warped) * self.sd + self.mean, self.power)
-        return np.asarray(x * self.scale + self.centre)
+        return np.minimum(x * self.scale + self.centre, self.cap)
 
     def slope(self, losses: np.ndarray) -> np.ndarray:
         """Derivative of `forward`, to carry small standard errors over; same shape."""

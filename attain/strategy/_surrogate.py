@@ -35,10 +35,13 @@ class Wish:
     Attributes:
         target: A loss below which nothing more is gained; None for none.
         per_second: Whether gains count by the time they take.
+        margin_trials: Trials until nothing more than the best loss is to be improved on; 0 for
+            that from the beginning.
     """
 
     target: float | None = None
     per_second: bool = False
+    margin_trials: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +202,17 @@ class Surrogate:
             return lambda mean, sd: _summed(*improvement_slopes(mean, sd, worst))
         if target is not None and target < best:
             return lambda mean, sd: _summed(*gain_between(mean, sd, target, best))
-        return lambda mean, sd: _summed(*improvement_slopes(mean, sd, best))
+        wanted = best if self.weighted else best - self._margin()
+        return lambda mean, sd: _summed(*improvement_slopes(mean, sd, wanted))
+
+    def _margin(self) -> float:
+        """How far below the best one has to come, in deviations of the warped losses.
+
+        A margin makes searches wider, and is worth its price while trials are left to come to the
+        end of what is found (docs/ablations.md).
+        """
+        trials = self.wish.margin_trials
+        return max(1.0 - len(self.taken) / trials, 0.0) if trials else 0.0
 
     def _reference(self) -> np.ndarray:
         """What volume is bounded by: a tenth of the range beyond the worst of all trials.

@@ -1,11 +1,12 @@
 """Bayesian optimisation: a Gaussian process that understands conditional parameters.
 
 Known-good defaults, a few evenly spread points, then the configuration of largest expected
-improvement under a process fitted to all finished trials. Losses are warped before fitting; trials
-under way count as if they had given what the process predicts; failed ones teach a second process
-where not to look, and each limit has a process of its own. Two goals are searched by the expected
-growth of the volume that their front dominates; more of them by compromises whose weights are drawn
-anew for every proposal (Knowles 2006, ParEGO).
+improvement under a process fitted to all finished trials; at first over a margin below the best, so
+that searches are wide while little is known, and find the region that is worth the rest. Losses are
+warped before fitting; trials under way count as if they had given what the process predicts; failed
+ones teach a second process where not to look, and each limit has a process of its own. Two goals
+are searched by the expected growth of the volume that their front dominates; more of them by
+compromises whose weights are drawn anew for every proposal (Knowles 2006, ParEGO).
 
 Where parameters depend on a choice, every fourth proposal follows a process of those alone that all
 branches have, and draws the others: what they do on average is known long before what they do
@@ -44,6 +45,9 @@ class Bayes(Learning[Evidence]):
         spread_starts: Evenly spread points after the known-good defaults.
         most: Trials that the process is given at most; the best, the latest, and a spread of the
             others.
+        margin_trials: Improvement is asked for over a margin that shrinks evenly, from a standard
+            deviation of the losses to none after so many trials; 0 for none. Of one goal without a
+            target only.
         target: A loss that is good enough: what lies below counts no more. Of one goal only.
         per_second: Whether gains count by the time they take, ever less as trials finish.
         trunk_every: One proposal in so many follows the parameters that all branches of the space
@@ -54,6 +58,7 @@ class Bayes(Learning[Evidence]):
 
     spread_starts: int = 4
     most: int = 150
+    margin_trials: int = 25
     target: float | None = None
     per_second: bool = False
     trunk_every: int = 4
@@ -85,7 +90,8 @@ class Bayes(Learning[Evidence]):
         """What is believed; of many goals, of a compromise that the seed decides."""
         many = evidence.goals.shape[1] > _EXACT
         told = evidence.scalarised(seed) if many else evidence
-        return Surrogate.fit(cube, told, self.most, Wish(self.target, self.per_second))
+        wish = Wish(self.target, self.per_second, self.margin_trials)
+        return Surrogate.fit(cube, told, self.most, wish)
 
     def _next(self, model: Surrogate, fresh: Fresh, seed: int) -> Proposal | None:
         """The most promising new configuration; None when there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,6 +68,14 @@ def test_a_diverged_run_does_not_flatten_the_rest():
     calm = fit_warp(losses).forward(losses)
     upset = fit_warp(np.append(losses, 1e9)).forward(losses)
     assert np.ptp(upset) > 0.5 * np.ptp(calm)
+
+
+@pytest.mark.parametrize("power", [-2.0, 0.0, 4.0])
+def test_no_prediction_is_worse_than_the_worst_that_is_told_apart(power):
+    """Losses beyond the cap are told as the cap, so that is what comes back."""
+    warp = replace(fit_warp(np.array([1.0, 2.0, 3.0, 500.0])), power=power)
+    assert warp.cap < 20
+    assert warp.backward(np.array([3.0, 30.0, 300.0])).max() <= warp.cap
 
 
 def test_slope_is_the_derivative():

@@ -11,11 +11,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from attain.core.space import Categorical, Condition, Float, Int, Space, prefixed
 from attain.core.types import Observed
+from attain.stats.acquisition import log_expected_improvement
 from attain.strategy._cache import encoded
 from attain.strategy._encode import Cube
 from attain.strategy._evidence import active_set, read, scheduled
 from attain.strategy._optimise import Effort, maximise
-from attain.strategy._surrogate import Surrogate
+from attain.strategy._surrogate import Surrogate, Wish
 from attain.strategy.bayes import Bayes
 from attain.strategy.random import Random
 
@@ -127,8 +128,8 @@ def _evidence(space, history):
     return read(encoded(space, history), 300)
 
 
-def _model(space, history):
-    return Surrogate.fit(Cube(space), _evidence(space, history))
+def _model(space, history, wish=None):
+    return Surrogate.fit(Cube(space), _evidence(space, history), wish=wish)
 
 
 def _done(space, loss, count=20, seed=0):
@@ -152,6 +153,46 @@ def test_trials_under_way_are_avoided():
     batch = Bayes().propose(_BRANIN, history, 4, 0)
     gaps = [_distance(a.config, b.config) for i, a in enumerate(batch) for b in batch[:i]]
     assert min(gaps) > 0.01
+
+
+@pytest.mark.parametrize(("trials", "margin"), [(5, 0.8), (20, 0.2), (25, 0.0), (40, 0.0)])
+def test_improvement_is_asked_over_a_margin_that_shrinks(trials, margin):
+    """Scores are log improvements over the best less what is left of one deviation."""
+    model = _model(_BRANIN, _done(_BRANIN, _branin, trials), Wish(margin_trials=25))
+    rows = np.random.default_rng(0).random((50, 2))
+    mean, sd = model.goals[0].predict(model.features.embed(rows), model.features.blocks(rows))
+    wanted = log_expected_improvement(mean, sd, model.best - margin)
+    np.testing.assert_allclose(model.score(rows), wanted, rtol=1e-9)
+
+
+def test_a_margin_makes_searches_wider_at_first():
+    """What is asked for after 15 trials is less sure; after 25 nothing differs."""
+
+    def doubt(strategy, seed):
+        history = _done(_HARTMANN, _hartmann, 15, seed)
+        (made,) = strategy.propose(_HARTMANN, history, 1, 0)
+        model = _model(_HARTMANN, history)
+        row = model.cube.encode(made.config)[None]
+        return model.goals[0].predict(model.features.embed(row), model.features.blocks(row))[1][0]
+
+    wide, narrow = (
+        np.mean([doubt(s, seed) for seed in range(5)]) for s in (Bayes(), Bayes(margin_trials=0))
+    )
+    assert wide > 1.1 * narrow
+    history = _done(_HARTMANN, _hartmann, 25)
+    without = Bayes(margin_trials=0).propose(_HARTMANN, history, 1, 0)
+    assert Bayes().propose(_HARTMANN, history, 1, 0) == without
+
+
+def test_trials_under_way_shrink_the_margin_too():
+    """What is believed of a running trial counts as one of those that the margin ends with."""
+    history = _done(_BRANIN, _branin, 24)
+    model = _model(_BRANIN, history, Wish(margin_trials=25))
+    rows = np.random.default_rng(0).random((5, 2))
+    believing = model.believing(rows[:1])
+    plain = _model(_BRANIN, history, Wish()).believing(rows[:1])
+    assert (model.score(rows) != _model(_BRANIN, history, Wish()).score(rows)).all()
+    assert (believing.score(rows) == plain.score(rows)).all()
 
 
 def test_failures_are_learnt():

@@ -213,14 +213,14 @@ def _size(config):
 def test_durations_count_only_when_asked_and_ever_less():
     """The option changes a proposal, to a cheaper one; its weight falls as trials finish."""
     history = _done(_SIZED, _sized, 12, _size)
-    (plain,) = Bayes().propose(_SIZED, history, 1, 0)
-    (cheap,) = Bayes(per_second=True).propose(_SIZED, history, 1, 0)
+    (plain,) = Bayes(margin_trials=0).propose(_SIZED, history, 1, 0)
+    (cheap,) = Bayes(margin_trials=0, per_second=True).propose(_SIZED, history, 1, 0)
     assert cheap.config["size"] < plain.config["size"]
     assert "; takes about " in cheap.reason
     weights = [_model(_SIZED, history[:k], Wish(per_second=True)).cooling for k in (2, 6, 12)]
     assert 1 > weights[0] > weights[1] > weights[2] > 0
     unknown = [replace(o, seconds=0.0) for o in history]
-    assert Bayes(per_second=True).propose(_SIZED, unknown, 1, 0) == (plain,)
+    assert Bayes(margin_trials=0, per_second=True).propose(_SIZED, unknown, 1, 0) == (plain,)
 
 
 def _seconds_until(strategy, goal, seed):

@@ -96,7 +96,7 @@ def test_it_goes_where_the_shared_parameters_are_best_and_draws_the_rest():
     rng, history, cube = np.random.default_rng(0), [], Cube(_BRANCHES)
     known = [dict(start.config) for start in defaults(_BRANCHES)]
     for i, config in enumerate([*known, *map(cube.decode, rng.random((14, len(cube))))]):
-        told = -np.log(config["rounds"]) + rng.normal(scale=0.3)
+        told = -np.log(config["rounds"]) - ("drop" in config) + rng.normal(scale=0.3)
         history.append(Observed(f"t{i}", config, "done", loss=told))
     made = [Bayes().propose(_BRANCHES, history, 1, seed)[0] for seed in range(12)]
     assert all(map(_is_by_trunk, made))
