@@ -256,12 +256,12 @@ def fit_hyper(sample: Sample, *, iterations: int = 50) -> Hyper:
         value, gradient = evidence.posterior(vector)
         return -value, -gradient
 
-    best_value, best = (
-        np.inf,
-        evidence.pack(Hyper(np.ones(n_groups), 1.0, 1e-2, 0.3, 0.3, 1.0, 0.03)),
-    )
+    def begin(weight: float, signal: float, noise: float) -> np.ndarray:
+        return evidence.pack(Hyper(np.full(n_groups, weight), signal, noise, 0.3, 0.3, 1.0, 0.03))
+
+    best_value, best = np.inf, begin(1.0, 1.0, 1e-2)
     for weight, noise in ((0.5, 1e-3), (4.0, 1e-1)):
-        start = evidence.pack(Hyper(np.full(n_groups, weight), 0.5, noise, 0.3, 0.3, 1.0, 0.03))
+        start = begin(weight, 0.5, noise)
         options = {"maxiter": iterations, "ftol": 1e-7, "gtol": 1e-3}
         found = optimize.minimize(
             loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
