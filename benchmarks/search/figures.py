@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from peers import is_peer
+from targets import missed
 
 HORIZONS = (25, 50, 100)
 GATE = 50
@@ -238,7 +239,8 @@ def report(
     main = _main(main, found)
     gate = {m: v[GATE] for m, v in found.items()}
     best_peer = _best_peer(gate)
-    places = ranks(gate)
+    by_suite = {part: ranks(_within(part, gate)) for part in _parts(gate)}
+    places = by_suite.get("all", {})
     methods = {}
     for method, values in found.items():
         runs = [run for run in kept if run.method == method]
@@ -260,8 +262,35 @@ def report(
         for name in sorted({base(run.problem) for run in kept})
         if best[name] < reference[name]["best"]
     }
-    answer = {"main": main, "best_peer": best_peer, "methods": methods}
+    answer = {"main": main, "best_peer": best_peer, "methods": methods, "ranks": by_suite}
+    answer["shares"] = _shares(main, found)
     return _plain(answer | {"differences": differences, "best_lowered_by_runs": lowered})
+
+
+def _parts(by_method: Mapping[str, Cells]) -> list[str]:
+    """``all``, then every suite that any method has run on."""
+    suites = {suite(problem) for values in by_method.values() for problem in values}
+    return ["all", *sorted(suites)] if suites else []
+
+
+def _within(part: str, by_method: Mapping[str, Cells]) -> dict[str, Cells]:
+    """Figures of one suite only, or of all."""
+    return {
+        method: {p: v for p, v in values.items() if part in ("all", suite(p))}
+        for method, values in by_method.items()
+    }
+
+
+def _shares(main: str | None, found: Mapping[str, Any]) -> dict[str, dict[int, float]]:
+    """The main method's regret by that of the best peer there, for each suite and horizon."""
+    shares: dict[str, dict[int, float]] = {}
+    for horizon in HORIZONS if main else ():
+        at = {method: values[horizon] for method, values in found.items()}
+        for part in _parts(at):
+            inside = _within(part, at)
+            if peer := _best_peer(inside):
+                shares.setdefault(part, {})[horizon] = ratio(inside[main], inside[peer])
+    return shares
 
 
 def _best_peer(gate: Mapping[str, Cells]) -> str | None:
@@ -325,8 +354,8 @@ def shortfalls(answer: Mapping[str, Any], quick: bool) -> list[str]:
         quick: Whether only random search was there to be compared with.
 
     Returns:
-        Peers over which the main method's lead at the gate is not certain, and it is a fault to
-        have no peer at all; on a quick run random search, if it did better.
+        Peers over which the main method's lead at the gate is not certain, and targets that are
+        missed; it is a fault to have no peer at all; on a quick run random search, if it did better.
     """
     compared = answer["differences"]
     if quick:
@@ -334,11 +363,12 @@ def shortfalls(answer: Mapping[str, Any], quick: bool) -> list[str]:
         return ["random"] if (value.get("mean") or 0.0) > 0 else []
     if not any(map(is_peer, compared)):
         return ["no peer"]
-    return [
+    unsure = [
         other
         for other, by_horizon in compared.items()
         if is_peer(other) and not _below_0(by_horizon[str(GATE)]["high"])
     ]
+    return [*unsure, *missed(answer)]
 
 
 def _below_0(value: float | None) -> bool:

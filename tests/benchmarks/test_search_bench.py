@@ -17,7 +17,7 @@ def _on_path():
     sys.path.insert(0, str(SEARCH))
     yield
     sys.path.remove(str(SEARCH))
-    for name in ("figures", "live", "peers", "problems"):
+    for name in ("figures", "live", "peers", "problems", "targets"):
         sys.modules.pop(name, None)
 
 
@@ -138,7 +138,11 @@ def test_the_report_compares_our_method_and_the_check_names_who_is_not_beaten(fi
     assert answer["main"] == "attain-bayes"
     assert answer["methods"]["attain-bayes"]["older"] == 8
     assert answer["differences"]["optuna-tpe"]["50"]["mean"] == -0.25
-    assert figures.shortfalls(answer, quick=False) == ["optuna-gp"]
+    assert figures.shortfalls(answer, quick=False) == [
+        "optuna-gp",
+        "all at 25: 1.00 of the best peer's regret, wanted 0.7",
+        "all at 50: 1.00 of the best peer's regret, wanted 0.6",
+    ]
     assert answer["best_peer"] == "optuna-gp"
     assert "| attain-bayes minus |" in figures.table(answer)
     json.dumps(answer, allow_nan=False)
@@ -153,6 +157,48 @@ def test_a_peer_that_ran_on_few_problems_is_not_the_best_and_no_peer_is_a_shortf
     assert figures.report((ours + tpe + lucky, {}), known, None, "")["best_peer"] == "optuna-tpe"
     alone = figures.report((ours, {}), known, None, "")
     assert figures.shortfalls(alone, quick=False) == ["no peer"]
+
+
+def test_targets_are_judged_by_suite_and_by_the_best_peer_there(figures):
+    """Half of the best peer's regret is enough, and the best place on each suite is wanted."""
+    known = {
+        name: {"best": 0.0, "median": 4.0, "exact": True}
+        for name in ("bbob-a", "live-a", "rbv2_xgboost-a")
+    }
+    losses = {
+        "attain-bayes": (0.1, 1.0, 0.9),
+        "optuna-gp": (1.0, 0.5, 3.0),
+        "optuna-tpe": (2.0, 3.0, 1.5),
+    }
+    runs = [
+        kept(figures, method, name, losses=[loss] * 50)
+        for method, each in losses.items()
+        for name, loss in zip(known, each, strict=True)
+    ]
+    answer = figures.report((runs, {}), known, None, "")
+    assert answer["shares"]["all"] == {"25": 0.44444, "50": 0.44444}
+    assert answer["shares"]["rbv2_xgboost"]["50"] == 0.6
+    assert answer["ranks"]["live"] == {"attain-bayes": 2.0, "optuna-gp": 1.0, "optuna-tpe": 3.0}
+    assert figures.shortfalls(answer, quick=False)[-2:] == [
+        "rbv2_xgboost at 50: 0.60 of the best peer's regret, wanted 0.5",
+        "live: rank 2.00, optuna-gp has 1.00",
+    ]
+
+
+def test_what_is_slow_or_was_not_timed_is_a_shortfall(figures):
+    """Every length of history has its limit; another method's figures do not count."""
+    import targets
+
+    rows = [
+        {"method": "attain-bayes", "history": 100, "ms_median": 9.9},
+        {"method": "attain-bayes", "history": 1000, "ms_median": 15.1},
+        {"method": "attain-bayes", "history": 10_000, "problem": "ran out of time"},
+        {"method": "random", "history": 10_000, "ms_median": 0.1},
+    ]
+    assert targets.slow(rows, "attain-bayes") == [
+        "attain-bayes after 1000 trials: 15.1 ms, wanted 15",
+        "attain-bayes after 10000 trials: None ms, wanted 20",
+    ]
 
 
 def test_settling_drops_inactive_values_and_clips_to_the_range(problems):
