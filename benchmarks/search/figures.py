@@ -354,8 +354,8 @@ def shortfalls(answer: Mapping[str, Any], quick: bool) -> list[str]:
         quick: Whether only random search was there to be compared with.
 
     Returns:
-        Peers over which the main method's lead at the gate is not certain, and targets that are
-        missed; it is a fault to have no peer at all; on a quick run random search, if it did better.
+        Peers over which the main method's lead at the gate is not certain, and missed targets; it
+        is a fault to have no peer at all; on a quick run random search, if it did better.
     """
     compared = answer["differences"]
     if quick:
