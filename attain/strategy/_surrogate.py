@@ -202,17 +202,21 @@ class Surrogate:
             return lambda mean, sd: _summed(*improvement_slopes(mean, sd, worst))
         if target is not None and target < best:
             return lambda mean, sd: _summed(*gain_between(mean, sd, target, best))
-        wanted = best if self.weighted else best - self._margin()
+        wanted = best - self._margin()
         return lambda mean, sd: _summed(*improvement_slopes(mean, sd, wanted))
 
     def _margin(self) -> float:
         """How far below the best one has to come, in deviations of the warped losses.
 
         A margin makes searches wider, and is worth its price while trials are left to come to the
-        end of what is found (docs/ablations.md).
+        end of what is found (docs/ablations.md). A target that is ahead says itself how far, and
+        while no trial keeps the limits all are an improvement.
         """
-        trials = self.wish.margin_trials
-        return max(1.0 - len(self.taken) / trials, 0.0) if trials else 0.0
+        trials, target = self.wish.margin_trials, self._target()
+        ahead = target is not None and target < self.best
+        if not trials or self.weighted or ahead or not self.held.any():
+            return 0.0
+        return max(1.0 - len(self.taken) / trials, 0.0)
 
     def _reference(self) -> np.ndarray:
         """What volume is bounded by: a tenth of the range beyond the worst of all trials.
@@ -303,10 +307,12 @@ class Surrogate:
             beside = f"front of {len(self.front)}" if self.held.any() else "no front yet"
             why = f"expected growth of the front: predicted goals {named}, {beside}"
             return Proposal(config, why + notes)
-        ends = np.array([mean[0] - sd[0], mean[0], mean[0] + sd[0], self.best])
-        low, middle, high, best = self.warps[0].backward(ends).tolist()
+        margin = self._margin()
+        ends = np.array([mean[0] - sd[0], mean[0], mean[0] + sd[0], self.best, self.best - margin])
+        low, middle, high, best, wanted = self.warps[0].backward(ends).tolist()
         spread = (high - low) / 2
         beside = f"best {best:.4g}" if self.held.any() else "limits come first"
+        beside += f", at first {wanted:.4g} is to be improved on" if margin else ""
         why = f"expected improvement: predicted loss {middle:.4g} ± {spread:.2g}, {beside}"
         return Proposal(config, why + notes, middle, spread)
 

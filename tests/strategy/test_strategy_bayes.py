@@ -259,6 +259,9 @@ def test_the_reason_tells_prediction_and_best():
     text = f"expected improvement: predicted loss {proposal.predicted:.4g} ± {proposal.spread:.2g}"
     assert proposal.reason.startswith(text + ", best ")
     assert float(proposal.reason.split("best ")[1]) == pytest.approx(_best(history), abs=0.05)
+    (early,) = Bayes().propose(_CONDITIONAL, history[:15], 1, 0)
+    best, wanted = early.reason.split("best ")[1].split(", at first ")
+    assert float(wanted.split()[0]) < float(best)
 
 
 def test_the_start_is_defaults_then_sobol_then_the_model():
