@@ -312,7 +312,7 @@ class Surrogate:
         low, middle, high, best, wanted = self.warps[0].backward(ends).tolist()
         spread = (high - low) / 2
         beside = f"best {best:.4g}" if self.held.any() else "limits come first"
-        beside += f", at first {wanted:.4g} is to be improved on" if margin else ""
+        beside += f", at first less than {wanted:.4g} is asked for" if margin else ""
         why = f"expected improvement: predicted loss {middle:.4g} ± {spread:.2g}, {beside}"
         return Proposal(config, why + notes, middle, spread)
 

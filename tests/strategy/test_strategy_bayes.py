@@ -260,7 +260,7 @@ def test_the_reason_tells_prediction_and_best():
     assert proposal.reason.startswith(text + ", best ")
     assert float(proposal.reason.split("best ")[1]) == pytest.approx(_best(history), abs=0.05)
     (early,) = Bayes().propose(_CONDITIONAL, history[:15], 1, 0)
-    best, wanted = early.reason.split("best ")[1].split(", at first ")
+    best, wanted = early.reason.split("best ")[1].split(", at first less than ")
     assert float(wanted.split()[0]) < float(best)
 
 
