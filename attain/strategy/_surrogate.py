@@ -25,6 +25,7 @@ from attain.strategy._features import Features, features_of
 
 _APART = 1e-4  # proposals closer than this in every parameter are the same one
 _SHARE = 0.1  # of improvement beside the limits while no trial keeps them
+_LUCK = 2.0  # deviations of noise by which the luckiest of some ten trials lies too low
 _COOLED = 30  # finished trials after which a duration counts half
 
 
@@ -209,14 +210,18 @@ class Surrogate:
         """How far below the best one has to come, in deviations of the warped losses.
 
         A margin makes searches wider, and is worth its price while trials are left to come to the
-        end of what is found (docs/ablations.md). A target that is ahead says itself how far, and
-        while no trial keeps the limits all are an improvement.
+        end of what is found. Under noise the best is a lucky one, which asks for more already: by
+        about two deviations of the noise that each loss has for itself (docs/ablations.md). A
+        target that is ahead says itself how far, and while no trial keeps the limits all are an
+        improvement.
         """
         trials, target = self.wish.margin_trials, self._target()
         ahead = target is not None and target < self.best
         if not trials or self.weighted or ahead or not self.held.any():
             return 0.0
-        return max(1.0 - len(self.taken) / trials, 0.0)
+        sample, share = self.goals[0].sample, self.goals[0].hyper.share
+        luck = _LUCK * float(np.sqrt(share * np.median(sample.known[: self.finished])))
+        return max(1.0 - len(self.taken) / trials - luck, 0.0)
 
     def _reference(self) -> np.ndarray:
         """What volume is bounded by: a tenth of the range beyond the worst of all trials.

@@ -47,7 +47,7 @@ class Bayes(Learning[Evidence]):
             others.
         margin_trials: Improvement is asked for over a margin that shrinks evenly, from a standard
             deviation of the losses to none after so many trials; 0 for none. Of one goal without a
-            target only; where noise is told, the luckiest loss asks for more than there is anyway.
+            target only; noise that is told takes its share, since a lucky loss asks for more, too.
         target: A loss that is good enough: what lies below counts no more. Of one goal only.
         per_second: Whether gains count by the time they take, ever less as trials finish.
         trunk_every: One proposal in so many follows the parameters that all branches of the space
@@ -90,8 +90,7 @@ class Bayes(Learning[Evidence]):
         """What is believed; of many goals, of a compromise that the seed decides."""
         many = evidence.goals.shape[1] > _EXACT
         told = evidence.scalarised(seed) if many else evidence
-        margin_trials = 0 if told.errors.any() else self.margin_trials
-        wish = Wish(self.target, self.per_second, margin_trials)
+        wish = Wish(self.target, self.per_second, self.margin_trials)
         return Surrogate.fit(cube, told, self.most, wish)
 
     def _next(self, model: Surrogate, fresh: Fresh, seed: int) -> Proposal | None:

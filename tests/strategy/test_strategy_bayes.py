@@ -166,7 +166,7 @@ def test_improvement_is_asked_over_a_margin_that_shrinks(trials, margin):
 
 
 def test_a_margin_makes_searches_wider_at_first():
-    """What is asked for after 15 trials is less sure; after 25, or under noise, nothing differs."""
+    """After 15 trials what is asked for is less sure; after 25, or under much noise, all is equal."""
 
     def doubt(strategy, seed):
         history = _done(_HARTMANN, _hartmann, 15, seed)
@@ -179,10 +179,23 @@ def test_a_margin_makes_searches_wider_at_first():
         np.mean([doubt(s, seed) for seed in range(5)]) for s in (Bayes(), Bayes(margin_trials=0))
     )
     assert wide > 1.1 * narrow
-    noisy = [replace(o, noise=0.1) for o in _done(_HARTMANN, _hartmann, 15)]
+    noisy = [replace(o, noise=3.0) for o in _done(_HARTMANN, _hartmann, 15)]
     for history in (_done(_HARTMANN, _hartmann, 25), noisy):
         without = Bayes(margin_trials=0).propose(_HARTMANN, history, 1, 0)
         assert Bayes().propose(_HARTMANN, history, 1, 0) == without
+
+
+def test_noise_of_its_own_takes_its_share_of_the_margin():
+    """Two deviations of the noise that is each loss's own are what luck asks for already."""
+    history = [replace(o, noise=0.15) for o in _done(_HARTMANN, _hartmann, 5)]
+    model = _model(_HARTMANN, history, Wish(margin_trials=25))
+    process = model.goals[0]
+    luck = 2 * np.sqrt(process.hyper.share * np.median(process.sample.known))
+    assert 0.05 < luck < 0.7
+    rows = np.random.default_rng(0).random((50, 6))
+    mean, sd = process.predict(model.features.embed(rows), model.features.blocks(rows))
+    wanted = log_expected_improvement(mean, sd, model.best - 0.8 + luck)
+    np.testing.assert_allclose(model.score(rows), wanted, rtol=1e-9)
 
 
 def test_trials_under_way_shrink_the_margin_too():
