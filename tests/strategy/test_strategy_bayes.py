@@ -166,7 +166,7 @@ def test_improvement_is_asked_over_a_margin_that_shrinks(trials, margin):
 
 
 def test_a_margin_makes_searches_wider_at_first():
-    """After 15 trials what is asked for is less sure; after 25, or under much noise, all is equal."""
+    """What is asked for is less sure after 15 trials; after 25, or under much noise, equal."""
 
     def doubt(strategy, seed):
         history = _done(_HARTMANN, _hartmann, 15, seed)
