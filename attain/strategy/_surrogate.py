@@ -25,7 +25,7 @@ from attain.strategy._features import Features, features_of
 
 _APART = 1e-4  # proposals closer than this in every parameter are the same one
 _SHARE = 0.1  # of improvement beside the limits while no trial keeps them
-_LUCK = 2.0  # deviations of noise by which the luckiest of some ten trials lies too low
+_LUCK = 3.0  # deviations of its own noise by which a best loss may lie too low
 _COOLED = 30  # finished trials after which a duration counts half
 
 
@@ -211,8 +211,8 @@ class Surrogate:
 
         A margin makes searches wider, and is worth its price while trials are left to come to the
         end of what is found. Under noise the best is a lucky one, which asks for more already: by
-        about two deviations of the noise that each loss has for itself (docs/ablations.md). A
-        target that is ahead says itself how far, and while no trial keeps the limits all are an
+        some deviations of the noise that each loss has for itself (docs/ablations.md). A target
+        that is ahead says itself how far, and while no trial keeps the limits all are an
         improvement.
         """
         trials, target = self.wish.margin_trials, self._target()

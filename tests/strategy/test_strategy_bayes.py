@@ -186,11 +186,11 @@ def test_a_margin_makes_searches_wider_at_first():
 
 
 def test_noise_of_its_own_takes_its_share_of_the_margin():
-    """Two deviations of the noise that is each loss's own are what luck asks for already."""
-    history = [replace(o, noise=0.15) for o in _done(_HARTMANN, _hartmann, 5)]
+    """Three deviations of the noise that is each loss's own are what luck asks for already."""
+    history = [replace(o, noise=0.05) for o in _done(_HARTMANN, _hartmann, 5)]
     model = _model(_HARTMANN, history, Wish(margin_trials=25))
     process = model.goals[0]
-    luck = 2 * np.sqrt(process.hyper.share * np.median(process.sample.known))
+    luck = 3 * np.sqrt(process.hyper.share * np.median(process.sample.known))
     assert 0.05 < luck < 0.7
     rows = np.random.default_rng(0).random((50, 6))
     mean, sd = process.predict(model.features.embed(rows), model.features.blocks(rows))
