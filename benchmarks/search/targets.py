@@ -1,4 +1,4 @@
-"""What the figures of a comparison must reach: shares of the best peer's regret, places, leads."""
+"""What the figures of a comparison must reach: shares of the best peer's regret, places, times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def missed(answer: Mapping[str, Any]) -> list[str]:
 
     Returns:
         A line for each share above what is wanted, and for each suite in which another method has
-        the better mean rank; horizons and suites without runs are left out.
+        the better mean rank; horizons without runs, and suites without a problem that all methods
+        have, are left out.
     """
     shares, main = answer["shares"], answer["main"]
     lines = [
@@ -30,8 +31,8 @@ def missed(answer: Mapping[str, Any]) -> list[str]:
         if (share := (shares.get(suite) or {}).get(str(horizon))) is not None and share > most
     ]
     for suite, places in answer["ranks"].items():
-        leader = min(places, key=lambda method: (places[method], method != main))
-        if leader != main:
+        leader = min(places, key=lambda method: (places[method], method != main), default=main)
+        if leader != main and main in places:
             lines.append(f"{suite}: rank {places[main]:.2f}, {leader} has {places[leader]:.2f}")
     return lines
 

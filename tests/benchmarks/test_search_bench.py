@@ -185,6 +185,19 @@ def test_targets_are_judged_by_suite_and_by_the_best_peer_there(figures):
     ]
 
 
+@pytest.mark.parametrize("peer", ["bbob-b", "bbob-a"])
+def test_without_a_common_problem_or_the_gate_no_place_is_missed(figures, peer):
+    """Methods that ran on different problems, or too short, have no places: no error either."""
+    known = {n: {"best": 0.0, "median": 4.0, "exact": True} for n in ("bbob-a", "bbob-b")}
+    short = peer == "bbob-a"
+    runs = [
+        kept(figures, "attain-bayes", "bbob-a", losses=[3.0] * (25 if short else 50)),
+        kept(figures, "optuna-gp", peer, losses=[1.0] * 50),
+    ]
+    answer = figures.report((runs, {}), known, None, "")
+    assert not any("rank" in line for line in figures.shortfalls(answer, quick=False))
+
+
 def test_what_is_slow_or_was_not_timed_is_a_shortfall(figures):
     """Every length of history has its limit; another method's figures do not count."""
     import targets
