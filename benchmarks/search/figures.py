@@ -39,6 +39,7 @@ class Kept:
         told: With noise; None when there is none.
         ms: CPU time per question and answer.
         source: State of attain's code; "" for a peer.
+        parallel: How many trials were under way at a time.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Kept:
     told: tuple[float, ...] | None
     ms: tuple[float, ...]
     source: str
+    parallel: int = 1
 
 
 def load(
@@ -57,7 +59,7 @@ def load(
     """Finished runs, and the least loss of every problem over all of them.
 
     Args:
-        folder: Holds method/problem/seed.json.
+        folder: Holds parallel-n/method/problem/seed.json.
         methods: Which are wanted; None for all.
         problems: Which are wanted.
         seeds: Which are wanted.
@@ -69,7 +71,7 @@ def load(
     names, numbers = set(problems), set(seeds)
     kept: list[Kept] = []
     least: dict[str, float] = {}
-    for file in sorted(folder.glob("*/*/*.json")):
+    for file in sorted(folder.glob("parallel-*/*/*/*.json")):
         run = json.loads(file.read_text())
         name = base(run["problem"])
         least[name] = min(least.get(name, math.inf), *run["losses"])
@@ -83,7 +85,7 @@ def _kept(run: Mapping[str, Any]) -> Kept:
     ms = tuple(a + t for a, t in zip(run["ask_ms"], run["tell_ms"], strict=True))
     told = None if run["told"] is None else tuple(run["told"])
     place = (run["method"], run["problem"], run["seed"], run["asked"])
-    return Kept(*place, tuple(run["losses"]), told, ms, run["source"])
+    return Kept(*place, tuple(run["losses"]), told, ms, run["source"], run["parallel"])
 
 
 def base(problem: str) -> str:
@@ -115,6 +117,24 @@ def regret(
     lead = np.maximum.accumulate(np.where(new, np.arange(len(judged)), 0))
     true = np.asarray(losses, float)[lead]
     return np.clip((true - best) / (median - best), 0.0, 1.0)
+
+
+def best_known(reference: Mapping[str, Any], least: Mapping[str, float]) -> dict[str, float]:
+    """What regret is measured from: the optimum where it is exact, else the lowest loss seen.
+
+    Args:
+        reference: Entries of ``reference.json``; "found" is what earlier runs came to.
+        least: The lowest losses of runs that may not be in it yet.
+
+    Returns:
+        By problem.
+    """
+    return {
+        name: entry["best"]
+        if entry["exact"]
+        else min(entry["best"], entry.get("found", math.inf), least.get(name, math.inf))
+        for name, entry in reference.items()
+    }
 
 
 def cells(
@@ -231,10 +251,7 @@ def report(
     """
     kept, least = loaded
     kept = [run for run in kept if base(run.problem) in reference]
-    best = {
-        name: entry["best"] if entry["exact"] else min(entry["best"], least.get(name, math.inf))
-        for name, entry in reference.items()
-    }
+    best = best_known(reference, least)
     found = cells(kept, best, {name: entry["median"] for name, entry in reference.items()})
     main = _main(main, found)
     gate = {m: v[GATE] for m, v in found.items()}
@@ -257,10 +274,11 @@ def report(
         for other in found
         if other != main
     }
+    before = best_known(reference, {})
     lowered = {
-        name: reference[name]["best"] - best[name]
+        name: before[name] - best[name]
         for name in sorted({base(run.problem) for run in kept})
-        if best[name] < reference[name]["best"]
+        if best[name] < before[name]
     }
     answer = {"main": main, "best_peer": best_peer, "methods": methods, "ranks": by_suite}
     answer["shares"] = _shares(main, found)

@@ -6,6 +6,7 @@
     python benchmarks/search/run.py --figures                       # of all that is finished
     python benchmarks/search/run.py --overhead [--methods ...]      # milliseconds and memory
     python benchmarks/search/run.py --data FOLDER --parallel 8 ...  # 8 at a time, simulated time
+    python benchmarks/search/run.py --lower-reference               # to the least of stored runs
     python benchmarks/search/run.py --quick [--check]               # under a minute, no peers
 
 FOLDER holds YAHPO's scenarios; methods are described in `peers.py`, problems in `problems.py`.
@@ -29,11 +30,12 @@ from typing import Any
 
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
+import efficiency
 import figures
 from live import RESULTS
 from peers import PEERS, SHORT, is_peer, parse
 from problems import chosen
-from targets import slow
+from targets import inefficient, slow
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -242,6 +244,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--no-figures", action="store_true", help="make the runs, no figures")
     made.add_argument("--overhead", action="store_true", help="time and memory of long histories")
     made.add_argument("--reference", action="store_true", help="write reference.json")
+    made.add_argument("--lower-reference", action="store_true", help="keep the runs' least losses")
     made.add_argument("--setup", nargs="+", help="make environments: optuna smac ax")
     made.add_argument("--quick", action="store_true", help="under a minute, without peers")
     made.add_argument("--check", action="store_true", help="exit 1 when a figure falls short")
@@ -256,6 +259,10 @@ def main() -> int:
         import reference
 
         return reference.write(REFERENCE, chosen(asked.problems, asked.suites), asked.data)
+    if asked.lower_reference:
+        import reference
+
+        return reference.lower(REFERENCE, figures.load(RESULTS, None, (), ())[1])
     if asked.overhead:
         methods = asked.methods or ["attain-bayes", "random", *PEERS]
         rows = overhead(methods, min(asked.limit, 600))
@@ -277,13 +284,19 @@ def main() -> int:
     if asked.no_figures:
         print(json.dumps({"benchmark": "search", "failed": failed}))
         return bool(failed)
-    kept = figures.load(folder / f"parallel-{asked.parallel}", methods, problems, seeds)
+    kept, least = figures.load(folder, methods, problems, seeds)
     known = json.loads(REFERENCE.read_text())["problems"]
-    answer = figures.report(kept, known, asked.main, source())
+    chosen_runs = [run for run in kept if run.parallel == asked.parallel]
+    answer = figures.report((chosen_runs, least), known, asked.main, source())
     print(figures.table(answer))
     answer = {"benchmark": "search", "failed": failed, **answer}
+    shortfalls = figures.shortfalls(answer, asked.quick)
+    if asked.parallel > 1:
+        main_runs = [run for run in kept if run.method == answer["main"]]
+        answer["lost"] = efficiency.report(main_runs, asked.parallel, least, known)
+        shortfalls = inefficient(answer["lost"])
     print(json.dumps(answer))
-    return checked(asked, [*failed, *figures.shortfalls(answer, asked.quick)])
+    return checked(asked, [*failed, *shortfalls])
 
 
 def checked(asked: argparse.Namespace, shortfalls: Sequence[str]) -> int:

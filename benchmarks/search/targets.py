@@ -11,6 +11,9 @@ WANTED = {"all": {25: 0.7, 50: 0.6, 100: 0.6}, "rbv2_xgboost": {50: 0.5}}
 MILLISECONDS = {100: 10.0, 1000: 15.0, 10_000: 20.0}
 """Longest median question and answer, by finished trials."""
 
+LOST = 0.15
+"""Largest share of trials that several at a time may lose."""
+
 
 def missed(answer: Mapping[str, Any]) -> list[str]:
     """Which targets the main method falls short of.
@@ -54,3 +57,21 @@ def slow(rows: Sequence[Mapping[str, Any]], method: str) -> list[str]:
         if took is None or took > most:
             lines.append(f"{method} after {history} trials: {took} ms, wanted {most:g}")
     return lines
+
+
+def inefficient(lost: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Where several trials at a time lose too many of them, or cannot be compared.
+
+    Args:
+        lost: Of `efficiency.report`, as plain values.
+
+    Returns:
+        A line for each horizon.
+    """
+    if not lost:
+        return ["no run with one trial at a time to compare with"]
+    return [
+        f"at {horizon}: {one['lost']:.3f} of the trials lost, permitted {LOST}"
+        for horizon, one in lost.items()
+        if one["lost"] > LOST
+    ]

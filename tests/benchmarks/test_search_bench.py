@@ -17,7 +17,7 @@ def _on_path():
     sys.path.insert(0, str(SEARCH))
     yield
     sys.path.remove(str(SEARCH))
-    for name in ("figures", "live", "peers", "problems", "targets"):
+    for name in ("efficiency", "figures", "live", "peers", "problems", "reference", "targets"):
         sys.modules.pop(name, None)
 
 
@@ -120,6 +120,68 @@ def test_the_best_known_is_lowered_by_runs_but_never_below_an_exact_optimum(figu
     assert answer["best_lowered_by_runs"] == {"live-a": 1.0}
     assert regret["live"]["50"][0] == pytest.approx(2 / 3, abs=1e-4)
     assert regret["bbob"]["50"][0] == 0.5
+
+
+def test_losses_that_runs_came_to_are_kept_beside_what_random_search_found(figures, tmp_path):
+    """Figures do not depend on which runs a folder holds; noise is still sized by "best"."""
+    import reference
+
+    known = {
+        "live-a": {"best": 1.0, "median": 3.0, "exact": False},
+        "live-b": {"best": 1.0, "median": 3.0, "exact": False, "found": 0.25},
+        "bbob-a": {"best": 1.0, "median": 3.0, "exact": True},
+    }
+    file = tmp_path / "reference.json"
+    file.write_text(json.dumps({"version": 1, "problems": known}))
+    assert reference.lower(file, {"live-a": 0.5, "live-b": 0.75, "bbob-a": 0.0}) == 0
+    kept_now = json.loads(file.read_text())["problems"]
+    assert figures.best_known(kept_now, {}) == {"live-a": 0.5, "live-b": 0.25, "bbob-a": 1.0}
+    assert [entry["best"] for entry in kept_now.values()] == [1.0] * 3
+
+
+def falling(shift=0, n=50):
+    """Regret of a search that is `shift` trials late."""
+    return 1.0 / (1.0 + np.maximum(np.arange(n) - shift, 0))
+
+
+@pytest.mark.parametrize(("shift", "share"), [(0, 0.0), (5, 0.1), (10, 0.2), (-3, 0.0)])
+def test_trials_that_are_late_by_so_many_are_lost(share, shift):
+    """What comes five trials later in fifty has lost a tenth; what comes earlier, nothing."""
+    import efficiency
+
+    several = {"p": {0: falling(shift), 1: falling(shift)}, "q": {0: falling(shift)}}
+    single = {"p": {0: falling(), 1: falling()}, "q": {0: falling()}}
+    found = efficiency.lost(several, single, draws=20)
+    assert found == pytest.approx((share,) * 3)
+
+
+def test_a_regret_between_those_of_two_trials_counts_as_a_part_of_one():
+    """Halfway from the ninth to the tenth of ten trials: a twentieth is lost."""
+    import efficiency
+
+    single = np.arange(10.0, 0.0, -1.0)
+    several = np.r_[single[:9], 1.5]
+    found = efficiency.lost({"p": {0: several}}, {"p": {0: single}}, draws=1)
+    assert found[0] == pytest.approx(0.05)
+
+
+def test_only_runs_of_both_widths_tell_what_is_lost_and_too_much_is_a_shortfall(figures):
+    """Pairs of one problem and seed, as far as both go; without any that is said."""
+    import efficiency
+    import targets
+
+    known = {"live-a": {"best": 0.0, "median": 1.0, "exact": False}}
+    late, soon = tuple(falling(10)), tuple(falling())
+    runs = [
+        kept(figures, "a", "live-a", seed, losses, parallel=parallel)
+        for seed, losses, parallel in [(0, late, 8), (0, soon, 1), (1, soon, 1), (2, late, 8)]
+    ]
+    found = efficiency.report(runs, 8, {}, known)
+    assert {h: one["runs"] for h, one in found.items()} == {"25": 1, "50": 1}
+    assert found["50"]["lost"] == pytest.approx(0.2)
+    assert found["25"]["lost"] == pytest.approx(0.4)
+    assert [line[:5] for line in targets.inefficient(found)] == ["at 25", "at 50"]
+    assert targets.inefficient(efficiency.report(runs[1:3], 8, {}, known)) != []
 
 
 def test_the_report_compares_our_method_and_the_check_names_who_is_not_beaten(figures):
