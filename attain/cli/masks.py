@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from attain.cli.output import paint
+from attain.core.dialogue import Shape
 from attain.core.types import Forecast
 
 _LONGEST = {True: 600, False: 240}
@@ -23,6 +24,8 @@ def masks(forecast: Forecast) -> list[str]:
     if not forecast.masks:
         return []
     head = "  what is learnt: green, between « and »; line ends are shown as ↵"
+    if forecast.rungs and forecast.facts.get("shape") == str(Shape.PREFERENCE):
+        head += "; the last is the answer rejected for that of the first, to become less likely"
     lines = [paint(head, "head")]
     for number, runs in enumerate(forecast.masks, 1):
         said = "".join(_run(text, learnt) for text, learnt in runs)

@@ -208,7 +208,8 @@ def suspects(frame: Any, target: str, **roles: Any) -> tuple[tuple[str, str], ..
     Args:
         frame: As `load_frame` gives it.
         target: Column to predict.
-        **roles: ``groups``, ``time``, ``task`` and ``ignore`` as `describe` takes them.
+        **roles: ``groups``, ``time``, ``task``, ``ignore`` and ``pretrained`` as `describe` takes
+            them.
 
     Returns:
         Pairs of column and reason.

@@ -297,7 +297,7 @@ def _task(
     if problem is None and kind is not Task.REGRESSION:
         classes = _classes(column)
         present = len(column) - int(column.isna().sum())
-        problem = _misfit(len(classes), present, numeric, wanted)
+        problem = _misfit(len(classes), present, seen, numeric, wanted)
     if problem is not None:
         raise DataError(replace(problem, place=f"target column {name!r}"))
     return kind, why, classes
@@ -318,9 +318,13 @@ def _unpredictable(seen: kinds.Look, numeric: bool, wanted: Task | None) -> Prob
     return None
 
 
-def _misfit(classes: int, rows: int, numeric: bool, wanted: Task | None) -> Problem | None:
+def _misfit(
+    classes: int, rows: int, seen: kinds.Look, numeric: bool, wanted: Task | None
+) -> Problem | None:
     """Why so many classes do not fit the rows or the task."""
     amounts = ", or set task: regression" if numeric else ""
+    if seen.kind is ColumnKind.TEXT:
+        amounts = ", or, to have such texts written, a language model: its folder as model"
     if classes > max(MORE_VALUES, MOST_CLASSES * rows):
         return Problem(
             "a class target needs repeated values",

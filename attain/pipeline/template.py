@@ -11,7 +11,7 @@ from typing import Any
 
 from attain.core.errors import Problem, SpecError, did_you_mean
 from attain.core.files import write_atomic
-from attain.core.types import ColumnKind, Dataset, Task
+from attain.core.types import ColumnKind, Dataset, Pretrained, Task
 from attain.data import infer
 from attain.data.audit import suspects
 from attain.data.load import load_frame
@@ -100,7 +100,8 @@ def init(
     if target not in frame.columns:
         remedy = did_you_mean(target, [str(c) for c in frame.columns])
         raise SpecError(Problem("the target must be a column", repr(target), data, remedy))
-    found = _suggest(frame, target, text)
+    pretrained = describe_model(model, Path())
+    found = _suggest(frame, target, text, pretrained)
     dataset = infer.describe(
         frame,
         target=target,
@@ -108,7 +109,7 @@ def init(
         time=found.time[0],
         ignore=[name for name, _ in found.ignore],
         text=text,
-        pretrained=describe_model(model, Path()),
+        pretrained=pretrained,
         address=data,
     )
     if model is not None or dataset.task is not Task.TRANSCRIPTION:  # the file asks for one
@@ -120,11 +121,14 @@ def init(
     return path
 
 
-def _suggest(frame: Any, target: str, text: Sequence[str]) -> _Suggested:
+def _suggest(
+    frame: Any, target: str, text: Sequence[str], pretrained: Pretrained | None
+) -> _Suggested:
+    certain = suspects(frame, target, pretrained=pretrained)
     return _Suggested(
         groups=infer.suggest_groups(frame, target),
         time=infer.suggest_time(frame, target),
-        ignore=tuple((name, why) for name, why in suspects(frame, target) if name not in text),
+        ignore=tuple((name, why) for name, why in certain if name not in text),
     )
 
 
@@ -145,7 +149,10 @@ def _texts(dataset: Dataset, text: Sequence[str], model: str | None, folder: Pat
         )
     elif found:
         names = ", ".join(map(_quoted, text or found))
-        why = "as asked" if text else "inferred; several are read one after the other"
+        several = "several are read one after the other"
+        if dataset.task is Task.PREFERENCE:
+            several = "what is asked, and the answer to which the target is preferred"
+        why = "as asked" if text else f"inferred; {several}"
         lines = f"# Columns to read as text.\ntext: [{names}]    # {why}\n\n"
         lines += "# A pre-trained model to start from: its folder, or its name on the hub.\n"
     if not lines or model is None:

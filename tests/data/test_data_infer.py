@@ -154,7 +154,8 @@ def test_rows_without_target_are_counted_apart():
         ({"target": "y", "time": "w"}, "time column must hold dates or numbers"),
         ({"target": "d"}, "dates.*predict a duration"),
         ({"target": "e"}, "only empty cells"),
-        ({"target": "u"}, "class target needs repeated values"),
+        ({"target": "u"}, "class target needs repeated values.* — name another target$"),
+        ({"target": "t"}, "repeated values.*, or, to have such texts written, a language model"),
         ({"target": "w", "task": "regression"}, "regression target must be numbers"),
         ({"target": "w", "task": "binary"}, "binary target has two classes .got 3"),
         ({"target": "b", "task": "multiclass"}, "three classes or more"),
@@ -171,6 +172,7 @@ def test_arguments_that_do_not_fit(arguments, message):
                 "d": DAYS,
                 "e": [None] * N,
                 "u": [uuid.uuid4().hex for _ in range(N)],
+                "t": [f"It is {i} degrees, and a fine day for a walk." for i in range(N)],
             }
         )
     )

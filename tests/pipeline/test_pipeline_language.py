@@ -13,12 +13,13 @@ from attain.cli.masks import masks
 from attain.core.codec import decode
 from attain.core.errors import BlockedByAudit, Exit, SpecError
 from attain.core.types import Forecast
-from attain.pipeline import api, saved
+from attain.pipeline import api, saved, template
 from attain.pipeline import prepare as preparing
 from attain.report import evidence, html
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "learners"))
 import llm_toys
+from pipeline_small import inline
 
 QUICK = {
     "learners": ["llm"], "folds": 1, "workers": 2, "rigor": "quick", "budget": "3 trials",
@@ -89,8 +90,6 @@ def test_a_study_climbs_to_an_adapter_that_is_tested_and_exported(run, stated, m
 
 def test_the_plan_shows_what_is_learnt(stated, tmp_path):
     """Runs of text with a mark for those that are trained; the end of the answer is one."""
-    from pipeline_small import inline
-
     view = api.plan(api.make_spec({**stated(), "output": str(tmp_path / "s")}), executors=inline)
     forecast = view.forecasts["llm"]
     learnt = [text for text, trained in forecast.masks[0] if trained]
@@ -100,6 +99,24 @@ def test_the_plan_shows_what_is_learnt(stated, tmp_path):
     assert "↵" in lines[1]
     assert [r.name for r in forecast.rungs] == ["prompt", "few_shot", "lora", "full"]
     assert masks(Forecast(())) == []
+
+
+def test_a_new_study_of_pairs_says_what_each_text_is(stated, tmp_path):
+    """Prompt and rejected answer are not read one after the other, as texts of other tasks are."""
+    told = stated()
+    rows = [{"prompt": f"Say the letter {i}", "chosen": f"the letter {i}", "rejected": f"no {i}"}
+            for i in range(40)]  # fmt: skip
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    path = template.init(told["data"], "chosen", folder=tmp_path, model=told["model"])
+    (line,) = [line for line in path.read_text().splitlines() if line.startswith("text:")]
+    assert line.startswith("text: [prompt, rejected]")
+    assert "to which the target is preferred" in line
+    spec = {**told, "target": "chosen", "objectives": ["win_rate >= 0.6"]}
+    view = api.plan(api.make_spec({**spec, "output": str(tmp_path / "s")}), executors=inline)
+    head, first, *_, last = masks(view.forecasts["llm"])
+    assert "the last is the answer rejected for that of the first" in head
+    assert "«the letter" in first
+    assert "«no " in last
 
 
 def test_a_template_without_an_end_blocks_the_study(run, stated, tmp_path):
