@@ -30,6 +30,7 @@ _SHOWN = 5  # problems of one kind that are shown
 _CP1252_ONLY = set(range(0x80, 0xA0))
 _CP1252_UNUSED = {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 _LONGEST_FIELD = 2**27
+_PROSE = 'quote the fields; prose can be read as JSON Lines, a text a line: {"text": "..."}'
 
 
 def read_delimited(content: bytes, place: str, delimiter: str | None = None) -> pa.Table:
@@ -212,6 +213,9 @@ def _explain(text: str, delimiter: str, place: str, message: str) -> list[Proble
                 "check quotes and line ends",
             )
         ]
+    if wanted == 1:
+        rule, got = "a file of one column has one field a line", f"{len(ragged)} lines with more"
+        return [Problem(rule, got, f"{place}, first line {ragged[0][0]}", _PROSE)]
     problems = [
         Problem(
             f"every row must have {wanted} fields, as the header",

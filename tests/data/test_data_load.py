@@ -171,6 +171,11 @@ def test_clock_times_are_text(tmp_path):
 
 BROKEN = {
     "ragged": ("t.csv", b"a,b\n1,2\n3\n4,5,6\n", r"line 3: every row must have 2 fields.*got 1 "),
+    "prose": (
+        "t.txt",
+        b"First Citizen:\nBefore we go, hear.\n",
+        r"first line 2: .*one field .*JSON Lines",
+    ),
     "ragged after a line break": ("t.csv", b'a,b\n1,"x\ny"\n3\n', r"line 4: .*got 1 fields"),
     "header only": ("t.csv", b"a,b\n", "a table needs rows"),
     "empty": ("t.csv", b"", "an empty file"),
