@@ -292,10 +292,11 @@ def result_payload(found: Result) -> dict[str, Any]:
 
 
 def report(evidence: Mapping[str, Any], folder: Path) -> str:
-    """The report as text, and its files."""
-    from attain.report import text
+    """The report as text, and its files; of a study, or of the search of a function."""
+    from attain.report import function, text
 
-    return "\n".join([text.render(evidence).rstrip(), "", files(folder)])
+    told = function.summary(evidence) if "searches" in evidence else text.render(evidence)
+    return "\n".join([told.rstrip(), "", files(folder)])
 
 
 def doctor(found: Sequence[Diagnostic]) -> str:

@@ -21,7 +21,7 @@ from attain.data.infer import describe
 from attain.data.load import load_frame
 from attain.objectives.feasibility import Feasibility
 from attain.parameters.select import Selection
-from attain.pipeline import exports, saved
+from attain.pipeline import exports, function_report, saved
 from attain.pipeline import run as running
 from attain.pipeline.doctor import Diagnostic, doctor
 from attain.pipeline.finish import write_reports
@@ -271,19 +271,24 @@ def fix(spec: StudySpec, to: Path) -> tuple[Repair, ...]:
 
 
 def report(folder: Path) -> Mapping[str, Any]:
-    """Write the reports of a study again, from its ledger.
+    """Write the reports of a study again, from its ledger; of a function's search its page.
 
     Args:
         folder: The study folder; the study may be running.
 
     Returns:
-        Everything the reports show, as JSON values.
+        Everything the reports show, as JSON values; see `evidence.collect`, of a search
+        `report.function.collect`.
 
     Raises:
         SpecError: When the folder holds no study.
     """
     study = _read_only(folder)
     try:
+        if function_report.is_search(study.records):
+            told = function_report.evidence(function_report.read(study.records))
+            function_report.write(folder, told)
+            return told
         write_reports(study)
         return evidence.collect(study.records)
     finally:

@@ -182,9 +182,8 @@ class Search:
             What ended it, and the same as a sentence.
         """
         note = self.optimizer.journal.write
-        name = getattr(self.function, "__qualname__", type(self.function).__qualname__)
-        self._check_same(name)
-        note([("began", {"function": name, "workers": place.workers if place else 1})])
+        self._check_same(self.name)
+        note([("began", {"function": self.name, "workers": place.workers if place else 1})])
         with _heed_interrupt(self):
             ended = self._alone() if place is None else self._together(place)
         if not self.optimizer.done and self._failed and ended is not Ended.INTERRUPTED:
@@ -192,6 +191,11 @@ class Search:
         reason = self._sentence(ended)
         note([("ended", {"ended": ended.value, "reason": reason})])
         return ended, reason
+
+    @property
+    def name(self) -> str:
+        """Of the function, as it is recorded."""
+        return str(getattr(self.function, "__qualname__", type(self.function).__qualname__))
 
     def _check_same(self, name: str) -> None:
         for record in self.optimizer.journal.records:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attain.core.errors import Problem, SpecError
 from attain.core.space import Scalar, Space
+from attain.pipeline import function_report
 from attain.pipeline.asktell import Optimizer
 from attain.pipeline.function_jobs import check_importable
 from attain.pipeline.function_search import Budget, Ended, Function, Place, Search
@@ -30,6 +31,8 @@ LEDGER = "ledger.db"
 LOGS = "logs"
 USUAL_TRIALS = 100
 SHOWN = 5  # trials in a notebook
+USUAL_GOALS = read_goals("minimize loss")
+NOWHERE = Space(())
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class MinimizeResult:
         ended: Why the search ended.
         reason: The same as a sentence.
         output: The folder that was given, or None.
+        goals: What was asked for.
+        space: Where.
+        strategy: Name of the search strategy, and why it was chosen.
+        target: That was given, or None.
+        function: Name of the function.
     """
 
     best: FunctionTrial | None
@@ -52,6 +60,11 @@ class MinimizeResult:
     ended: Ended
     reason: str
     output: Path | None = None
+    goals: Goals = USUAL_GOALS
+    space: Space = NOWHERE
+    strategy: tuple[str, str] = ("", "")
+    target: float | None = None
+    function: str = ""
 
     def __str__(self) -> str:
         if self.best is None:
@@ -100,6 +113,34 @@ class MinimizeResult:
                 | {f"config.{name}": value for name, value in trial.config.items()}
                 for trial in self.trials
             ]
+        )
+
+    def importance(self) -> dict[str, float]:
+        """Share of what sets the best trials apart that each parameter explains.
+
+        Returns:
+            Shares in [0, 1] that sum to 1, the largest first; empty below eight results.
+        """
+        return function_report.importance(self._searched())
+
+    def report(self, path: Path | str = function_report.PAGE) -> Path:
+        """Write a page with pictures of the search, its trials and failures; it needs no network.
+
+        Args:
+            path: A file, or a folder that exists, which then gets ``report.html``.
+
+        Returns:
+            The file.
+
+        Raises:
+            EnvironmentProblem: When it cannot be written.
+        """
+        return function_report.write(path, function_report.evidence(self._searched()))
+
+    def _searched(self) -> function_report.Searched:
+        known = self.trials, self.best, frozenset(t.id for t in self.front), self.goals, self.space
+        return function_report.Searched(
+            *known, self.strategy, self.reason, self.target, self.function
         )
 
 
@@ -191,14 +232,12 @@ def minimize(
         ticker = Ticker(sys.stderr if progress else None, wanted, budget.trials)
         search = Search(function, optimizer, wanted, budget, ticker)
         ended = search.run(place)
-        result = _result(optimizer, ended, folder)
+        result = MinimizeResult(
+            optimizer.best, optimizer.front, optimizer.trials, *ended, folder,
+            wanted, optimizer.space, optimizer.strategy, target, search.name,
+        )  # fmt: skip
         ticker.line(str(result))
         return result
-
-
-def _result(optimizer: Optimizer, ended: tuple[Ended, str], folder: Path | None) -> MinimizeResult:
-    best, front, trials = optimizer.best, optimizer.front, optimizer.trials
-    return MinimizeResult(best, front, trials, *ended, folder)
 
 
 def _budget(trials: Any, seconds: Any, target: Any, goals: Goals) -> Budget:

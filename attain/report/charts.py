@@ -179,10 +179,11 @@ def _incumbent(
     )
     top, height = 28, 300
     bottom = height - 42
-    values = [*_middle([y for _, y, _ in dots]), *_known(target)]
+    some = [y for _, y, _ in dots]
+    values = [*(some if search.get("log") else _middle(some)), *_known(target)]
     values += [e["estimate"] for e in search["incumbent"] if e["estimate"] is not None]
     values += [reference["estimate"]] if reference else []
-    y = linear(values, bottom, top, count=5)
+    y = _upright(search, values, bottom, top, 5)
     left = 16 + widest(label for _, label in y.labels())
     right = width - 8
     x = fixed(0, search["searched"] + 1, left, right, count=8 if width > 500 else 4)
@@ -196,10 +197,9 @@ def _incumbent(
     canvas.left(y, left, words + (f" in {search['unit']}" if search["unit"] else ""), right)
     canvas.bottom(x, bottom, "trial")
     for position, value, trial in thinned(dots, MOST_DOTS):
-        tip = f"{trial['id']}, {trial['learner']}: {numbers.number(value, digits=4)}"
         inside = y.low <= value <= y.high
         shade = f"mark c{colours[trial['learner']]}" + ("" if inside else " outside")
-        canvas.dot(x(position), y(value), 3.5, shade, f"{tip}, record {trial['record']}")
+        canvas.dot(x(position), y(value), 3.5, shade, _tip(trial, value))
     failed = [t for t in searched if t["loss"] is None and t["status"] not in UNHURT]
     for trial in thinned(failed, MOST_STUBS):
         canvas.line(x(trial["place"]), bottom - 7, x(trial["place"]), bottom, "failed")
@@ -210,6 +210,19 @@ def _incumbent(
         _level(canvas, y, left, right, reference["estimate"], "reference", "best baseline")
     _level(canvas, y, left, right, target, "target", "target")
     return canvas.render()
+
+
+def _upright(search: Item, values: Sequence[float], start: float, end: float, count: int) -> Scale:
+    """The scale of the metric; by equal ratios where results of all magnitudes are compared."""
+    log = search.get("log") and min(values) > 0
+    return (logarithmic if log else linear)(values, start, end, count=count)
+
+
+def _tip(trial: Item, value: float) -> str:
+    """A trial in a few words; those of a function have no learner, and no record to be seen."""
+    named = ", ".join(part for part in (trial["id"], trial["learner"]) if part)
+    record = "" if trial["record"] is None else f", record {trial['record']}"
+    return f"{named}: {numbers.number(value, digits=4)}{record}"
 
 
 def thinned(items: Sequence[T], most: int) -> Sequence[T]:
@@ -275,12 +288,13 @@ def shares(entries: Sequence[Item], name: str, title: str) -> Markup:
     return canvas.render()
 
 
-def slices(search: Item, most: int = 6) -> list[Markup]:
+def slices(search: Item, most: int = 6, name: str = "slice") -> list[Markup]:
     """The lead metric against each important parameter of the learners that did best.
 
     Args:
         search: The evidence's ``search``.
         most: Pictures at most.
+        name: Unique in the page.
 
     Returns:
         Small pictures, the most important parameter first.
@@ -298,8 +312,8 @@ def slices(search: Item, most: int = 6) -> list[Markup]:
     ]
     if len(estimates) < 3:
         return []
-    y = linear(_middle(estimates), 118, 26, count=3)
-    pictures = [_slice(search, e, y, f"slice-{i}") for i, e in enumerate(wanted[:most])]
+    y = _upright(search, estimates if search.get("log") else _middle(estimates), 118, 26, 3)
+    pictures = [_slice(search, e, y, f"{name}-{i}") for i, e in enumerate(wanted[:most])]
     return [picture for picture in pictures if picture]
 
 
@@ -321,16 +335,16 @@ def _slice(search: Item, entry: Item, y: Scale, name: str) -> Markup:
     points = [*thinned([p for p in points if p[2]["id"] != leader], MOST_SMALL), *best]
     left = 12 + widest(label for _, label in y.labels())
     words = numbers.words(metric)
-    title = f"{entry['learner']}: {parameter}"
+    named = f"{entry['learner']} · {parameter}" if entry["learner"] else parameter
     said = f"{words} of {len(points)} trials against {parameter}"
-    canvas = Canvas(name, SMALL, 160, title, said, "small")
+    canvas = Canvas(name, SMALL, 160, named, said, "small")
     canvas.left(y, left, words, SMALL - 6)
     log = _searched_on_log(search, entry)
     where, labels = _positions([p for p, _, _ in points], left + 6, SMALL - 12, log)
     for at, label in labels:
         canvas.text(at, 133, label, "tick", "middle", most=10)
     canvas.line(left, 118, SMALL - 6, 118, "axis")
-    canvas.text((left + SMALL) / 2, 152, f"{entry['learner']} · {parameter}", "title", "middle", 34)
+    canvas.text((left + SMALL) / 2, 152, named, "title", "middle", 34)
     colour = palette(search).get(entry["learner"], 0)
     for at, (value, estimate, trial) in zip(where, points, strict=True):
         tip = f"{trial['id']}: {parameter} {numbers.setting(value)}, {words} "

@@ -18,6 +18,7 @@ from attain.report import (
     cell_plots,
     cells,
     charts,
+    fronts,
     numbers,
     paths,
     picture_plots,
@@ -49,17 +50,20 @@ def render(evidence: Mapping[str, Any]) -> str:
     """
     made = environment()
     logged = {entry["record"] for entry in evidence["decisions"]}
-    style, script = _source("report.css"), _source("report.js")
     return made.get_template("report.html.j2").render(
         e=evidence,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
+        **framed(),
         data=embedded(evidence),
         rec=lambda record: _reference(record, record in logged),
         colours=charts.palette(evidence["search"]),
         rows=MOST_ROWS,
     )
+
+
+def framed() -> dict[str, Any]:
+    """Style, script and the policy that lets nothing else run, as pages take them."""
+    style, script = _source("report.css"), _source("report.js")
+    return {"style": Markup(style), "script": Markup(script), "policy": _policy(style, script)}
 
 
 def embedded(evidence: Mapping[str, Any]) -> Markup:
@@ -152,7 +156,12 @@ def environment() -> Environment:
     made.globals |= {"charts": charts, "plots": plots, "heat": _heat, "bar": _share_bar}
     made.globals |= {"trust": reliability, "trust_plots": trust_plots, "words": words}
     made.globals |= {"cells": cells, "cell_plots": cell_plots}
-    made.globals |= {"paths": paths, "pictures": pictures, "picture_plots": picture_plots}
+    made.globals |= {
+        "fronts": fronts,
+        "paths": paths,
+        "pictures": pictures,
+        "picture_plots": picture_plots,
+    }
     made.filters |= {
         "number": numbers.number,
         "setting": numbers.setting,

@@ -39,7 +39,7 @@ def importance(records: Iterable[Record], *, fewest: int = FEWEST_TRIALS) -> lis
                 runs.setdefault(learner, []).append((config, loss))
     found = []
     for learner in sorted(runs, key=lambda name: min(loss for _, loss in runs[name])):
-        shares = _shares(runs[learner]) if len(runs[learner]) >= fewest else {}
+        shares = shares_of(runs[learner]) if len(runs[learner]) >= fewest else {}
         found += [
             {"learner": learner, "parameter": name, "share": value, "trials": len(runs[learner])}
             for name, value in sorted(shares.items(), key=lambda item: (-item[1], item[0]))
@@ -47,8 +47,15 @@ def importance(records: Iterable[Record], *, fewest: int = FEWEST_TRIALS) -> lis
     return found
 
 
-def _shares(runs: Sequence[tuple[Mapping[str, Any], float]]) -> dict[str, float]:
-    """Shares of the parameters that took at least two values."""
+def shares_of(runs: Sequence[tuple[Mapping[str, Any], float]]) -> dict[str, float]:
+    """Shares of the parameters that took at least two values.
+
+    Args:
+        runs: Configurations and finite losses.
+
+    Returns:
+        Shares in [0, 1] by parameter; empty where nothing can be said.
+    """
     names = dict.fromkeys(name for config, _ in runs for name in config)
     values = {name: [config.get(name) for config, _ in runs] for name in names}
     varied = {n: v for n, v in values.items() if len({str(x) for x in v if x is not None}) > 1}

@@ -94,7 +94,8 @@ def _parallel(
     titles = [*axes, numbers.words(metric) if metric else "loss"]
     step = (width - 96) / len(axes)
     xs = [48 + i * step for i in range(len(titles))]
-    told = f"{len(lines)} trials of {_leader(search)} across {numbers.listed(titles)}"
+    of = f" of {leader}" if (leader := _leader(search)) else ""
+    told = f"{len(lines)} trials{of} across {numbers.listed(titles)}"
     canvas = Canvas(name, width, HEIGHT, "Configurations and what they gave", told, kind)
     for i in range(len(lines) - 1, -1, -1):  # the best is drawn last
         points = [
@@ -113,19 +114,22 @@ def _parallel(
     return canvas.render()
 
 
-def pairs(search: Item, most: int = 3) -> list[Markup]:
+def pairs(search: Item, most: int = 3, name: str = "pair") -> list[Markup]:
     """The trials in the plane of two parameters that act together, the best quarter in colour.
 
     Args:
         search: The evidence's ``search``.
         most: Pictures at most.
+        name: Unique in the page.
 
     Returns:
         Small pictures, the strongest pair first.
     """
     done = _done(search)
     return [
-        _pair(done, pair, f"pair-{i}") for i, pair in enumerate(search["interplay"][:most]) if done
+        _pair(done, pair, f"{name}-{i}")
+        for i, pair in enumerate(search["interplay"][:most])
+        if done
     ]
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 
 import pytest
+import report_searches as searches
 import report_studies as studies
 from web_browser import AXE, Browser, axe
 
@@ -84,6 +85,9 @@ PAGES = {
     "endless": endless,
     "interrupted": lambda: rendered(studies.interrupted()),
     "empty": lambda: rendered([]),
+    "function": lambda: searches.page("one"),
+    "goals": lambda: searches.page("two"),
+    "hostile function": lambda: searches.page("evil"),
 }
 
 
@@ -108,7 +112,7 @@ def test_pages_fit_and_their_style_and_script_are_allowed(tmp_path, width):
         assert (seen["sortable"] > 0) == (name != "empty"), (name, seen)
 
 
-@pytest.mark.parametrize("name", ["hostile", "binary"])
+@pytest.mark.parametrize("name", ["hostile", "binary", "hostile function"])
 def test_the_console_stays_silent(tmp_path, name):
     """Opened from disk, a page causes no message: no violation, no failed request, no error."""
     page = tmp_path / "report.html"
@@ -122,9 +126,9 @@ def test_the_console_stays_silent(tmp_path, name):
 @pytest.mark.parametrize(
     ("width", "dark", "names"),
     [
-        (400, False, ("binary", "hostile")),
+        (400, False, ("binary", "hostile", "function")),
         (1280, False, ("regression", "interrupted")),
-        (1280, True, ("binary",)),
+        (1280, True, ("binary", "goals")),
     ],
 )
 def test_axe_finds_nothing(tmp_path, width, dark, names):

@@ -17,7 +17,7 @@ def command(call: Call, study: Path | None) -> Exit:
     """Show the report of a study and write report.html, model_card.md and report.json anew.
 
     Works while the study is running, and after it was stopped. STUDY is a study file or a study
-    folder.
+    folder; also the output folder of attain.minimize, which gets a report.html.
     """
     from attain.cli import tables
     from attain.cli.output import emit
