@@ -4,8 +4,8 @@
 
 The objective stays as it is, define-by-run. Parameters that earlier trials had are proposed
 together; one that exists only for some values of a categorical parameter is found to depend on it.
-A parameter that no earlier trial had is drawn at random. Optuna is used as it is given, never
-imported.
+A parameter that no earlier trial had is drawn at random. A trial that a pruner ended counts as what
+it would hardly have done better than. Optuna is used as it is given, never imported.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from attain.core.registry import find
 from attain.core.seeds import derive
@@ -96,8 +98,6 @@ class AttainSampler:
         Returns:
             A value.
         """
-        import numpy as np
-
         from attain.strategy._encode import axis
 
         parameter = _parameter(param_name, param_distribution)
@@ -178,18 +178,62 @@ def _history(
 ) -> tuple[Observed, ...]:
     signs = [1 if d.name == _MINIMIZE else -1 for d in directions]
     goals = Goals(tuple(Goal(f"value {k}", sign) for k, sign in enumerate(signs)))
-    tally = Tally(goals)
+    tally, whole = Tally(goals), [t for t in trials if t.state.name == "COMPLETE"]
     for trial in trials:
         name, config = f"t{trial.number:05d}", _config(trial, search_space)
         asked = {"trial": name, "config": config, "reason": "", "origin": "strategy"}
         tally.apply("asked", asked)
         if trial.state.name != "RUNNING":
-            tally.apply("told", {"trial": name, **_ended(trial, goals)})
+            told = _pruned(trial, whole, signs[0]) if trial.state.name == "PRUNED" else None
+            ended = _ended(trial, goals) if told is None else _believed(*told, goals)
+            tally.apply("told", {"trial": name, **ended})
     return tuple(tally.history())
 
 
+def _pruned(trial: Any, whole: Sequence[Any], sign: int) -> tuple[float, float] | None:
+    """What a pruned trial would have come to, as the trials that ran to their end let expect.
+
+    It keeps its rank: where it would stand among their values at its last step, it stands among
+    their last ones. So it is never better than the best, and as bad as the worst at least where it
+    was behind all. How far this misses them is the error.
+
+    Args:
+        trial: Pruned.
+        whole: Trials that ran to their end.
+        sign: 1 for smaller values, -1 for larger ones.
+
+    Returns:
+        A loss and its standard error; None where nothing was reported that could be compared.
+    """
+    at = max((s for s, v in trial.intermediate_values.items() if math.isfinite(v)), default=None)
+    pairs = [
+        (sign * then, sign * other.values[0])
+        for other in whole
+        if at is not None and math.isfinite(other.values[0])
+        if math.isfinite(then := _until(other.intermediate_values, at))
+    ]
+    if at is None or not pairs:
+        return None
+    then, end = np.array(pairs).T
+    ranked = np.sort(then), np.sort(end)
+    loss = np.interp(sign * trial.intermediate_values[at], *ranked)
+    return float(loss), float(np.sqrt(np.mean((np.interp(then, *ranked) - end) ** 2)))
+
+
+def _until(values: Mapping[int, float], step: int) -> float:
+    """The newest value up to a step; NaN for none."""
+    return values[max(known)] if (known := [s for s in values if s <= step]) else math.nan
+
+
+def _believed(loss: float, error: float, goals: Goals) -> dict[str, Any]:
+    """A pruned trial as if it had run to its end."""
+    metrics = {goal.metric: goal.sign * loss for goal in goals.goals}
+    noise = error or None
+    return {"status": "done", "metrics": metrics, "message": "", "noise": noise, "seconds": 0.0}
+
+
 def _ended(trial: Any, goals: Goals) -> dict[str, Any]:
-    """How a trial ended; a pruned one says only that it need not be tried again."""
+    """How a trial ended; a pruned one without a value need only not be tried again."""
     status = {"COMPLETE": "done", "FAIL": "failed", "PRUNED": "cancelled"}[trial.state.name]
     metrics: dict[str, float] = {}
     if status == "done":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 
 from attain.core.errors import PluginError
 from attain.core.space import Condition
-from attain.integrations.optuna_sampler import AttainSampler, _conditions, _space
+from attain.integrations.optuna_sampler import AttainSampler, _conditions, _history, _pruned, _space
 
 
 class _Distribution(SimpleNamespace):
@@ -49,6 +50,7 @@ class Trial:
     state: Any = field(default_factory=lambda: SimpleNamespace(name="RUNNING"))
     values: tuple[float, ...] | None = None
     relative: dict[str, Any] = field(default_factory=dict)
+    intermediate_values: dict[int, float] = field(default_factory=dict)
 
     def suggest(self, name: str, distribution: Any) -> Any:
         if name not in self.relative:
@@ -58,6 +60,10 @@ class Trial:
             value = self.relative[name]
         self.params[name], self.distributions[name] = value, distribution
         return value
+
+
+class Pruned(Exception):
+    """What an objective raises that a pruner ends."""
 
 
 class Study:
@@ -81,6 +87,8 @@ class Study:
                 found = objective(trial)
             except ArithmeticError:
                 trial.state = SimpleNamespace(name="FAIL")
+            except Pruned:
+                trial.state = SimpleNamespace(name="PRUNED")
             else:
                 trial.values = found if isinstance(found, tuple) else (found,)
                 trial.state = SimpleNamespace(name="COMPLETE")
@@ -159,6 +167,88 @@ def test_several_values_and_nan_are_taken() -> None:
     assert len(inside) >= 3
 
 
+def _trial(number: int, values: dict[int, float], end: float | None) -> Any:
+    state = SimpleNamespace(name="PRUNED" if end is None else "COMPLETE")
+    ends = None if end is None else (end,)
+    return SimpleNamespace(
+        number=number, state=state, values=ends, intermediate_values=values, params={}
+    )
+
+
+WHOLE = [
+    _trial(0, {1: 3.0, 9: 1.0}, 1.0),
+    _trial(1, {1: 5.0, 9: 2.0}, 2.0),
+    _trial(2, {1: 7.0, 9: 6.0}, 6.0),
+]
+
+
+@pytest.mark.parametrize(
+    ("reported", "loss"),
+    [({1: 6.0}, 4.0), ({1: 9.0}, 6.0), ({1: 1.0}, 1.0), ({1: 4.0, 2: 5.0}, 2.0), ({9: 1.5}, 1.5)],
+)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_pruned_trial_counts_with_its_rank(
+    reported: dict[int, float], loss: float, sign: int
+) -> None:
+    """Among last values as among those of its last step; never better than the best."""
+
+    def turned(trial: Any) -> Any:
+        values = {step: sign * value for step, value in trial.intermediate_values.items()}
+        return _trial(trial.number, values, trial.values and sign * trial.values[0])
+
+    found = _pruned(turned(_trial(3, reported, None)), [turned(t) for t in WHOLE], sign)
+    assert found == (pytest.approx(loss), 0.0)
+
+
+def test_ranks_that_change_on_the_way_make_a_pruned_trial_uncertain() -> None:
+    """The error is what ranks at that step got wrong of the trials that ran to their end."""
+    turned = [_trial(0, {1: 3.0}, 2.0), _trial(1, {1: 5.0}, 1.0)]
+    found = _pruned(_trial(2, {1: 4.0}, None), turned, 1)
+    assert found == (pytest.approx(1.5), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize(
+    ("reported", "whole"),
+    [
+        ({}, WHOLE),
+        ({1: math.nan}, WHOLE),
+        ({1: 1.0}, []),
+        ({0: 1.0}, WHOLE),
+        ({1: 1.0}, [_trial(0, {}, 1.0), _trial(1, {1: 1.0}, math.nan)]),
+    ],
+)
+def test_what_cannot_be_compared_teaches_nothing(
+    reported: dict[int, float], whole: list[Any]
+) -> None:
+    """No report, none that is a number, or nobody who had got as far: known, but not bad."""
+    trial = _trial(9, reported, None)
+    assert _pruned(trial, whole, 1) is None
+    (seen,) = _history([trial], [SimpleNamespace(name="MINIMIZE")], {})
+    assert (seen.status, seen.loss) == ("cancelled", None)
+
+
+def test_pruned_trials_keep_the_search_away() -> None:
+    """With most trials pruned, a search that learns from their reports finds far more."""
+
+    def pruning(trial: Trial, *, reporting: bool) -> float:
+        x, y = trial.suggest("x", X), trial.suggest("y", X)
+        loss = float((x - 2) ** 2 + (y - 7) ** 2)
+        ends = [t.values[0] for t in trial.study.trials if t.values]
+        if reporting:
+            trial.intermediate_values[1] = loss + 1
+        if len(ends) >= 4 and loss > sorted(ends)[len(ends) // 2]:
+            raise Pruned
+        trial.intermediate_values[1] = loss + 1
+        return loss
+
+    found = []
+    for reporting in (True, False):
+        objective = partial(pruning, reporting=reporting)
+        studies = [Study(AttainSampler(seed=s)).optimize(objective, 30) for s in range(3)]
+        found.append(sum(study.best for study in studies) / 3)
+    assert found[0] < 0.2 * found[1]
+
+
 def test_values_keep_their_grid_and_type() -> None:
     """Steps, logs and integers arrive as Optuna's distributions state them."""
     step = FloatDistribution(low=0.0, high=0.9, step=0.3, log=False)
@@ -186,4 +276,27 @@ def test_it_works_in_optuna_itself() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(sampler=AttainSampler(seed=1))
     study.optimize(lambda t: (t.suggest_float("x", -5, 10) - 2) ** 2, n_trials=20, n_jobs=2)
+    assert study.best_value < 0.1
+
+
+def test_it_learns_from_what_optunas_pruners_end() -> None:
+    """In a real study the history has pruned trials with what they would have come to."""
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def falling(trial: Any) -> float:
+        end = float((trial.suggest_float("x", -5, 10) - 2) ** 2)
+        for step in range(5):
+            trial.report(end + 5 - step, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return end
+
+    study = optuna.create_study(sampler=AttainSampler(seed=1), pruner=optuna.pruners.MedianPruner())
+    study.optimize(falling, n_trials=30)
+    pruned = [t.number for t in study.trials if t.state.name == "PRUNED"]
+    space = {"x": optuna.distributions.FloatDistribution(-5, 10)}
+    seen = _history(study.trials, study.directions, space)
+    assert len(pruned) >= 5
+    assert all(seen[number].loss is not None for number in pruned)
     assert study.best_value < 0.1
