@@ -5,7 +5,8 @@
 The objective stays as it is, define-by-run. Parameters that earlier trials had are proposed
 together; one that exists only for some values of a categorical parameter is found to depend on it.
 A parameter that no earlier trial had is drawn at random. A trial that a pruner ended counts as what
-it would hardly have done better than. Optuna is used as it is given, never imported.
+it would hardly have done better than; trials' constraints are kept. Optuna is used as it is given,
+never imported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from attain.core.seeds import derive
 from attain.core.space import Categorical, Condition, Parameter, Scalar, Space
 from attain.core.types import Observed
 from attain.integrations.optuna import from_optuna
-from attain.pipeline.goals import Goal, Goals
+from attain.pipeline.goals import Goal, Goals, Limit
 from attain.pipeline.tally import Tally
 
 _CHOICE = "CategoricalDistribution"
@@ -177,16 +178,18 @@ def _history(
     trials: Sequence[Any], directions: Sequence[Any], search_space: Mapping[str, Any]
 ) -> tuple[Observed, ...]:
     signs = [1 if d.name == _MINIMIZE else -1 for d in directions]
-    goals = Goals(tuple(Goal(f"value {k}", sign) for k, sign in enumerate(signs)))
+    limits = sorted({name for trial in trials for name in _constraints(trial)})
+    goals = Goals(
+        tuple(Goal(f"value {k}", sign) for k, sign in enumerate(signs)),
+        tuple(Limit(f"limit {name}", 1, 0.0) for name in limits),
+    )
     tally, whole = Tally(goals), [t for t in trials if t.state.name == "COMPLETE"]
     for trial in trials:
         name, config = f"t{trial.number:05d}", _config(trial, search_space)
         asked = {"trial": name, "config": config, "reason": "", "origin": "strategy"}
         tally.apply("asked", asked)
         if trial.state.name != "RUNNING":
-            told = _pruned(trial, whole, signs[0]) if trial.state.name == "PRUNED" else None
-            ended = _ended(trial, goals) if told is None else _believed(*told, goals)
-            tally.apply("told", {"trial": name, **ended})
+            tally.apply("told", {"trial": name, **_ended(trial, whole, goals, limits)})
     return tuple(tally.history())
 
 
@@ -225,18 +228,30 @@ def _until(values: Mapping[int, float], step: int) -> float:
     return values[max(known)] if (known := [s for s in values if s <= step]) else math.nan
 
 
-def _believed(loss: float, error: float, goals: Goals) -> dict[str, Any]:
-    """A pruned trial as if it had run to its end."""
-    metrics = {goal.metric: goal.sign * loss for goal in goals.goals}
-    noise = error or None
-    return {"status": "done", "metrics": metrics, "message": "", "noise": noise, "seconds": 0.0}
+def _constraints(trial: Any) -> Mapping[str, float]:
+    """What Optuna wants to be 0 at most, by name; of version 4, which has a list, by number."""
+    found: Mapping[str, float] | None = getattr(trial, "constraints", None)
+    if found is not None:
+        return found
+    listed = getattr(trial, "system_attrs", {}).get("constraints") or ()
+    return {str(number): value for number, value in enumerate(listed)}
 
 
-def _ended(trial: Any, goals: Goals) -> dict[str, Any]:
-    """How a trial ended; a pruned one without a value need only not be tried again."""
+def _ended(trial: Any, whole: Sequence[Any], goals: Goals, limits: Sequence[str]) -> dict[str, Any]:
+    """How a trial ended; a pruned one without a value need only not be tried again.
+
+    A constraint that a trial does not have is kept, as Optuna sees it.
+    """
     status = {"COMPLETE": "done", "FAIL": "failed", "PRUNED": "cancelled"}[trial.state.name]
-    metrics: dict[str, float] = {}
+    values: list[float] = []
+    noise = None
     if status == "done":
-        metrics = dict(zip(goals.metrics, map(float, trial.values), strict=True))
-        status = status if all(map(math.isfinite, metrics.values())) else "failed"
-    return {"status": status, "metrics": metrics, "message": "", "noise": None, "seconds": 0.0}
+        values = [float(value) for value in trial.values]
+        status = status if all(map(math.isfinite, values)) else "failed"
+    elif status == "cancelled" and (told := _pruned(trial, whole, goals.goals[0].sign)):
+        status, values, noise = "done", [goals.goals[0].sign * told[0]], told[1] or None
+    known = _constraints(trial)
+    if values:
+        values += [float(known.get(name, 0.0)) for name in limits]
+    metrics = dict(zip(goals.metrics, values, strict=True)) if values else {}
+    return {"status": status, "metrics": metrics, "message": "", "noise": noise, "seconds": 0.0}

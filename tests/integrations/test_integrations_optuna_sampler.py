@@ -16,7 +16,14 @@ import pytest
 
 from attain.core.errors import PluginError
 from attain.core.space import Condition
-from attain.integrations.optuna_sampler import AttainSampler, _conditions, _history, _pruned, _space
+from attain.integrations.optuna_sampler import (
+    AttainSampler,
+    _conditions,
+    _constraints,
+    _history,
+    _pruned,
+    _space,
+)
 
 
 class _Distribution(SimpleNamespace):
@@ -51,6 +58,7 @@ class Trial:
     values: tuple[float, ...] | None = None
     relative: dict[str, Any] = field(default_factory=dict)
     intermediate_values: dict[int, float] = field(default_factory=dict)
+    constraints: dict[str, float] = field(default_factory=dict)
 
     def suggest(self, name: str, distribution: Any) -> Any:
         if name not in self.relative:
@@ -167,6 +175,32 @@ def test_several_values_and_nan_are_taken() -> None:
     assert len(inside) >= 3
 
 
+def test_constraints_are_kept() -> None:
+    """The search goes where they hold; a trial without one keeps it, as in Optuna."""
+
+    def limited(trial: Trial) -> float:
+        x = trial.suggest("x", X)
+        trial.constraints["least"] = 4.0 - x
+        return float((x - 2) ** 2)
+
+    study = Study(AttainSampler(seed=2)).optimize(limited, 25)
+    late = [t.params["x"] for t in study.trials[12:]]
+    assert sum(3.5 < x < 5 for x in late) > len(late) / 2
+    study.trials[1].constraints = {}
+    seen = _history(study.trials, study.directions, {"x": X})
+    wanted = [0.0 if number == 1 else 4.0 - t.params["x"] for number, t in enumerate(study.trials)]
+    assert [t.excess for t in seen] == [(excess,) for excess in wanted]
+    kept = [t.values[0] for t in study.trials if t.values and t.params["x"] >= 4]
+    assert min(kept) < 4.1
+
+
+def test_constraints_of_version_4_are_a_list() -> None:
+    """Where trials have no mapping, the list among their attributes is read."""
+    old = SimpleNamespace(system_attrs={"constraints": (0.5, -1.0)})
+    assert _constraints(old) == {"0": 0.5, "1": -1.0}
+    assert _constraints(SimpleNamespace(system_attrs={"constraints": None})) == {}
+
+
 def _trial(number: int, values: dict[int, float], end: float | None) -> Any:
     state = SimpleNamespace(name="PRUNED" if end is None else "COMPLETE")
     ends = None if end is None else (end,)
@@ -277,6 +311,21 @@ def test_it_works_in_optuna_itself() -> None:
     study = optuna.create_study(sampler=AttainSampler(seed=1))
     study.optimize(lambda t: (t.suggest_float("x", -5, 10) - 2) ** 2, n_trials=20, n_jobs=2)
     assert study.best_value < 0.1
+
+
+def test_optunas_own_constraints_are_read() -> None:
+    """`trial.set_constraint` of Optuna 5; the best permitted trial is next to the limit."""
+    optuna = pytest.importorskip("optuna", minversion="5")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    def limited(trial: Any) -> float:
+        x = trial.suggest_float("x", -5, 10)
+        trial.set_constraint("least", 4 - x)
+        return float((x - 2) ** 2)
+
+    study = optuna.create_study(sampler=AttainSampler(seed=1))
+    study.optimize(limited, n_trials=25)
+    assert 4.0 <= study.best_value < 4.2
 
 
 def test_it_learns_from_what_optunas_pruners_end() -> None:
