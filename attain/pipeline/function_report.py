@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,7 @@ def read(records: Iterable[Record]) -> Searched:
 
 
 def _told(trial: FunctionTrial, found: Searched) -> dict[str, Any]:
-    told = {name: value for name, value in asdict(trial).items() if name in _TOLD}
+    told = {name: getattr(trial, name) for name in _TOLD}
     single = () if trial.loss is None else (trial.loss,)
     told["goals"] = (trial.goals if found.goals.several else single) if trial.done else ()
     told["metrics"] = dict(trial.metrics) if trial.done else {}

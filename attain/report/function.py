@@ -18,6 +18,7 @@ from attain.report.numbers import finite
 Item = Mapping[str, Any]
 _UNENDED = ("running", "lost")
 _MAGNITUDES = 1e3
+_MOST = 2_000  # trials that a page carries as JSON
 _FEWEST = 8  # predictions below which their share within two deviations says nothing
 
 
@@ -44,8 +45,8 @@ def collect(
 
     Returns:
         Plain JSON values: what was given, trials the best first, each with ``kept`` (whether all
-        limits hold); ``searches``, one for each goal, as `charts` and `paths` take them;
-        ``failures``; ``foretold``, how many losses came near their prediction; counts.
+        limits hold); ``searches``, one for each goal: what `charts` and `paths` take, but for the
+        trials; ``failures``; ``foretold``, how many losses came near their prediction; counts.
     """
     told = [plain(trial) for trial in trials]
     for place, trial in enumerate(told, 1):
@@ -81,14 +82,19 @@ def render(evidence: Mapping[str, Any]) -> str:
     Returns:
         A complete document with the evidence as JSON (element ``attain-evidence``).
     """
-    page = environment().get_template("function.html.j2")
-    first = evidence["searches"][0]
-    return page.render(
-        e=evidence,
-        data=embedded(evidence),
-        rows=MOST_ROWS,
-        colours=charts.palette(first),
-        **framed(),
+    searches = [_drawn(evidence, which) for which in range(len(evidence["searches"]))]
+    return (
+        environment()
+        .get_template("function.html.j2")
+        .render(
+            e=evidence,
+            searches=searches,
+            kept=min(_MOST, len(evidence["trials"])),
+            data=embedded(_cut(evidence)),
+            rows=MOST_ROWS,
+            colours=charts.palette(searches[0]),
+            **framed(),
+        )
     )
 
 
@@ -150,34 +156,23 @@ def _standing(trial: Item) -> tuple[Any, ...]:
 def _search(
     told: Sequence[Item], known: Sequence[Item], goal: Item, which: int, target: Any
 ) -> dict[str, Any]:
-    """One goal as the pictures of a study's search take it, with a learner without a name.
-
-    Losses are places: trials within the limits come first, then smaller ones.
-    """
+    """One goal as the pictures of a study's search take it, with a learner without a name."""
     metric = goal["metric"]
     done = [t for t in told if t["status"] == Status.DONE]
-    order = sorted(done, key=lambda t: (_broken(t), t["goals"][which]))
-    places = {t["id"]: float(i) for i, t in enumerate(order)}
-    trials = [
-        {
-            **{k: t[k] for k in ("id", "config", "status", "message", "place")},
-            **{"learner": "", "purpose": "search", "record": None, "loss": places.get(t["id"])},
-            "scores": {metric: {"estimate": t["metrics"][metric]}} if t["id"] in places else {},
-        }
-        for t in told
-    ]
-    configs = [t["config"] for t in done]
-    shares = importance(configs, [t["goals"][which] for t in done])
+    places = _places(done, which)
+    shares = importance([t["config"] for t in done], [t["goals"][which] for t in done])
     mattered = [
         {"learner": "", "parameter": name, "share": share, "trials": len(done)}
         for name, share in shares.items()
     ]
     losses = np.array([places[t["id"]] for t in done])
-    pairs = interplay(configs, losses, [*shares])
-    score = {"estimate": order[0]["metrics"][metric]} if order else None
+    pairs = interplay([t["config"] for t in done], losses, [*shares])
+    values = [t["metrics"][metric] for t in done]
+    best = next((t for t in done if places[t["id"]] == 0), None)
+    score = {"estimate": best["metrics"][metric]} if best else None
     return {
         **{"metric": metric, "direction": goal["direction"], "target": finite(target), "unit": ""},
-        "log": _ratios([t["metrics"][metric] for t in done]),
+        "log": _ratios(values),
         "searched": len(told),
         "scored": len(done),
         "incumbent": _incumbent(told, metric, which),
@@ -185,8 +180,36 @@ def _search(
         "hyperparameters": mattered,
         "interplay": [{**pair, "trials": len(done)} for pair in pairs],
         "selection": {"space": known},
-        "trials": trials,
     }
+
+
+def _places(done: Sequence[Item], which: int) -> dict[str, float]:
+    """Ranks by one goal, those within the limits first; by the id of the trial."""
+    order = sorted(done, key=lambda t: (_broken(t), t["goals"][which]))
+    return {t["id"]: float(place) for place, t in enumerate(order)}
+
+
+def _drawn(evidence: Item, which: int) -> dict[str, Any]:
+    """A search with its trials as pictures take them; their losses are places."""
+    search, told = evidence["searches"][which], evidence["trials"]
+    metric = search["metric"]
+    places = _places([t for t in told if t["status"] == Status.DONE], which)
+    trials = [
+        {
+            **{k: t[k] for k in ("id", "config", "status", "message", "place")},
+            **{"learner": "", "purpose": "search", "record": None, "loss": places.get(t["id"])},
+            "scores": {metric: {"estimate": t["metrics"][metric]}} if t["id"] in places else {},
+        }
+        for t in sorted(told, key=lambda t: t["place"])
+    ]
+    return {**search, "trials": trials}
+
+
+def _cut(evidence: Item) -> dict[str, Any]:
+    """What a page carries as JSON: of very many trials the best ones, and others evenly."""
+    told = evidence["trials"]
+    best, rest = told[: _MOST // 2], told[_MOST // 2 :]
+    return {**evidence, "trials": [*best, *charts.thinned(rest, _MOST - len(best))]}
 
 
 def _ratios(values: Sequence[float]) -> bool:

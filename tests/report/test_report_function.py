@@ -105,6 +105,31 @@ def test_several_goals_have_a_front_and_limits_are_counted():
         assert steps[-1] == best
 
 
+def test_a_page_of_very_many_trials_stays_small():
+    """Pictures and counts are of all; the JSON has the best and others evenly, and says so."""
+    trials = [
+        {
+            **{"id": f"t{i:05d}", "config": {"x": i / 6000}, "reason": "drawn", "status": "done"},
+            **{"predicted": None, "spread": None, "excess": [], "front": False, "message": ""},
+            **{"metrics": {"loss": float(i)}, "goals": [float(i)], "seconds": 0.1},
+        }
+        for i in range(6000)
+    ]
+    known = [{"name": "x", "text": "x: 0 to 1", "scale": "linear"}]
+    goal = [{"metric": "loss", "direction": "minimize"}]
+    more = {"title": "f", "reason": "ended", "strategy": "random", "why": "", "best": "t00000"}
+    text = function.render(
+        function.collect(trials, goal, [], known, **more, target=None, version="0")
+    )
+    kept = [t["id"] for t in embedded(text)["trials"]]
+    assert len(kept) == 2000
+    assert kept[:1000] == [f"t{i:05d}" for i in range(1000)]
+    assert kept[-1] == "t05999"
+    assert "2,000 of them are in the JSON" in words(text)
+    assert "6,000 of 6,000 trials gave a result" in text
+    assert len(text) < 1_500_000
+
+
 def test_a_search_that_has_just_begun_has_a_page():
     """Nothing has ended: said so, no pictures, the trial under way in the table."""
     said = words(searches.page("nothing"))
