@@ -116,8 +116,11 @@ class AttainSampler:
 
 
 def _trials(study: Any, states: Iterable[str]) -> list[Any]:
-    wanted = set(states)
-    trials = study.get_trials(deepcopy=False)
+    wanted, storage = set(states), getattr(study, "_storage", None)
+    if storage is None:
+        trials = study.get_trials(deepcopy=False)
+    else:  # Hyperband's pruner shows a study of one bracket, but trials of all brackets teach
+        trials = storage.get_all_trials(study._study_id, deepcopy=False)
     return sorted((t for t in trials if t.state.name in wanted), key=lambda t: t.number)
 
 

@@ -77,6 +77,9 @@ class Pruned(Exception):
 class Study:
     """Just enough of `optuna.Study`."""
 
+    _storage: Any = None
+    _study_id: int = 0
+
     def __init__(self, sampler: AttainSampler, *directions: str) -> None:
         self.sampler = sampler
         self.trials: list[Trial] = []
@@ -281,6 +284,24 @@ def test_pruned_trials_keep_the_search_away() -> None:
         studies = [Study(AttainSampler(seed=s)).optimize(objective, 30) for s in range(3)]
         found.append(sum(study.best for study in studies) / 3)
     assert found[0] < 0.2 * found[1]
+
+
+def test_trials_of_all_brackets_teach() -> None:
+    """Hyperband's pruner shows a sampler one bracket; the storage has them all."""
+    whole = Study(AttainSampler(seed=1)).optimize(objective, 12)
+    part = Study(AttainSampler(seed=1))
+    part._study_id = 3
+
+    def all_trials(study_id: int, deepcopy: bool) -> list[Trial]:
+        assert (study_id, deepcopy) == (3, False)
+        return whole.trials
+
+    part._storage = SimpleNamespace(get_all_trials=all_trials)
+    trial = Trial(part, 12)
+    space = part.sampler.infer_relative_search_space(part, trial)
+    assert set(space) == {"kind", "x", "depth"}
+    known = whole.sampler.sample_relative(whole, Trial(whole, 12), space)
+    assert part.sampler.sample_relative(part, trial, space) == known
 
 
 def test_values_keep_their_grid_and_type() -> None:
