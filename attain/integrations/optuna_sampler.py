@@ -186,44 +186,59 @@ def _history(
         tuple(Goal(f"value {k}", sign) for k, sign in enumerate(signs)),
         tuple(Limit(f"limit {name}", 1, 0.0) for name in limits),
     )
-    tally, whole = Tally(goals), [t for t in trials if t.state.name == "COMPLETE"]
+    tally = Tally(goals)
+    ranks = _Ranks([t for t in trials if t.state.name == "COMPLETE"], signs[0])
     for trial in trials:
         name, config = f"t{trial.number:05d}", _config(trial, search_space)
         asked = {"trial": name, "config": config, "reason": "", "origin": "strategy"}
         tally.apply("asked", asked)
         if trial.state.name != "RUNNING":
-            tally.apply("told", {"trial": name, **_ended(trial, whole, goals, limits)})
+            tally.apply("told", {"trial": name, **_ended(trial, ranks, goals, limits)})
     return tuple(tally.history())
 
 
-def _pruned(trial: Any, whole: Sequence[Any], sign: int) -> tuple[float, float] | None:
-    """What a pruned trial would have come to, as the trials that ran to their end let expect.
+class _Ranks:
+    """What pruned trials would have come to, as those that ran to their end let expect.
 
-    It keeps its rank: where it would stand among their values at its last step, it stands among
-    their last ones. So it is never better than the best, and as bad as the worst at least where it
-    was behind all. How far this misses them is the error.
+    A trial keeps its rank: where it would stand among their values at its last step, it stands
+    among their last ones. So it is never better than the best, and as bad as the worst where it was
+    behind all. How far this misses them is the error.
 
     Args:
-        trial: Pruned.
         whole: Trials that ran to their end.
         sign: 1 for smaller values, -1 for larger ones.
-
-    Returns:
-        A loss and its standard error; None where nothing was reported that could be compared.
     """
-    at = max((s for s, v in trial.intermediate_values.items() if math.isfinite(v)), default=None)
-    pairs = [
-        (sign * then, sign * other.values[0])
-        for other in whole
-        if at is not None and math.isfinite(other.values[0])
-        if math.isfinite(then := _until(other.intermediate_values, at))
-    ]
-    if at is None or not pairs:
-        return None
-    then, end = np.array(pairs).T
-    ranked = np.sort(then), np.sort(end)
-    loss = np.interp(sign * trial.intermediate_values[at], *ranked)
-    return float(loss), float(np.sqrt(np.mean((np.interp(then, *ranked) - end) ** 2)))
+
+    def __init__(self, whole: Sequence[Any], sign: int) -> None:
+        self._whole = [t for t in whole if math.isfinite(t.values[0])]
+        self._sign = sign
+        self._known: dict[int, tuple[np.ndarray, np.ndarray, float] | None] = {}
+
+    def __call__(self, trial: Any) -> tuple[float, float] | None:
+        """A loss and its standard error; None where nothing reported can be compared."""
+        values = trial.intermediate_values
+        step = max((s for s, value in values.items() if math.isfinite(value)), default=None)
+        if step is None:
+            return None
+        if step not in self._known:
+            self._known[step] = self._at(step)
+        found = self._known[step]
+        if found is None:
+            return None
+        then, end, error = found
+        return float(np.interp(self._sign * values[step], then, end)), error
+
+    def _at(self, step: int) -> tuple[np.ndarray, np.ndarray, float] | None:
+        """Losses up to a step and at the end, each sorted, and what ranks get wrong of them."""
+        reported = [_until(trial.intermediate_values, step) for trial in self._whole]
+        known = [i for i, value in enumerate(reported) if math.isfinite(value)]
+        if not known:
+            return None
+        then = self._sign * np.array([reported[i] for i in known], dtype=float)
+        end = self._sign * np.array([self._whole[i].values[0] for i in known], dtype=float)
+        ranked = np.sort(then), np.sort(end)
+        missed = np.interp(then, *ranked) - end
+        return *ranked, float(np.sqrt(np.mean(missed**2)))
 
 
 def _until(values: Mapping[int, float], step: int) -> float:
@@ -240,7 +255,7 @@ def _constraints(trial: Any) -> Mapping[str, float]:
     return {str(number): value for number, value in enumerate(listed)}
 
 
-def _ended(trial: Any, whole: Sequence[Any], goals: Goals, limits: Sequence[str]) -> dict[str, Any]:
+def _ended(trial: Any, ranks: _Ranks, goals: Goals, limits: Sequence[str]) -> dict[str, Any]:
     """How a trial ended; a pruned one without a value need only not be tried again.
 
     A constraint that a trial does not have is kept, as Optuna sees it.
@@ -251,7 +266,7 @@ def _ended(trial: Any, whole: Sequence[Any], goals: Goals, limits: Sequence[str]
     if status == "done":
         values = [float(value) for value in trial.values]
         status = status if all(map(math.isfinite, values)) else "failed"
-    elif status == "cancelled" and (told := _pruned(trial, whole, goals.goals[0].sign)):
+    elif status == "cancelled" and (told := ranks(trial)):
         status, values, noise = "done", [goals.goals[0].sign * told[0]], told[1] or None
     known = _constraints(trial)
     if values:

@@ -21,7 +21,7 @@ from attain.integrations.optuna_sampler import (
     _conditions,
     _constraints,
     _history,
-    _pruned,
+    _Ranks,
     _space,
 )
 
@@ -233,14 +233,14 @@ def test_a_pruned_trial_counts_with_its_rank(
         values = {step: sign * value for step, value in trial.intermediate_values.items()}
         return _trial(trial.number, values, trial.values and sign * trial.values[0])
 
-    found = _pruned(turned(_trial(3, reported, None)), [turned(t) for t in WHOLE], sign)
+    found = _Ranks([turned(t) for t in WHOLE], sign)(turned(_trial(3, reported, None)))
     assert found == (pytest.approx(loss), 0.0)
 
 
 def test_ranks_that_change_on_the_way_make_a_pruned_trial_uncertain() -> None:
     """The error is what ranks at that step got wrong of the trials that ran to their end."""
     turned = [_trial(0, {1: 3.0}, 2.0), _trial(1, {1: 5.0}, 1.0)]
-    found = _pruned(_trial(2, {1: 4.0}, None), turned, 1)
+    found = _Ranks(turned, 1)(_trial(2, {1: 4.0}, None))
     assert found == (pytest.approx(1.5), pytest.approx(1.0))
 
 
@@ -259,7 +259,7 @@ def test_what_cannot_be_compared_teaches_nothing(
 ) -> None:
     """No report, none that is a number, or nobody who had got as far: known, but not bad."""
     trial = _trial(9, reported, None)
-    assert _pruned(trial, whole, 1) is None
+    assert _Ranks(whole, 1)(trial) is None
     (seen,) = _history([trial], [SimpleNamespace(name="MINIMIZE")], {})
     assert (seen.status, seen.loss) == ("cancelled", None)
 
