@@ -27,6 +27,7 @@ from typing import Any
 sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
+from figures import best_known, regret
 from live import RESULTS
 from peers import _suggest
 from problems import problem, settle
@@ -79,14 +80,14 @@ def study(name: str, data: Path | None, seed: int, sampler: Any, pruner: Any) ->
         pruner: Ends trials.
 
     Returns:
-        ``regret`` after each trial, ``pruned`` trials and ``steps`` of all together.
+        ``losses`` of trials, None where they were pruned; ``pruned`` trials and ``steps`` of all.
     """
     import optuna
 
     one = problem(name, data)
-    known = json.loads((HERE / "reference.json").read_text())["problems"][name]
-    best, span = known.get("found", known["best"]), known["median"] - known["best"]
-    ends: list[float] = []
+    known = reference()[name]  # what is told must not depend on what runs have found since
+    best, span = known["best"], known["median"] - known["best"]
+    losses: list[float | None] = []
     steps = 0
 
     def objective(trial: Any) -> float:
@@ -95,23 +96,37 @@ def study(name: str, data: Path | None, seed: int, sampler: Any, pruner: Any) ->
         for parameter in one.space.ordered:
             if all(holds(c, flat) for c in parameter.when):
                 flat[parameter.name] = _suggest(trial, parameter)
-        end = (one.evaluate(settle(one.space, flat)) - best) / span
+        loss = one.evaluate(settle(one.space, flat))
+        end = (loss - best) / span
         random = np.random.default_rng([seed, trial.number])
         rate, above = 0.25 * np.exp(random.normal(0.0, 0.4)), random.uniform(1.0, 3.0)
-        ends.append(1.0)
+        losses.append(None)
         for step in range(1, STEPS + 1):
             steps += 1
             trial.report(end + above * np.exp(-rate * step) + random.normal(0.0, 0.01), step)
             if trial.should_prune():
                 raise optuna.TrialPruned
-        ends[-1] = min(max(end, 0.0), 1.0)
+        losses[-1] = loss
         return float(end)
 
     made = optuna.create_study(sampler=sampler, pruner=pruner)
     made.enqueue_trial(dict(one.default))
     made.optimize(objective, n_trials=TRIALS)
     ended = sum(t.state.name == "PRUNED" for t in made.trials)
-    return {"regret": np.minimum.accumulate(ends).tolist(), "pruned": ended, "steps": steps}
+    return {"losses": losses, "pruned": ended, "steps": steps}
+
+
+def reference() -> dict[str, Any]:
+    """Best known and median losses by problem."""
+    entries: dict[str, Any] = json.loads((HERE / "reference.json").read_text())["problems"]
+    return entries
+
+
+def regrets(kept: Mapping[str, Any], best: float, median: float) -> list[float]:
+    """Normalised regret at the horizons; 1 until a trial has run to its end."""
+    whole = [median if loss is None else loss for loss in kept["losses"]]
+    curve = regret(whole, best, median)
+    return [float(curve[horizon - 1]) for horizon in HORIZONS]
 
 
 def make(asked: argparse.Namespace, problems: Sequence[str], folder: Path) -> None:
@@ -138,29 +153,28 @@ def make(asked: argparse.Namespace, problems: Sequence[str], folder: Path) -> No
 def figures(problems: Sequence[str], seeds: int, folder: Path) -> dict[str, Any]:
     """Mean regret by pruner and sampler, and the share of the best peer's at the end."""
     answer: dict[str, Any] = {}
+    known = reference()
+    best = best_known(known, {})
     for pruner in sorted(p.name for p in folder.iterdir() if p.is_dir()):
         rows: dict[str, Any] = {}
         for sampler in sorted(p.name for p in (folder / pruner).iterdir()):
-            files = [
-                folder / pruner / sampler / f"{p}-{s}.json" for p in problems for s in range(seeds)
-            ]
-            kept = [json.loads(f.read_text()) for f in files]
-            regrets = np.array([[k["regret"][h - 1] for h in HORIZONS] for k in kept])
+            kept = {
+                (p, s): json.loads((folder / pruner / sampler / f"{p}-{s}.json").read_text())
+                for p in problems
+                for s in range(seeds)
+            }
+            found = [regrets(k, best[p], known[p]["median"]) for (p, _), k in kept.items()]
+            means = np.mean(found, axis=0).round(4).tolist()
             rows[sampler] = {
-                "regret": dict(
-                    zip(map(str, HORIZONS), regrets.mean(0).round(4).tolist(), strict=True)
-                ),
-                "pruned": round(float(np.mean([k["pruned"] for k in kept])), 1),
-                "steps": round(float(np.mean([k["steps"] for k in kept]))),
+                "regret": dict(zip(map(str, HORIZONS), means, strict=True)),
+                "pruned": round(float(np.mean([k["pruned"] for k in kept.values()])), 1),
+                "steps": round(float(np.mean([k["steps"] for k in kept.values()]))),
                 "studies": len(kept),
             }
         last = {name: row["regret"][str(HORIZONS[-1])] for name, row in rows.items()}
         peer = min((n for n in last if n.startswith("optuna")), key=last.__getitem__)
-        answer[pruner] = {
-            "samplers": rows,
-            "best_peer": peer,
-            "share": round(last["attain"] / last[peer], 3),
-        }
+        share = round(last["attain"] / last[peer], 3)
+        answer[pruner] = {"samplers": rows, "best_peer": peer, "share": share}
     return answer
 
 
