@@ -17,7 +17,8 @@ def _on_path():
     sys.path.insert(0, str(SEARCH))
     yield
     sys.path.remove(str(SEARCH))
-    for name in ("efficiency", "figures", "live", "peers", "problems", "reference", "targets"):
+    ours = ("efficiency", "figures", "live", "peers", "problems", "pruning", "reference", "targets")
+    for name in ours:
         sys.modules.pop(name, None)
 
 
@@ -163,6 +164,15 @@ def test_a_regret_between_those_of_two_trials_counts_as_a_part_of_one():
     several = np.r_[single[:9], 1.5]
     found = efficiency.lost({"p": {0: several}}, {"p": {0: single}}, draws=1)
     assert found[0] == pytest.approx(0.05)
+
+
+def test_a_pruned_trial_is_never_the_best_one():
+    """Regret is 1 until a trial has run to its end; after that pruned ones change nothing."""
+    import pruning
+
+    losses = [None] * 24 + [2.0] + [None] * 14 + [1.0] + [None] * 20
+    assert pruning.regrets({"losses": losses}, 0.0, 4.0) == [0.5, 0.25, 0.25]
+    assert pruning.regrets({"losses": [None] * 60}, 0.0, 4.0) == [1.0, 1.0, 1.0]
 
 
 def test_only_runs_of_both_widths_tell_what_is_lost_and_too_much_is_a_shortfall(figures):
