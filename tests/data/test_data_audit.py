@@ -15,7 +15,9 @@ import test_data_audit_media
 import test_data_audit_texts
 import test_data_tags
 from audit_tables import N, amounts, answers, clean, subject
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from attain.core import registry
 from attain.core.codec import decode, encode
@@ -337,18 +339,26 @@ def test_sketch_is_shared():
     assert sketch(one) is not sketch(two)
 
 
-def test_a_large_table_is_audited_in_seconds():
-    """60,000 rows of 30 columns take twelve processor seconds at most on a crowded machine."""
+def test_a_large_table_takes_no_longer_than_some_fits():
+    """60,000 rows of 30 columns take the processor time of thirty boosted models at most.
+
+    On one machine 17, and there 11 seconds; in seconds the limit failed where processors are slow.
+    """
     rng = np.random.default_rng(0)
     n = 60_000
     columns = {f"x{i}": rng.normal(size=n) for i in range(18)}
+    numbers = np.column_stack([*columns.values()])
     columns |= {f"i{i}": rng.integers(0, 1000, n) for i in range(4)}
     columns |= {f"c{i}": rng.choice([f"level {k}" for k in range(40)], n) for i in range(7)}
     found = subject({**columns, "y": (columns["x0"] + rng.normal(size=n) > 0).astype(int)})
-    seconds, told = [], []
-    for _ in range(2):  # the shorter one counts: other machines on the same host slow one down
+    shares, told = [], []
+    for _ in range(2):  # the smaller one counts: other machines on the same host slow one down
         began = time.process_time()
         told.append(encode(audit(Subject(found.dataset, found.frame, found.rows))))
-        seconds.append(time.process_time() - began)
-    assert min(seconds) < 12
+        middle = time.process_time()
+        with threadpool_limits(limits=1):
+            model = HistGradientBoostingClassifier(max_iter=100, early_stopping=False)
+            model.fit(numbers, columns["x0"] > 0)
+        shares.append((middle - began) / (time.process_time() - middle))
+    assert min(shares) < 30
     assert told[0] == told[1]
