@@ -12,7 +12,8 @@ from attain.core.errors import Problem, SpaceError, SpecError, did_you_mean
 from attain.core.space import Space
 from attain.core.space_read import read_space
 from attain.core.types import Observed, Status
-from attain.pipeline import asking, function_report
+from attain.pipeline import asking
+from attain.pipeline.function_report import Reporting, Searched
 from attain.pipeline.goals import Goals, read_goals, read_noise, read_seconds
 from attain.pipeline.journal import AUTO, Journal, open_ledger
 from attain.pipeline.spaces import extended, read_config, read_configs, same
@@ -31,7 +32,7 @@ FAILURES = (
 )
 
 
-class Optimizer:
+class Optimizer(Reporting):
     """Proposes configurations and learns from what you tell; safe to use from several threads.
 
     The same space, goals, seed and history always give the same proposals. With a ledger every ask
@@ -325,32 +326,10 @@ class Optimizer:
                 larger = extended(self.journal.space, new)
                 self.journal.write([("extended", {"space": larger})])
 
-    def importance(self) -> dict[str, float]:
-        """Share of what sets the best trials apart that each parameter explains, so far.
-
-        Returns:
-            Shares in [0, 1] that sum to 1, the largest first; empty below eight results.
-        """
-        return function_report.importance(self._searched())
-
-    def report(self, path: Path | str = function_report.PAGE) -> Path:
-        """Write a page with what is known so far: pictures, trials, failures. It needs no network.
-
-        Args:
-            path: A file, or a folder that exists, which then gets ``report.html``.
-
-        Returns:
-            The file.
-
-        Raises:
-            EnvironmentProblem: When it cannot be written.
-        """
-        return function_report.write(path, function_report.evidence(self._searched()))
-
-    def _searched(self) -> function_report.Searched:
+    def _searched(self) -> Searched:
         with self._lock:
             known = self.trials, self.best, frozenset(t.id for t in self.front)
-            return function_report.Searched(*known, self._goals, self.space, self.strategy)
+            return Searched(*known, self._goals, self.space, self.strategy)
 
     def close(self) -> None:
         """Give the ledger back; safe to call twice. What is known can still be read."""

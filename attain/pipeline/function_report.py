@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,18 +58,37 @@ class Searched:
         return [t.config for t in done], [t.loss for t in done if t.loss is not None]
 
 
-def importance(found: Searched) -> dict[str, float]:
-    """Share of what sets the best trials apart that each parameter explains.
+class Reporting(ABC):
+    """What knows of a search, and can tell."""
 
-    Args:
-        found: At least eight trials that ended well, or nothing is said.
+    @abstractmethod
+    def _searched(self) -> Searched:
+        """What is known."""
 
-    Returns:
-        Shares in [0, 1] that sum to 1, the largest first (PED-ANOVA, see `stats.importance`).
-    """
-    from attain.report import function
+    def importance(self) -> dict[str, float]:
+        """Share of what sets the best trials apart that each parameter explains.
 
-    return function.importance(*found.losses())
+        Returns:
+            Shares in [0, 1] that sum to 1, the largest first (PED-ANOVA, see `stats.importance`);
+            empty below eight results.
+        """
+        from attain.report import function
+
+        return function.importance(*self._searched().losses())
+
+    def report(self, path: Path | str = PAGE) -> Path:
+        """Write a page with what is known: pictures, trials, failures. It needs no network.
+
+        Args:
+            path: A file, or a folder that exists, which then gets ``report.html``.
+
+        Returns:
+            The file.
+
+        Raises:
+            EnvironmentProblem: When it cannot be written.
+        """
+        return write(path, evidence(self._searched()))
 
 
 def evidence(found: Searched) -> dict[str, Any]:

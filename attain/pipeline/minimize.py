@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from attain.core.errors import Problem, SpecError
 from attain.core.space import Scalar, Space
-from attain.pipeline import function_report
 from attain.pipeline.asktell import Optimizer
 from attain.pipeline.function_jobs import check_importable
+from attain.pipeline.function_report import Reporting, Searched
 from attain.pipeline.function_search import Budget, Ended, Function, Place, Search
 from attain.pipeline.goals import Goals, read_goals
 from attain.pipeline.journal import AUTO
@@ -36,7 +36,7 @@ NOWHERE = Space(())
 
 
 @dataclass(frozen=True)
-class MinimizeResult:
+class MinimizeResult(Reporting):
     """What a search found.
 
     Attributes:
@@ -115,33 +115,9 @@ class MinimizeResult:
             ]
         )
 
-    def importance(self) -> dict[str, float]:
-        """Share of what sets the best trials apart that each parameter explains.
-
-        Returns:
-            Shares in [0, 1] that sum to 1, the largest first; empty below eight results.
-        """
-        return function_report.importance(self._searched())
-
-    def report(self, path: Path | str = function_report.PAGE) -> Path:
-        """Write a page with pictures of the search, its trials and failures; it needs no network.
-
-        Args:
-            path: A file, or a folder that exists, which then gets ``report.html``.
-
-        Returns:
-            The file.
-
-        Raises:
-            EnvironmentProblem: When it cannot be written.
-        """
-        return function_report.write(path, function_report.evidence(self._searched()))
-
-    def _searched(self) -> function_report.Searched:
+    def _searched(self) -> Searched:
         known = self.trials, self.best, frozenset(t.id for t in self.front), self.goals, self.space
-        return function_report.Searched(
-            *known, self.strategy, self.reason, self.target, self.function
-        )
+        return Searched(*known, self.strategy, self.reason, self.target, self.function)
 
 
 def _rank(trial: FunctionTrial) -> tuple[float, float]:
