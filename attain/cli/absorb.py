@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from attain.cli.board import Board, OpenTrial, Payload
 from attain.core.codec import decode
-from attain.core.types import Objective
+from attain.core.types import SPARED, Objective
 from attain.report.numbers import listed, plural, seconds
 
 if TYPE_CHECKING:
@@ -166,8 +166,7 @@ def _scored(board: Board, payload: Payload) -> Board:
     board = replace(board, open={k: v for k, v in board.open.items() if k != name})
     loss = payload["loss"]
     if loss is None:
-        unhurt = payload["status"] in ("cancelled", "raced")
-        return board if unhurt else replace(board, failed=board.failed + 1)
+        return board if payload["status"] in SPARED else replace(board, failed=board.failed + 1)
     scores = {s["metric"]: s for s in payload["scores"]}
     if trial is not None and trial.purpose == "baseline" and not board.baseline:
         board = replace(board, baseline=scores)

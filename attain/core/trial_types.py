@@ -111,7 +111,7 @@ class Status(StrEnum):
 
     Only DONE carries predictions; LOST is nobody's fault and is asked again. RACED trials were
     clearly behind on their first folds, and the others were saved; one whose first fit was paused
-    may go on as another trial (`Trial.parent`).
+    may go on as another trial (`Trial.parent`). PRUNED ones of a function were behind on their way.
     """
 
     DONE = "done"
@@ -123,6 +123,11 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
     LOST = "lost"
     RACED = "raced"
+    PRUNED = "pruned"
+
+
+SPARED = frozenset({Status.CANCELLED, Status.RACED, Status.PRUNED})
+"""How trials end that have no result of their own, and did not fail."""
 
 
 LOSSES = ("train", "stop")

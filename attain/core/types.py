@@ -23,6 +23,7 @@ from attain.core.data_types import (
 from attain.core.forecast_types import Forecast, RungForecast
 from attain.core.trial_types import (
     LOSSES,
+    SPARED,
     CurvePoint,
     Observed,
     Outcome,
@@ -47,6 +48,7 @@ from attain.core.verdict_types import (
 
 __all__ = [
     "LOSSES",
+    "SPARED",
     "Attribution",
     "Column",
     "ColumnKind",

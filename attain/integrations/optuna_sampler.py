@@ -187,63 +187,13 @@ def _history(
         tuple(Limit(f"limit {name}", 1, 0.0) for name in limits),
     )
     tally = Tally(goals)
-    ranks = _Ranks([t for t in trials if t.state.name == "COMPLETE"], signs[0])
     for trial in trials:
         name, config = f"t{trial.number:05d}", _config(trial, search_space)
         asked = {"trial": name, "config": config, "reason": "", "origin": "strategy"}
         tally.apply("asked", asked)
         if trial.state.name != "RUNNING":
-            tally.apply("told", {"trial": name, **_ended(trial, ranks, goals, limits)})
+            tally.apply("told", {"trial": name, **_ended(trial, goals, limits)})
     return tuple(tally.history())
-
-
-class _Ranks:
-    """What pruned trials would have come to, as those that ran to their end let expect.
-
-    A trial keeps its rank: where it would stand among their values at its last step, it stands
-    among their last ones. So it is never better than the best, and as bad as the worst where it was
-    behind all. How far this misses them is the error.
-
-    Args:
-        whole: Trials that ran to their end.
-        sign: 1 for smaller values, -1 for larger ones.
-    """
-
-    def __init__(self, whole: Sequence[Any], sign: int) -> None:
-        self._whole = [t for t in whole if math.isfinite(t.values[0])]
-        self._sign = sign
-        self._known: dict[int, tuple[np.ndarray, np.ndarray, float] | None] = {}
-
-    def __call__(self, trial: Any) -> tuple[float, float] | None:
-        """A loss and its standard error; None where nothing reported can be compared."""
-        values = trial.intermediate_values
-        step = max((s for s, value in values.items() if math.isfinite(value)), default=None)
-        if step is None:
-            return None
-        if step not in self._known:
-            self._known[step] = self._at(step)
-        found = self._known[step]
-        if found is None:
-            return None
-        then, end, error = found
-        return float(np.interp(self._sign * values[step], then, end)), error
-
-    def _at(self, step: int) -> tuple[np.ndarray, np.ndarray, float] | None:
-        """Losses up to a step and at the end, each sorted, and what ranks get wrong of them."""
-        reported = [_until(trial.intermediate_values, step) for trial in self._whole]
-        known = [i for i, value in enumerate(reported) if math.isfinite(value)]
-        if not known:
-            return None
-        then = self._sign * np.array([reported[i] for i in known], dtype=float)
-        end = self._sign * np.array([self._whole[i].values[0] for i in known], dtype=float)
-        ranked = np.sort(then), np.sort(end)
-        missed = np.interp(then, *ranked) - end
-        return *ranked, float(np.sqrt(np.mean(missed**2)))
-
-
-def _until(values: Mapping[int, float], step: int) -> float:
-    """The newest value up to a step; NaN for none."""
-    return values[max(known)] if (known := [s for s in values if s <= step]) else math.nan
 
 
 def _constraints(trial: Any) -> Mapping[str, float]:
@@ -255,21 +205,26 @@ def _constraints(trial: Any) -> Mapping[str, float]:
     return {str(number): value for number, value in enumerate(listed)}
 
 
-def _ended(trial: Any, ranks: _Ranks, goals: Goals, limits: Sequence[str]) -> dict[str, Any]:
-    """How a trial ended; a pruned one without a value need only not be tried again.
+def _ended(trial: Any, goals: Goals, limits: Sequence[str]) -> dict[str, Any]:
+    """How a trial ended, and what it reported on its way.
 
     A constraint that a trial does not have is kept, as Optuna sees it.
     """
-    status = {"COMPLETE": "done", "FAIL": "failed", "PRUNED": "cancelled"}[trial.state.name]
-    values: list[float] = []
-    noise = None
+    status = {"COMPLETE": "done", "FAIL": "failed", "PRUNED": "pruned"}[trial.state.name]
+    values = [float(value) for value in trial.values or ()] if status == "done" else []
+    if not all(map(math.isfinite, values)):
+        status = "failed"
+    known, metrics = _constraints(trial), dict[str, float]()
     if status == "done":
-        values = [float(value) for value in trial.values]
-        status = status if all(map(math.isfinite, values)) else "failed"
-    elif status == "cancelled" and (told := ranks(trial)):
-        status, values, noise = "done", [goals.goals[0].sign * told[0]], told[1] or None
-    known = _constraints(trial)
-    if values:
-        values += [float(known.get(name, 0.0)) for name in limits]
-    metrics = dict(zip(goals.metrics, values, strict=True)) if values else {}
-    return {"status": status, "metrics": metrics, "message": "", "noise": noise, "seconds": 0.0}
+        metrics = {goal.metric: value for goal, value in zip(goals.goals, values, strict=True)}
+    if status != "failed":
+        metrics |= {f"limit {name}": float(known.get(name, 0.0)) for name in limits}
+    curve = () if goals.several else _curve(trial, goals.goals[0].sign)
+    told = {"status": status, "metrics": metrics, "curve": curve}
+    return {**told, "message": "", "noise": None, "seconds": 0.0}
+
+
+def _curve(trial: Any, sign: int) -> list[tuple[int, float]]:
+    """What a trial reported, as losses in order of the steps; what is no number left out."""
+    reported = sorted(trial.intermediate_values.items())
+    return [(step, sign * value) for step, value in reported if math.isfinite(value)]

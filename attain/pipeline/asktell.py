@@ -16,6 +16,7 @@ from attain.pipeline import asking
 from attain.pipeline.function_report import Reporting, Searched
 from attain.pipeline.goals import Goals, read_goals, read_noise, read_seconds
 from attain.pipeline.journal import AUTO, Journal, open_ledger
+from attain.pipeline.pruning import Report, read_pruner
 from attain.pipeline.spaces import extended, read_config, read_configs, same
 from attain.pipeline.tally import RUNNING, FunctionTrial
 
@@ -51,6 +52,8 @@ class Optimizer(Reporting):
         start: Configurations to ask for first; a repeated one is asked for once.
         from_study: An earlier study to learn from: its folder or ledger, its optimizer or result,
             or a sequence of its trials. It is dropped when it misleads.
+        pruner: What ends trials that report: ``auto``, ``median``, ``halving``, ``hyperband``,
+            ``curves``, a `Strategy` that judges, or None for nothing.
 
     Raises:
         SpecError: When goals or settings are not sound, or the ledger was begun with others.
@@ -70,8 +73,10 @@ class Optimizer(Reporting):
         ledger: Path | str | Ledger | None = None,
         start: Sequence[Mapping[str, Any]] = (),
         from_study: Any = None,
+        pruner: Any = AUTO,
     ) -> None:
         self._lock = threading.RLock()
+        self._reports: dict[str, Report] = {}
         stated: dict[str, Any] = {
             "space": (found := read_space(space)),
             "goals": (wanted := read_goals(goals)),
@@ -82,6 +87,7 @@ class Optimizer(Reporting):
             "from_study": from_study,
         }
         self._goals = wanted
+        self._pruner = read_pruner(pruner, strategy, wanted)
         records = open_ledger(ledger)
         try:
             self.journal = Journal(records, **stated)
@@ -224,6 +230,78 @@ class Optimizer(Reporting):
             metrics, message = self._goals.read(result, trial_id)
             return self._told(trial_id, metrics, message, read_noise(noise, self._goals), seconds)
 
+    def step(self, trial: FunctionTrial | str, value: Any) -> bool:
+        """Say what a trial has come to so far, after each step of its own.
+
+        A step must mean the same in all trials, such as an epoch. Nothing is recorded before the
+        trial ends.
+
+        Args:
+            trial: A running trial, or its id.
+            value: Of the goal's metric, or a mapping that has it; limits in it are kept.
+
+        Returns:
+            Whether to end the trial, with `pruned`: it would hardly become the best, or its loss is
+            no number.
+
+        Raises:
+            SpecError: When the trial was never asked for or was told before, when there are several
+                goals, or the value is no number.
+        """
+        with self._lock:
+            trial_id = self._untold(trial, "told")
+            if trial_id not in self._reports:
+                self._reports[trial_id] = self.reporter(trial_id)
+            return self._reports[trial_id](value)
+
+    def reporter(self, trial: str) -> Report:
+        """What a trial reports to, given the trials that have ended by now.
+
+        Args:
+            trial: Its id.
+
+        Returns:
+            To be called with what the trial has come to; for `reported`.
+        """
+        with self._lock:
+            return Report(trial, self._goals, self._pruner, self._tally.curves())
+
+    def reported(self, trial: str, report: Report) -> None:
+        """Take in what a trial reported elsewhere; what is said of it next ends it.
+
+        Args:
+            trial: Its id.
+            report: As it was left.
+        """
+        with self._lock:
+            self._reports[trial] = report
+
+    def pruned(self, trial: FunctionTrial | str, *, seconds: float = 0.0) -> FunctionTrial:
+        """Say that a trial ended where its last step was answered with true.
+
+        It counts as what it would have come to, as far as its rank among others tells, and never
+        becomes the best; one whose loss was no number has diverged, and teaches where not to look.
+
+        Args:
+            trial: The trial, or its id.
+            seconds: What it cost, if you know it.
+
+        Returns:
+            The trial as it ended.
+
+        Raises:
+            SpecError: When the trial was never asked for, was told before, or never told a step.
+        """
+        with self._lock:
+            self.journal.check_open()
+            trial_id = self._untold(trial, "pruned")
+            report = self._reports.get(trial_id)
+            if report is None or not report.losses:
+                rule, remedy = "only a trial that told a step can be pruned", "call step first"
+                raise SpecError(Problem(rule, f"{trial_id}, no step", "pruned", remedy))
+            status, message = report.status or Status.PRUNED, report.message
+            return self._told(trial_id, dict(report.metrics), message, None, seconds, status)
+
     def failed(
         self,
         trial: FunctionTrial | str,
@@ -274,6 +352,7 @@ class Optimizer(Reporting):
                 rule = "only a running or failed trial can be lost"
                 remedy = "leave it: what is known is kept"
                 raise SpecError(Problem(rule, f"{found.id}, {found.status}", "lost", remedy))
+            self._reports.pop(found.id, None)
             self.journal.write([("lost", {"trial": found.id, "message": str(message)})])
 
     def add(
@@ -346,6 +425,8 @@ class Optimizer(Reporting):
         status: Status | None = None,
     ) -> FunctionTrial:
         payload = {"trial": trial, **_told(metrics, message, noise, seconds, status)}
+        if (report := self._reports.pop(trial, None)) is not None and report.losses:
+            payload["curve"] = report.curve
         self.journal.write([("told", payload)])
         return self._tally.show(trial)
 

@@ -6,24 +6,42 @@ import functools
 import inspect
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from attain.core.errors import Problem, SpecError
+from attain.pipeline.pruning import Report
 
 EVALUATE = "attain.pipeline.function_jobs:evaluate"
 
 
-def evaluate(payload: Mapping[str, Any], progress: Any) -> Any:
+@dataclass(frozen=True)
+class Evaluated:
+    """What a trial in a worker gave.
+
+    Attributes:
+        result: Whatever the function returned.
+        report: What it reported on its way; None where it takes none.
+    """
+
+    result: Any
+    report: Report | None
+
+
+def evaluate(payload: Mapping[str, Any], progress: Any) -> Evaluated:
     """What the function gives for a configuration (called in the worker).
 
     Args:
-        payload: ``function`` and ``config``.
+        payload: ``function``, ``config``, and ``report`` (None where the function takes none).
         progress: Not used.
 
     Returns:
-        Whatever the function returns.
+        What it returned and reported.
     """
-    return payload["function"](dict(payload["config"]))
+    report = payload["report"]
+    given = (dict(payload["config"]),) if report is None else (dict(payload["config"]), report)
+    result = payload["function"](*given)
+    return Evaluated(result, report and replace(report, history=()))
 
 
 def check_importable(function: Any) -> None:

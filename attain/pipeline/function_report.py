@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,4 +182,6 @@ def _told(trial: FunctionTrial, found: Searched) -> dict[str, Any]:
     single = () if trial.loss is None else (trial.loss,)
     told["goals"] = (trial.goals if found.goals.several else single) if trial.done else ()
     told["metrics"] = dict(trial.metrics) if trial.done else {}
+    sign = found.goals.goals[0].sign
+    told["curve"] = [(step, sign * loss) for step, loss in trial.curve if math.isfinite(loss)]
     return {**told, "front": trial.id in found.front}

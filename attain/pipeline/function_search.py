@@ -20,9 +20,10 @@ from attain.core.errors import AttainError, Problem, SpecError
 from attain.core.protocols import Event, Executor, Job, Limits
 from attain.core.types import Status
 from attain.pipeline.asktell import Optimizer
-from attain.pipeline.function_jobs import EVALUATE
+from attain.pipeline.function_jobs import EVALUATE, Evaluated, evaluate
 from attain.pipeline.goals import Goals
 from attain.pipeline.limits import LOCAL, ray_address
+from attain.pipeline.pruning import reports
 from attain.pipeline.tally import FunctionTrial
 from attain.pipeline.ticker import Ticker
 
@@ -33,7 +34,7 @@ IDLE_SHARE_BLIND = 0.01  # the same where nothing is to be known
 MOST_AHEAD = 8
 _POLL_SECONDS = 0.2
 
-Function = Callable[[dict[str, Any]], Any]
+Function = Callable[..., Any]  # of a configuration, perhaps of something to report to, too
 
 
 class Ended(StrEnum):
@@ -165,6 +166,7 @@ class Search:
         self.stopping = False
         self.evaluating = False
         self._goals = goals
+        self._reports = reports(function)
         self._before = optimizer.journal.spent
         self._began = time.monotonic()
         self._failed: list[str] = []
@@ -221,7 +223,7 @@ class Search:
         began = time.perf_counter()
         try:
             self.evaluating = True
-            result = self.function(dict(trial.config))
+            found = evaluate(self._payload(trial), None)
         except KeyboardInterrupt:
             self.stopping = True
             return partial(self.optimizer.lost, trial, "interrupted")
@@ -232,7 +234,11 @@ class Search:
             return partial(self._fail, trial, _described(error), status, seconds)
         finally:
             self.evaluating = False
-        return partial(self._tell, trial, result, time.perf_counter() - began)
+        return partial(self._tell, trial, found, time.perf_counter() - began)
+
+    def _payload(self, trial: FunctionTrial) -> dict[str, Any]:
+        report = self.optimizer.reporter(trial.id) if self._reports else None
+        return {"function": self.function, "config": trial.config, "report": report}
 
     def _together(self, place: Place) -> Ended:
         executor = place.open()
@@ -251,8 +257,7 @@ class Search:
                     room = place.workers + ahead.count
                     new = self._fill(under_way, room) if ended is None else []
                 for trial in new:
-                    payload = {"function": self.function, "config": trial.config}
-                    executor.submit(Job(trial.id, EVALUATE, payload, limits))
+                    executor.submit(Job(trial.id, EVALUATE, self._payload(trial), limits))
                 spent = time.perf_counter() - began
                 ahead.note(len(ended_now), sum(e.seconds for e in ended_now), spent)
                 if ended not in (None, Ended.TRIALS) or not under_way:
@@ -313,9 +318,14 @@ class Search:
     def _next(self) -> FunctionTrial | None:
         return next(iter(self._asked(1)), None)
 
-    def _tell(self, trial: FunctionTrial, result: Any, seconds: float) -> None:
+    def _tell(self, trial: FunctionTrial, found: Evaluated, seconds: float) -> None:
+        if found.report is not None and found.report.losses:
+            self.optimizer.reported(trial.id, found.report)
+            if found.report.hopeless:
+                self._show(self.optimizer.pruned(trial, seconds=seconds))
+                return
         try:
-            told = self.optimizer.tell(trial, result, seconds=seconds)
+            told = self.optimizer.tell(trial, found.result, seconds=seconds)
         except SpecError as error:
             self._error = self._error or error
             self._fail(trial, str(error), Status.FAILED, seconds)
@@ -327,7 +337,7 @@ class Search:
 
     def _show(self, trial: FunctionTrial) -> None:
         self.ticker.ended(self.optimizer.ended, trial, self.optimizer.best)
-        if not trial.done:
+        if not trial.done and trial.status != Status.PRUNED:
             self._failed.append(trial.id)
             if not self.optimizer.done and len(self._failed) >= FIRST_FAILURES:
                 raise self._hopeless()
@@ -367,7 +377,8 @@ class Search:
         return self._before + time.monotonic() - self._began
 
     def _sentence(self, ended: Ended) -> str:
-        failed = self.optimizer.ended - self.optimizer.done
+        pruned = self.optimizer.journal.tally.pruned
+        failed = self.optimizer.ended - self.optimizer.done - pruned
         whys = {
             Ended.TARGET: f"the target {self.budget.target} was reached",
             Ended.TRIALS: "all trials have ended",
@@ -375,7 +386,8 @@ class Search:
             Ended.EXHAUSTED: "every configuration of the space was tried",
             Ended.INTERRUPTED: "stopped on request, and the same call continues",
         }
-        tail = f", {failed} failed" if failed else ""
+        counts = (failed, "failed"), (pruned, "pruned")
+        tail = "".join(f", {count} {word}" for count, word in counts if count)
         return f"{whys[ended]} ({self.optimizer.ended} trials{tail})"
 
 

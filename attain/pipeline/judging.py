@@ -14,11 +14,10 @@ from attain.core.schedule import changed
 from attain.core.space import Space
 from attain.core.types import Observed, Outcome, Proposal, Signal, Status, Trial
 from attain.pipeline import folders
+from attain.pipeline.curves import MOST_CURVES
 from attain.pipeline.racing import curve_of
 from attain.pipeline.scoring import Scored, observe
 from attain.pipeline.study import Study
-
-MOST_CURVES = 100  # of earlier fits, for a strategy that judges one under way
 
 
 class Trials(Protocol):

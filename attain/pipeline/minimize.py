@@ -144,6 +144,7 @@ def minimize(
     ledger: str | None = None,
     start: Sequence[Mapping[str, Any]] = (),
     from_study: Any = None,
+    pruner: Any = AUTO,
     progress: bool = True,
 ) -> MinimizeResult:
     """Find the configuration for which a function is smallest.
@@ -153,7 +154,9 @@ def minimize(
 
     Args:
         function: Takes a configuration (a dict that is its own) and returns a number, or a mapping
-            from metrics to numbers. What it raises, NaN and infinity make a failed trial.
+            from metrics to numbers. What it raises, NaN and infinity make a failed trial. One that
+            takes a second argument ``report`` calls it with what it has come to after each of its
+            steps, and ends when the answer is true.
         space: A `Space`, or a mapping from names to ranges and choices (docs/minimize.md).
         goals: ``minimize METRIC`` or ``maximize METRIC``, one or several, and limits such as
             ``latency <= 5``.
@@ -173,6 +176,7 @@ def minimize(
         ledger: Keeps the search in a database instead: ``postgresql://user@host/database#search``.
         start: Configurations to try first.
         from_study: An earlier study to learn from, as for `Optimizer`.
+        pruner: What ends trials that report and stay behind, as for `Optimizer`.
         progress: Whether to write to stderr.
 
     Returns:
@@ -201,6 +205,7 @@ def minimize(
         ledger=_ledger(ledger, folder),
         start=start,
         from_study=from_study,
+        pruner=pruner,
     )
     if target is not None:
         optimizer.journal.aim(wanted.goals[0].sign * target)

@@ -16,6 +16,7 @@ from attain.core.types import Objective, Outcome, Role, Rows, Score, Status, Tri
 from attain.objectives import utility
 from attain.objectives.metrics import lookup
 from attain.pipeline import calibration
+from attain.pipeline.curves import Curve, shortened
 from attain.pipeline.jobs import all_folds, work_rows
 from attain.pipeline.scoring import Z95, Judge, Scored, load_predictions
 from attain.validate.race import Gap, Race, gap, look
@@ -182,23 +183,15 @@ def stopped_early(outcomes: Sequence[Outcome]) -> str:
     return ""
 
 
-def curve_of(outcome: Outcome | None) -> tuple[tuple[int, float], ...]:
+def curve_of(outcome: Outcome | None) -> Curve:
     """How a fit went on the rows set aside: the best loss at about forty steps.
 
     Args:
         outcome: Of a trial's first fold, if it is done.
 
     Returns:
-        Steps, each a sixth above the one before, and the best losses up to them; then the last.
+        As `curves.shortened` has it; empty where nothing was told.
     """
     if outcome is None or outcome.status is not Status.DONE:
         return ()
-    kept: list[tuple[int, float]] = []
-    best, wanted = math.inf, 0.0
-    points = [(p.step, p.values["stop"]) for p in outcome.curve if "stop" in p.values]
-    for number, (step, loss) in enumerate(points, 1):
-        best = min(best, loss)
-        if step >= wanted or number == len(points):
-            kept.append((step, best))
-            wanted = step * 7 / 6
-    return tuple(kept)
+    return shortened([(p.step, p.values["stop"]) for p in outcome.curve if "stop" in p.values])

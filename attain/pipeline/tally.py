@@ -6,12 +6,14 @@ be known that was not recorded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attain.core.space import Scalar
 from attain.core.types import Observed, Status
+from attain.pipeline.curves import MOST_CURVES, Curve
 from attain.pipeline.goals import Goals
 from attain.pipeline.spaces import config_key
 
@@ -40,6 +42,7 @@ class FunctionTrial:
         noise: Standard error of the loss, if it was told.
         seconds: What it cost, if it was told.
         message: Why it did not end well.
+        curve: The best loss that it had reported up to some steps.
     """
 
     id: str
@@ -56,6 +59,7 @@ class FunctionTrial:
     noise: float | None = None
     seconds: float = 0.0
     message: str = ""
+    curve: Curve = ()
 
     @property
     def done(self) -> bool:
@@ -89,6 +93,14 @@ class Tally:
         self._lead: tuple[tuple[Any, ...], str] | None = None
         self._low: list[float] = []
         self._high: list[float] = []
+        self._curves: dict[str, None] = {}  # trials that reported on their way, as they ended
+        self._pruned: dict[str, None] = {}
+        self._ranked = True
+
+    @property
+    def pruned(self) -> int:
+        """Trials that ended on their way, being behind."""
+        return len(self._pruned)
 
     @property
     def next_id(self) -> str:
@@ -103,12 +115,20 @@ class Tally:
         """What a strategy sees: running and ended trials in order of asking, lost ones not.
 
         Valid until the next record: it is kept up to date in place, so that reading it costs the
-        same however long it is.
+        same however long it is. A pruned trial has the loss that it would have come to, as far as
+        its rank tells, and how uncertain that is.
         """
+        if not self._ranked:
+            self._rank()
         if self._shown is None:
             self._shown = list(self._observed.values())
             self._place_in_shown = {o.trial: i for i, o in enumerate(self._shown)}
         return self._shown
+
+    def curves(self) -> tuple[Observed, ...]:
+        """The last hundred trials that reported on their way, but for those that broke limits."""
+        known = [self._observed[trial] for trial in self._curves]
+        return tuple([o for o in known if not any(e > 0 for e in o.excess)][-MOST_CURVES:])
 
     def knows(self, config: Mapping[str, Scalar]) -> bool:
         """Whether a configuration was asked for or added."""
@@ -121,7 +141,7 @@ class Tally:
     def show(self, trial: str) -> FunctionTrial:
         """A trial for the user, who may change its configuration."""
         found = self.trials[trial]
-        seen = self._observed.get(trial)
+        seen = self._observed.get(trial) if found.done else None
         return replace(found, config=dict(found.config), loss=seen.loss if seen else None)
 
     def running(self) -> tuple[str, ...]:
@@ -191,6 +211,7 @@ class Tally:
         trial_id = payload["trial"]
         metrics = {name: float(value) for name, value in payload["metrics"].items()}
         done = payload["status"] == Status.DONE
+        pruned = payload["status"] == Status.PRUNED
         judged = self.goals.judge(metrics) if done else None
         trial = replace(
             self.trials[trial_id],
@@ -198,10 +219,11 @@ class Tally:
             metrics=metrics,
             loss=judged.loss if judged else None,
             goals=judged.goals if judged else (),
-            excess=judged.excess if judged else (),
+            excess=judged.excess if judged else self._excess(metrics) if pruned else (),
             noise=payload["noise"],
             seconds=float(payload["seconds"]),
             message=payload["message"],
+            curve=tuple((int(step), float(loss)) for step, loss in payload.get("curve", ())),
         )
         self.trials[trial_id] = trial
         self.lost.pop(trial_id, None)  # a late answer of a trial that was believed to be lost
@@ -210,16 +232,19 @@ class Tally:
         self._see(trial)
         if done:
             self._place(trial)
+        if trial.curve and (done or pruned):
+            self._compare_curves(trial)
 
     def _on_lost(self, payload: Mapping[str, Any]) -> None:
         trial_id = payload["trial"]
         trial = self.trials[trial_id]
         self.ended -= trial.status != RUNNING
         self.trials[trial_id] = replace(
-            trial, status=Status.LOST.value, metrics={}, noise=None, seconds=0.0,
-            message=payload["message"],
+            trial, status=Status.LOST.value, metrics={}, excess=(), noise=None, seconds=0.0,
+            message=payload["message"], curve=(),
         )  # fmt: skip
-        self._observed.pop(trial_id)
+        for known in (self._observed, self._curves, self._pruned):
+            known.pop(trial_id, None)
         self._shown = None
         self.lost[trial_id] = None
 
@@ -240,6 +265,7 @@ class Tally:
             seconds=trial.seconds,
             goals=trial.goals,
             excess=trial.excess,
+            curve=trial.curve,
         )
         self._observe(seen)
 
@@ -252,6 +278,32 @@ class Tally:
             self._shown.append(seen)
         else:
             self._shown[place] = seen
+
+    def _excess(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """What a trial without a result told of the limits; NaN where it told nothing."""
+        return tuple(
+            limit.excess(metrics.get(limit.metric, math.nan)) for limit in self.goals.limits
+        )
+
+    def _compare_curves(self, trial: FunctionTrial) -> None:
+        """Keep what a trial reported, and see those that were pruned in its light."""
+        self._curves[trial.id] = None
+        if not trial.done:
+            self._pruned[trial.id] = None
+        self._ranked = not self._pruned
+
+    def _rank(self) -> None:
+        """Give each pruned trial the loss that it would have come to."""
+        from attain.stats.ranks import Ranks
+
+        self._ranked = True
+        whole = [t for t in map(self.trials.__getitem__, self._curves) if t.done]
+        ranks = Ranks((t.curve, t.loss) for t in whole if t.loss is not None)
+        for name in self._pruned:
+            trial, seen = self.trials[name], self._observed[name]
+            loss, error = ranks(trial.curve) or (None, 0.0)
+            if (loss, error or None) != (seen.loss, seen.noise):
+                self._observe(replace(seen, loss=loss, noise=error or None))
 
     def _place(self, trial: FunctionTrial) -> None:
         """Compare a trial that has just ended well with the others."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from attain.core.types import Status
 from attain.pipeline.goals import Goals
 from attain.pipeline.tally import FunctionTrial
 
@@ -49,7 +50,7 @@ class Ticker:
             trial: The one that did.
             best: The best so far.
         """
-        if not trial.done and not self._failed:
+        if not trial.done and trial.status != Status.PRUNED and not self._failed:
             self._failed = True
             self.line(f"{trial.id} {trial.status}: {trial.message}")
         better = best is not None and best.id != self._best

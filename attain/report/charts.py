@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from markupsafe import Markup
 
+from attain.core.types import SPARED
 from attain.report import numbers
 from attain.report.numbers import finite
 from attain.report.svg import Canvas, Scale, fixed, linear, logarithmic, widest
@@ -17,7 +18,7 @@ MOST_DOTS = 600  # of a picture of all trials
 MOST_STUBS = 150  # failed ones
 MOST_SMALL = 150  # of a small picture
 COLOURS = 8
-UNHURT = frozenset({"unfinished", "cancelled", "raced"})  # no loss, but no failure either
+UNHURT = SPARED | {"unfinished"}  # no loss, but no failure either
 Item = Mapping[str, Any]
 T = TypeVar("T")
 

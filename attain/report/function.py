@@ -35,7 +35,7 @@ def collect(
         trials: In order of asking: ``id``, ``config``, ``reason``, ``predicted``, ``spread``,
             ``status``, ``metrics`` (empty unless it ended well), ``goals`` (a loss for each goal,
             less is better), ``excess`` (by limit), ``front`` (whether no other beats it),
-            ``seconds`` and ``message``.
+            ``seconds``, ``message`` and ``curve`` (steps and the best value up to them).
         goals: ``metric`` and ``direction``.
         limits: As they were stated.
         parameters: Of the space: ``name``, ``text`` and ``scale``.
@@ -65,6 +65,7 @@ def collect(
         "failures": _failures(told),
         "foretold": _foretold(told) if len(goals) == 1 else None,
         "seconds": sum(t["seconds"] or 0.0 for t in told),
+        "pruned": sum(t["status"] == Status.PRUNED for t in told),
         "ended": len(told) - sum(t["status"] in _UNENDED for t in told),
         "done": len(done),
         "kept": sum(t["kept"] for t in done),
@@ -237,7 +238,7 @@ def _incumbent(told: Sequence[Item], metric: str, which: int) -> list[dict[str, 
 
 
 def _failures(told: Sequence[Item]) -> list[dict[str, Any]]:
-    ended = [t for t in told if t["status"] not in (Status.DONE, *_UNENDED)]
+    ended = [t for t in told if t["status"] not in (Status.DONE, Status.PRUNED, *_UNENDED)]
     counts = Counter((t["status"], t["message"]) for t in ended)
     return [
         {"status": status, "message": message, "count": count}

@@ -26,6 +26,7 @@ from attain.report import (
     plots,
     reliability,
     trust_plots,
+    ways,
     words,
 )
 from attain.report.numbers import finite
@@ -159,6 +160,7 @@ def environment() -> Environment:
     made.globals |= {
         "fronts": fronts,
         "paths": paths,
+        "ways": ways,
         "pictures": pictures,
         "picture_plots": picture_plots,
     }

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attain.core.types import Record
+from attain.core.types import SPARED, Record
 from attain.report import story
 from attain.report.book import Book, plain
 from attain.report.numbers import finite
 from attain.web.functions import KINDS, FunctionSearch, values
 
 TOLD = 60  # decisions that are kept in words
-UNHURT = frozenset({"done", "raced", "cancelled", "running"})
+UNHURT = SPARED | {"done", "running"}
 # Kinds of which there is one for every trial or fold; all others are few.
 _MANY = frozenset({"trial", "outcome", "scored", *KINDS})
 Payload = Mapping[str, Any]

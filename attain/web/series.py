@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attain.core.codec import decode
-from attain.core.types import Objective, Role
+from attain.core.types import SPARED, Objective, Role
 from attain.report import numbers
 from attain.report.book import plain
 from attain.report.numbers import finite
@@ -59,7 +59,7 @@ def progress(index: Index) -> dict[str, Any]:
     searched = [t for t in index.order if t.place]
     known = [t for t in searched if _estimate(t, metric) is not None]
     learners = list(dict.fromkeys(t.learner for t in index.order))
-    raced = [t for t in searched if t.status == "raced"]
+    raced = [t for t in searched if t.status in ("raced", "pruned")]
     hurt = [t for t in searched if _hurt(t)]
     shown = _thinned(known, MOST_DOTS)
     steps = [t for t in index.best if _estimate(t, metric) is not None]
@@ -221,7 +221,7 @@ def _estimate(entry: Entry, metric: str) -> float | None:
 
 
 def _hurt(entry: Entry) -> bool:
-    return entry.loss is None and entry.status not in ("raced", "cancelled", "done")
+    return entry.loss is None and entry.status not in SPARED | {"done"}
 
 
 def _minutes(entry: Entry, began: float) -> float:

@@ -21,7 +21,6 @@ from attain.integrations.optuna_sampler import (
     _conditions,
     _constraints,
     _history,
-    _Ranks,
     _space,
 )
 
@@ -212,56 +211,22 @@ def _trial(number: int, values: dict[int, float], end: float | None) -> Any:
     )
 
 
-WHOLE = [
-    _trial(0, {1: 3.0, 9: 1.0}, 1.0),
-    _trial(1, {1: 5.0, 9: 2.0}, 2.0),
-    _trial(2, {1: 7.0, 9: 6.0}, 6.0),
-]
+@pytest.mark.parametrize("direction", ["MINIMIZE", "MAXIMIZE"])
+def test_a_pruned_trial_counts_with_its_rank(direction: str) -> None:
+    """Between those beside which it stood at its last step, in either direction."""
+    sign = 1 if direction == "MINIMIZE" else -1
+    ended = [(3.0, 1.0), (5.0, 2.0), (7.0, 6.0)]
+    whole = [_trial(n, {1: sign * a, 9: sign * b}, sign * b) for n, (a, b) in enumerate(ended)]
+    pruned = _trial(3, {1: sign * 6.0}, None)
+    *_, seen = _history([*whole, pruned], [SimpleNamespace(name=direction)], {})
+    assert (seen.status, seen.loss, seen.noise) == ("pruned", pytest.approx(4.0), None)
 
 
-@pytest.mark.parametrize(
-    ("reported", "loss"),
-    [({1: 6.0}, 4.0), ({1: 9.0}, 6.0), ({1: 1.0}, 1.0), ({1: 4.0, 2: 5.0}, 2.0), ({9: 1.5}, 1.5)],
-)
-@pytest.mark.parametrize("sign", [1, -1])
-def test_a_pruned_trial_counts_with_its_rank(
-    reported: dict[int, float], loss: float, sign: int
-) -> None:
-    """Among last values as among those of its last step; never better than the best."""
-
-    def turned(trial: Any) -> Any:
-        values = {step: sign * value for step, value in trial.intermediate_values.items()}
-        return _trial(trial.number, values, trial.values and sign * trial.values[0])
-
-    found = _Ranks([turned(t) for t in WHOLE], sign)(turned(_trial(3, reported, None)))
-    assert found == (pytest.approx(loss), 0.0)
-
-
-def test_ranks_that_change_on_the_way_make_a_pruned_trial_uncertain() -> None:
-    """The error is what ranks at that step got wrong of the trials that ran to their end."""
-    turned = [_trial(0, {1: 3.0}, 2.0), _trial(1, {1: 5.0}, 1.0)]
-    found = _Ranks(turned, 1)(_trial(2, {1: 4.0}, None))
-    assert found == (pytest.approx(1.5), pytest.approx(1.0))
-
-
-@pytest.mark.parametrize(
-    ("reported", "whole"),
-    [
-        ({}, WHOLE),
-        ({1: math.nan}, WHOLE),
-        ({1: 1.0}, []),
-        ({0: 1.0}, WHOLE),
-        ({1: 1.0}, [_trial(0, {}, 1.0), _trial(1, {1: 1.0}, math.nan)]),
-    ],
-)
-def test_what_cannot_be_compared_teaches_nothing(
-    reported: dict[int, float], whole: list[Any]
-) -> None:
+@pytest.mark.parametrize("reported", [{}, {1: math.nan}, {1: 1.0}])
+def test_what_cannot_be_compared_teaches_nothing(reported: dict[int, float]) -> None:
     """No report, none that is a number, or nobody who had got as far: known, but not bad."""
-    trial = _trial(9, reported, None)
-    assert _Ranks(whole, 1)(trial) is None
-    (seen,) = _history([trial], [SimpleNamespace(name="MINIMIZE")], {})
-    assert (seen.status, seen.loss) == ("cancelled", None)
+    (seen,) = _history([_trial(9, reported, None)], [SimpleNamespace(name="MINIMIZE")], {})
+    assert (seen.status, seen.loss) == ("pruned", None)
 
 
 def test_pruned_trials_keep_the_search_away() -> None:

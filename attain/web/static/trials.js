@@ -83,7 +83,7 @@ function line(row, open) {
   );
 }
 
-export const STATUS = { done: "good", running: "accent", raced: "", cancelled: "" };
+export const STATUS = { done: "good", running: "accent", raced: "", pruned: "", cancelled: "" };
 
 function pick(id, chosen) {
   const at = picked.indexOf(id);
