@@ -52,8 +52,8 @@ class Optimizer(Reporting):
         start: Configurations to ask for first; a repeated one is asked for once.
         from_study: An earlier study to learn from: its folder or ledger, its optimizer or result,
             or a sequence of its trials. It is dropped when it misleads.
-        pruner: What ends trials that report: ``auto``, ``median``, ``halving``, ``hyperband``,
-            ``curves``, a `Strategy` that judges, or None for nothing.
+        pruner: What ends trials that report: ``median``, ``halving``, ``hyperband``, ``curves``, or
+            a `Strategy` that judges; None for nothing, unless the strategy itself judges.
 
     Raises:
         SpecError: When goals or settings are not sound, or the ledger was begun with others.
@@ -73,7 +73,7 @@ class Optimizer(Reporting):
         ledger: Path | str | Ledger | None = None,
         start: Sequence[Mapping[str, Any]] = (),
         from_study: Any = None,
-        pruner: Any = AUTO,
+        pruner: Any = None,
     ) -> None:
         self._lock = threading.RLock()
         self._reports: dict[str, Report] = {}

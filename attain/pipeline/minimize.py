@@ -144,7 +144,7 @@ def minimize(
     ledger: str | None = None,
     start: Sequence[Mapping[str, Any]] = (),
     from_study: Any = None,
-    pruner: Any = AUTO,
+    pruner: Any = None,
     progress: bool = True,
 ) -> MinimizeResult:
     """Find the configuration for which a function is smallest.

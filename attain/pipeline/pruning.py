@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from attain.core.errors import Problem, SpecError
@@ -16,9 +15,9 @@ from attain.pipeline.curves import Curve, shortened
 from attain.pipeline.goals import Goals
 from attain.pipeline.journal import AUTO, load, name_of
 
-USUAL = "median"
 REPORT = "report"
-_RULES = "'auto', None, or one that judges: 'median', 'halving', 'hyperband', 'curves'"
+_GRANTED = {"median": 10, "curves": 3, "halving": 9, "hyperband": 9}
+_RULES = "'median', 'halving', 'hyperband', 'curves', a strategy that judges, or None"
 
 
 @dataclass(frozen=True)
@@ -28,10 +27,35 @@ class Pruner:
     Attributes:
         name: In messages.
         strategy: Judges.
+        granted: Of the steps of a whole trial, one in so many is granted to each; None where the
+            strategy says itself how many are. How many steps a function has is known once a trial
+            has run to its end.
     """
 
     name: str
     strategy: Strategy
+    granted: int | None = None
+
+    def judge(self, history: Sequence[Observed], trial: str, losses: Sequence[float]) -> bool:
+        """Whether a trial should end where it is.
+
+        Args:
+            history: Trials before it, with their curves.
+            trial: Its id.
+            losses: After each of its steps so far.
+
+        Returns:
+            False while none has run to its end, and once it has come as far as those that have.
+        """
+        ends = [o.curve[-1][0] for o in history if o.status == Status.DONE]
+        whole = max(ends, default=0)
+        if len(losses) >= whole:
+            return False
+        strategy: Any = self.strategy
+        if self.granted is not None:
+            strategy = replace(strategy, first=max(round(whole / self.granted), 1))
+        told = strategy.judge(history, {trial: losses})
+        return told.get(trial, Signal.CONTINUE) is not Signal.CONTINUE
 
 
 @dataclass
@@ -81,7 +105,10 @@ class Report:
         }
         loss = goal.sign * metrics[goal.metric]
         self.losses.append(loss if math.isfinite(loss) else math.inf)
-        self.hopeless = math.isinf(self.losses[-1]) or self._behind()
+        broken = math.isinf(self.losses[-1])
+        self.hopeless = broken or (
+            self.pruner is not None and self.pruner.judge(self.history, self.trial, self.losses)
+        )
         return self.hopeless
 
     @property
@@ -105,48 +132,34 @@ class Report:
         """The best loss at some of the steps."""
         return shortened(list(enumerate(self.losses, 1)))
 
-    @cached_property
-    def _whole(self) -> float:
-        """Reports of those that ran to their end: who has come as far has done so, too."""
-        ends = [o.curve[-1][0] for o in self.history if o.status == Status.DONE]
-        return max(ends, default=math.inf)
-
-    def _behind(self) -> bool:
-        if self.pruner is None or len(self.losses) >= self._whole:
-            return False
-        told = self.pruner.strategy.judge(self.history, {self.trial: self.losses})
-        return told.get(self.trial, Signal.CONTINUE) is not Signal.CONTINUE
-
 
 def read_pruner(stated: Any, strategy: Any, goals: Goals) -> Pruner | None:
     """What ends trials of a search.
 
     Args:
-        stated: ``auto``, a name, an instance that judges, or None.
-        strategy: As stated for the search; where it judges itself, ``auto`` leaves that to it.
+        stated: A name, an instance that judges, or None for the strategy, if it judges.
+        strategy: As stated for the search.
         goals: What is asked for.
 
     Returns:
-        None where nothing is ended, as with several goals.
+        None where nothing is ended.
 
     Raises:
         SpecError: When what is stated cannot judge, or there are several goals.
         PluginError: When no strategy has this name.
     """
-    auto = isinstance(stated, str) and stated == AUTO
-    if stated is None or (auto and goals.several):
-        return None
+    if stated is None:
+        if goals.several or strategy == AUTO or not _judges(load(strategy)):
+            return None
+        stated = strategy
     if goals.several:
         rule, remedy = "a pruner needs a single goal", "leave it out, or state limits"
         raise SpecError(Problem(rule, str(goals), "pruner", remedy))
-    if auto:
-        stated = strategy if not _is_auto(strategy) and _judges(load(strategy)) else USUAL
-    if not isinstance(stated, str) and not hasattr(stated, "judge"):
-        raise SpecError(Problem("a pruner must judge", repr(stated), "pruner", f"give {_RULES}"))
-    found = _from_first(load(stated)) if isinstance(stated, str) else stated
+    found = load(stated) if isinstance(stated, str) else stated
     if not _judges(found):
         raise SpecError(Problem("a pruner must judge", repr(stated), "pruner", f"give {_RULES}"))
-    return Pruner(name_of(stated).rpartition(":")[2].lower(), found)
+    name = name_of(stated).rpartition(":")[2].lower()
+    return Pruner(name, found, _GRANTED.get(name) if isinstance(stated, str) else None)
 
 
 def reports(function: Callable[..., Any]) -> bool:
@@ -167,18 +180,5 @@ def reports(function: Callable[..., Any]) -> bool:
     return any(p.default is p.empty or p.name == REPORT for p in second)
 
 
-def _is_auto(strategy: Any) -> bool:
-    return isinstance(strategy, str) and strategy == AUTO
-
-
 def _judges(strategy: Any) -> bool:
     return bool(getattr(strategy, "judges", hasattr(strategy, "judge")))
-
-
-def _from_first(strategy: Strategy) -> Strategy:
-    """Judging from the first report on: a function's steps are epochs, not boosting rounds."""
-    known: Any = strategy
-    if is_dataclass(known) and any(f.name == "first" for f in fields(known)):
-        known = replace(known, first=1)  # type: ignore[type-var]
-    found: Strategy = known
-    return found

@@ -51,6 +51,7 @@ class Encoded:
         errors: Standard errors of the losses, shape (n,), 0 where unknown.
         seconds: How long each trial took, shape (n,), 0 where unknown.
         more: Whether a trial tells of several goals or of limits, shape (n,).
+        pruned: Whether a trial ended on its way, so that its loss is a guess, shape (n,).
     """
 
     cube: Cube
@@ -64,6 +65,7 @@ class Encoded:
     errors: np.ndarray
     seconds: np.ndarray
     more: np.ndarray
+    pruned: np.ndarray
 
     def at(self, state: State) -> np.ndarray:
         """Positions of the trials in a state that say something about the space."""
@@ -125,7 +127,7 @@ def _empty(space: Space) -> Encoded:
     cube, none = Cube(space), np.empty(0)
     rows, states = np.empty((0, len(cube))), np.empty(0, dtype=np.int8)
     no = none.astype(bool)
-    return Encoded(cube, (), rows, no, (), frozenset(), states, none, none, none, no)
+    return Encoded(cube, (), rows, no, (), frozenset(), states, none, none, none, no, no)
 
 
 def _brought_up_to_date(old: Encoded, history: tuple[Observed, ...]) -> Encoded:
@@ -146,7 +148,7 @@ def _brought_up_to_date(old: Encoded, history: tuple[Observed, ...]) -> Encoded:
     new = [keys[i] for i in added] if shared == len(old.history) and not moved else keys
     asked = frozenset(key for key in new if key is not None)
     asked = asked if new is keys else old.asked | asked
-    facts = [old.states, old.losses, old.errors, old.seconds, old.more]
+    facts = [old.states, old.losses, old.errors, old.seconds, old.more, old.pruned]
     columns = [_grown(column, len(history)) for column in facts]
     for i in (*changed, *added):
         for column, fact in zip(columns, _facts(history[i]), strict=True):
@@ -162,9 +164,10 @@ def _grown(old: np.ndarray, n: int) -> np.ndarray:
     return new
 
 
-def _facts(trial: Observed) -> tuple[State, float, float, float, bool]:
+def _facts(trial: Observed) -> tuple[State, float, float, float, bool, bool]:
     error = trial.noise if trial.noise is not None and np.isfinite(trial.noise) else 0.0
-    rest = float(trial.seconds), bool(trial.goals or trial.excess)
+    pruned = trial.status == Status.PRUNED
+    rest = float(trial.seconds), bool(trial.goals or trial.excess), pruned
     if trial.loss is not None and abs(trial.loss) < HUGE:  # not NaN either
         return State.DONE, float(trial.loss), float(error), *rest
     if trial.status == "running":

@@ -27,6 +27,7 @@ class Evidence:
         excess: By how much each limit is exceeded, shape (k, l), NaN where unknown; l may be 0.
         seconds: How long each trial took, shape (k,), 0 where unknown.
         weights: Of the goals that the losses are made of, shape (g,); empty where they are not.
+        pruned: How many of the losses are guesses: of trials that ended on their way.
         whole: Whether rows hold all parameters that a trial had.
     """
 
@@ -39,6 +40,7 @@ class Evidence:
     excess: np.ndarray
     seconds: np.ndarray
     weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+    pruned: int = 0
     whole: bool = True
 
     @cached_property
@@ -118,6 +120,7 @@ def read(told: Encoded, most: int) -> Evidence:
         goals,
         excess[fine],
         told.seconds[done],
+        pruned=int(told.pruned[done].sum()),
     )
 
 

@@ -68,6 +68,7 @@ class Surrogate:
             luckiest of them makes for wider searches, which find more (docs/ablations.md).
         held: Whether all limits hold there, shape (k,).
         finished: How many of the rows are finished trials.
+        pruned: How many of the values are guesses.
         taken: Points that must not be asked for again, shape (t, d).
     """
 
@@ -86,6 +87,7 @@ class Surrogate:
     values: np.ndarray
     held: np.ndarray
     finished: int
+    pruned: int
     taken: np.ndarray
 
     @classmethod
@@ -133,6 +135,7 @@ class Surrogate:
             values=np.array([process.sample.y[: len(rows)] for process in goals]),
             held=held.all(axis=1),
             finished=len(rows),
+            pruned=evidence.pruned,
             taken=np.vstack([evidence.rows, evidence.failed]),
         )
         return model.believing(evidence.running)
@@ -213,7 +216,7 @@ class Surrogate:
         end of what is found. Under noise the best is a lucky one, which asks for more already: by
         some deviations of the noise that each loss has for itself (docs/ablations.md). A target
         that is ahead says itself how far, and while no trial keeps the limits all are an
-        improvement.
+        improvement. Trials that were pruned tell little, and do not count as trials.
         """
         trials, target = self.wish.margin_trials, self._target()
         ahead = target is not None and target < self.best
@@ -221,7 +224,8 @@ class Surrogate:
             return 0.0
         sample, share = self.goals[0].sample, self.goals[0].hyper.share
         luck = _LUCK * float(np.sqrt(share * np.median(sample.known[: self.finished])))
-        return max(1.0 - len(self.taken) / trials - luck, 0.0)
+        asked = len(self.taken) - self.pruned
+        return max(1.0 - asked / trials - luck, 0.0)
 
     def _reference(self) -> np.ndarray:
         """What volume is bounded by: a tenth of the range beyond the worst of all trials.

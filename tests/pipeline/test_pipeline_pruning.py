@@ -52,7 +52,7 @@ def test_those_that_stay_behind_end() -> None:
 
 
 def test_nothing_ends_without_a_pruner() -> None:
-    """Curves are kept, but all trials run to their end; also with the default of several goals."""
+    """Curves are kept, but all trials run to their end."""
     result = minimize(falling, pruner=None, seed=1)
     assert {t.status for t in result.trials} <= {"done", "diverged"}
     assert all(t.curve[-1][0] == 9 for t in result.trials if t.done)
@@ -187,17 +187,32 @@ def test_what_cannot_judge_is_refused(
 
 
 def test_who_judges() -> None:
-    """What is stated; else the strategy where it judges; else the usual rule, from step 1 on."""
+    """What is stated; else the strategy where it judges; else nobody."""
     one, two = read_goals("minimize a"), read_goals(["minimize a", "minimize b"])
-    named = {s: read_pruner("auto", s, one) for s in ("auto", "bayes", "halving")}
-    assert [p and p.name for p in named.values()] == ["median", "median", "halving"]
-    assert all(p is not None and p.strategy.first == 1 for p in named.values())  # type: ignore[attr-defined]
-    assert read_pruner("auto", "bayes", two) is None
-    assert read_pruner(None, "halving", one) is None
+    assert read_pruner(None, "auto", one) is None
+    assert read_pruner(None, "bayes", one) is None
+    assert read_pruner(None, "halving", two) is None
+    named = read_pruner("median", "auto", one), read_pruner(None, "halving", one)
+    assert [p and (p.name, p.granted) for p in named] == [("median", 10), ("halving", 9)]
     own = Never()
     found = read_pruner(own, "auto", one)
     assert found is not None
     assert (found.name, found.strategy) == ("never", own)
+
+
+def test_every_trial_is_granted_a_share_of_the_steps() -> None:
+    """A tenth of what a whole trial takes with the median rule; what judges itself says its own."""
+    for pruner, first in (("median", 3), (Never(), 1)):
+        optimizer = attain.Optimizer(LINE, pruner=pruner)
+        for _ in range(6):
+            trial = optimizer.ask()
+            for step in range(27):
+                optimizer.step(trial, 1 / (step + 1))
+            optimizer.tell(trial, 0.0)
+        behind = optimizer.ask()
+        answers = [optimizer.step(behind, 9.0) for _ in range(27)]
+        assert answers.index(True) + 1 == first
+        assert answers[-1] is False  # nothing is saved at the end
 
 
 def test_limits_that_are_broken_set_no_example() -> None:

@@ -198,6 +198,16 @@ def test_noise_of_its_own_takes_its_share_of_the_margin():
     np.testing.assert_allclose(model.score(rows), wanted, rtol=1e-9)
 
 
+def test_pruned_trials_leave_the_margin_as_it_is():
+    """Their losses are guesses, after which there is as much to be found as before."""
+    whole = _done(_BRANIN, _branin, 5)
+    more = tuple(replace(o, status="pruned") for o in _done(_BRANIN, _branin, 12)[5:])
+    wish = Wish(margin_trials=25)
+    assert _model(_BRANIN, (*whole, *more), wish)._margin() == pytest.approx(0.8)
+    told = (*whole, *(replace(o, status="done") for o in more))
+    assert _model(_BRANIN, told, wish)._margin() == pytest.approx(0.52)
+
+
 def test_trials_under_way_shrink_the_margin_too():
     """What is believed of a running trial counts as one of those that the margin ends with."""
     history = _done(_BRANIN, _branin, 24)
