@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from attain.core.types import SPARED, Record
+from attain.core.types import SPARED, Record, Status
 from attain.report import story
 from attain.report.book import Book, plain
 from attain.report.numbers import finite
@@ -249,6 +249,8 @@ class Index:
         if not entry.place:
             self.searched += 1
             entry.place = self.searched
+        if trial.status == Status.PRUNED:
+            return
         if not trial.done:
             self.failed.append(entry.id)
             self.failures[entry.status] = self.failures.get(entry.status, 0) + 1

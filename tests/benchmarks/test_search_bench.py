@@ -17,8 +17,8 @@ def _on_path():
     sys.path.insert(0, str(SEARCH))
     yield
     sys.path.remove(str(SEARCH))
-    ours = ("efficiency", "figures", "live", "peers", "problems", "pruning", "reference", "targets")
-    for name in ours:
+    ours = ("efficiency", "figures", "live", "peers", "problems", "pruning", "reference")
+    for name in (*ours, "reports", "targets"):
         sys.modules.pop(name, None)
 
 
@@ -346,3 +346,28 @@ def test_a_methods_settings_and_label_are_read_apart():
     assert parse("random")[0] == "attain-random"
     assert is_peer("optuna-tpe#again")
     assert not is_peer("sobol")
+
+
+def test_regret_at_some_work_is_that_of_trainings_that_ended_within_it(problems):
+    """Pruned ones use epochs and bring nothing; before anything has ended, regret is 1."""
+    import reports
+
+    epochs = reports.EPOCHS
+    kept = [
+        {"epochs": 5, "loss": None},
+        {"epochs": 5 + 11 * epochs, "loss": 2.0},
+        {"epochs": 50 * epochs + 1, "loss": 0.0},
+    ]
+    assert reports.regrets(kept, 0.0, 4.0) == [1.0, 0.5, 0.5]
+
+
+def test_a_search_with_a_pruner_uses_the_work_it_is_given(problems):
+    """Made-up curves that keep their order: some are pruned, the best has run to its end."""
+    import reports
+
+    one = problems.mixed()
+    found = reports.search(one, reports.learning(one, None), "halving", 0)
+    assert found[-2]["epochs"] < reports.HORIZONS[-1] * reports.EPOCHS <= found[-1]["epochs"]
+    assert any(trial["loss"] is None for trial in found)
+    ended = [trial["loss"] for trial in found if trial["loss"] is not None]
+    assert min(ended) < one.loss(one.default)

@@ -9,6 +9,7 @@ import report_searches as searches
 from report_page import Page
 
 import attain
+from attain.pipeline import function_report
 from attain.report import function
 
 
@@ -111,7 +112,7 @@ def test_a_page_of_very_many_trials_stays_small():
         {
             **{"id": f"t{i:05d}", "config": {"x": i / 6000}, "reason": "drawn", "status": "done"},
             **{"predicted": None, "spread": None, "excess": [], "front": False, "message": ""},
-            **{"metrics": {"loss": float(i)}, "goals": [float(i)], "seconds": 0.1},
+            **{"metrics": {"loss": float(i)}, "goals": [float(i)], "seconds": 0.1, "curve": []},
         }
         for i in range(6000)
     ]
@@ -156,3 +157,32 @@ def test_the_summary_says_the_same_in_words():
     assert "trials failed: ValueError: there is no c" in text
     assert "What mattered for loss: depth 5" in text
     assert "not ended" in function.summary(embedded(searches.page("nothing")))
+
+
+def test_trials_that_reported_are_drawn_on_their_way():
+    """A line for each, the best one last; pruned ones are counted, and have not failed."""
+    result, text = searches.reported(), searches.page("reported")
+    found = embedded(text)
+    pruned = [t.id for t in result.trials if t.status == "pruned"]
+    assert found["pruned"] == len(pruned) > 0
+    assert found["failures"] == []
+    assert f"{len(pruned)} of them on their way, being behind others" in words(text)
+    drawn = re.search(r"On the way(.*?)</figure>", text, re.S)[1]
+    wide = drawn[: drawn.index("</svg>")]
+    assert wide.count("thread") == len(result.trials)
+    assert wide.count("thread rest") == len(pruned)
+    assert wide.rindex("thread best") == wide.rindex("thread ")
+    best = next(t for t in found["trials"] if t["id"] == found["best"])
+    assert best["curve"][-1] == [27, pytest.approx(best["metrics"]["score"])]
+
+
+def test_trials_that_never_reported_have_no_such_picture():
+    """Nor do those that reported once."""
+    assert "On the way" not in searches.page("one")
+    optimizer = attain.Optimizer({"x": (0.0, 1.0)})
+    for loss in (1.0, 2.0):
+        trial = optimizer.ask()
+        optimizer.step(trial, loss)
+        optimizer.tell(trial, loss)
+    told = function_report.evidence(optimizer._searched())
+    assert "On the way" not in function.render(told)

@@ -64,6 +64,25 @@ def test_trials_and_the_best_are_those_of_the_search(searched):
     assert sum(index.failures.values()) == sum(not t.done for t in result.trials) > 0
 
 
+def test_pruned_trials_have_not_failed(tmp_path):
+    """They are behind, in the table and in the picture of the search."""
+
+    def falling(config, report):
+        for step in range(1, 10):
+            if report((config["x"] - 2) ** 2 + 1 / step):
+                break
+        return (config["x"] - 2) ** 2 + 1 / 9
+
+    more = {"trials": 20, "output": tmp_path, "progress": False, "pruner": "halving"}
+    result = minimize(falling, {"x": (-5.0, 10.0)}, **more)
+    pruned = [t.id for t in result.trials if t.status == "pruned"]
+    index = indexed(tmp_path)
+    assert [t.id for t in index.order if t.status == "pruned"] == pruned
+    assert not index.failures
+    drawn = series.progress(index)
+    assert (drawn["raced_count"], drawn["failed_count"]) == (len(pruned), 0)
+
+
 def test_the_overview_tells_goals_space_and_end(searched):
     """Goal, value, parameters and the reason of the end are there; nothing speaks of a seal."""
     folder, result = searched
