@@ -54,9 +54,13 @@ class Searched:
         return f"{self.function}: {self.goals}" if self.function else str(self.goals)
 
     def losses(self) -> tuple[list[Mapping[str, Any]], list[float]]:
-        """Configurations and losses of the trials that ended well; of several goals compromises."""
-        done = [t for t in self.trials if t.done and t.loss is not None]
-        return [t.config for t in done], [t.loss for t in done if t.loss is not None]
+        """Configurations and losses of trials that ended well, and what pruned ones are worth.
+
+        Of several goals compromises.
+        """
+        known = [(t.config, t.loss if t.done else t.expected) for t in self.trials]
+        found = [(config, loss) for config, loss in known if loss is not None]
+        return [config for config, _ in found], [loss for _, loss in found]
 
 
 class Reporting(ABC):
@@ -181,6 +185,7 @@ def _told(trial: FunctionTrial, found: Searched) -> dict[str, Any]:
     told = {name: getattr(trial, name) for name in _TOLD}
     single = () if trial.loss is None else (trial.loss,)
     told["goals"] = (trial.goals if found.goals.several else single) if trial.done else ()
+    told["expected"] = trial.expected
     told["metrics"] = dict(trial.metrics) if trial.done else {}
     sign = found.goals.goals[0].sign
     told["curve"] = [(step, sign * loss) for step, loss in trial.curve if math.isfinite(loss)]

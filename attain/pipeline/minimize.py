@@ -18,6 +18,7 @@ from attain.pipeline.function_search import Budget, Ended, Function, Place, Sear
 from attain.pipeline.goals import Goals, read_goals
 from attain.pipeline.journal import AUTO
 from attain.pipeline.limits import LOCAL, Broken, read_executor
+from attain.pipeline.pruning import reports
 from attain.pipeline.tally import FunctionTrial
 from attain.pipeline.ticker import Ticker
 from attain.runtime.url import is_url
@@ -105,7 +106,7 @@ class MinimizeResult(Reporting):
         """All trials as a data frame; parameters and metrics are columns of their own."""
         import pandas as pd
 
-        plain = ("id", "status", "loss", "seconds", "origin", "reason", "message")
+        plain = ("id", "status", "loss", "seconds", "origin", "reason", "message", "expected")
         return pd.DataFrame(
             [
                 {name: getattr(trial, name) for name in plain}
@@ -190,7 +191,7 @@ def minimize(
     """
     wanted = read_goals(goals)
     budget = _budget(trials, seconds, target, wanted)
-    _check_function(function, workers)
+    _check_function(function, workers, pruner)
     folder = None if output is None else Path(output)
     logs = None if folder is None else folder / LOGS
     place = _place(workers, executor, trial_seconds, trial_memory_gb, logs)
@@ -244,13 +245,17 @@ def _budget(trials: Any, seconds: Any, target: Any, goals: Goals) -> Budget:
     return Budget(trials, seconds, target)
 
 
-def _check_function(function: Any, workers: Any) -> None:
+def _check_function(function: Any, workers: Any, pruner: Any) -> None:
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
         rule, remedy = "must be a whole number, at least 1", "give a positive number"
         raise SpecError(Problem(rule, repr(workers), "workers", remedy))
     if not callable(function):
         rule, remedy = "must be something to call", "give a function of a configuration"
         raise SpecError(Problem(rule, repr(function), "function", remedy))
+    if pruner is not None and not reports(function):
+        rule = "a pruner needs a function that reports"
+        remedy = "let it take `report` as its second argument and call that after each of its steps"
+        raise SpecError(Problem(rule, "it takes a configuration only", "pruner", remedy))
 
 
 def _place(

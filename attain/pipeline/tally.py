@@ -7,15 +7,18 @@ be known that was not recorded.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attain.core.space import Scalar
 from attain.core.types import Observed, Status
 from attain.pipeline.curves import MOST_CURVES, Curve
 from attain.pipeline.goals import Goals
 from attain.pipeline.spaces import config_key
+
+if TYPE_CHECKING:
+    from attain.stats.ranks import Ranks
 
 RUNNING = "running"
 _TILT = 0.05  # how much the mean counts beside the worst goal
@@ -43,6 +46,7 @@ class FunctionTrial:
         seconds: What it cost, if it was told.
         message: Why it did not end well.
         curve: The best loss that it had reported up to some steps.
+        expected: Of a pruned one, the loss that it would have come to, as far as can be said.
     """
 
     id: str
@@ -60,6 +64,7 @@ class FunctionTrial:
     seconds: float = 0.0
     message: str = ""
     curve: Curve = ()
+    expected: float | None = None
 
     @property
     def done(self) -> bool:
@@ -95,7 +100,10 @@ class Tally:
         self._high: list[float] = []
         self._curves: dict[str, None] = {}  # trials that reported on their way, as they ended
         self._pruned: dict[str, None] = {}
-        self._ranked = True
+        self._whole = 0  # trials with a curve that ran to their end
+        self._ranks: Ranks | None = None
+        self._ranked_again = 0  # whole trials from which on pruned ones are ranked anew
+        self._unranked: list[str] = []
 
     @property
     def pruned(self) -> int:
@@ -118,8 +126,7 @@ class Tally:
         same however long it is. A pruned trial has the loss that it would have come to, as far as
         its rank tells, and how uncertain that is.
         """
-        if not self._ranked:
-            self._rank()
+        self._rank()
         if self._shown is None:
             self._shown = list(self._observed.values())
             self._place_in_shown = {o.trial: i for i, o in enumerate(self._shown)}
@@ -141,8 +148,14 @@ class Tally:
     def show(self, trial: str) -> FunctionTrial:
         """A trial for the user, who may change its configuration."""
         found = self.trials[trial]
-        seen = self._observed.get(trial) if found.done else None
-        return replace(found, config=dict(found.config), loss=seen.loss if seen else None)
+        if found.status == Status.PRUNED:
+            self._rank()
+        seen = self._observed.get(trial)
+        loss = seen.loss if seen else None
+        shown = replace(found, config=dict(found.config))
+        if found.status == Status.PRUNED:
+            return replace(shown, expected=loss)
+        return replace(shown, loss=loss)
 
     def running(self) -> tuple[str, ...]:
         """Ids of the trials under way, in order of asking."""
@@ -288,22 +301,33 @@ class Tally:
     def _compare_curves(self, trial: FunctionTrial) -> None:
         """Keep what a trial reported, and see those that were pruned in its light."""
         self._curves[trial.id] = None
+        self._whole += trial.done
         if not trial.done:
             self._pruned[trial.id] = None
-        self._ranked = not self._pruned
+            self._unranked.append(trial.id)
 
     def _rank(self) -> None:
-        """Give each pruned trial the loss that it would have come to."""
-        from attain.stats.ranks import Ranks
+        """Give pruned trials the loss that they would have come to.
 
-        self._ranked = True
-        whole = [t for t in map(self.trials.__getitem__, self._curves) if t.done]
-        ranks = Ranks((t.curve, t.loss) for t in whole if t.loss is not None)
-        for name in self._pruned:
-            trial, seen = self.trials[name], self._observed[name]
-            loss, error = ranks(trial.curve) or (None, 0.0)
-            if (loss, error or None) != (seen.loss, seen.noise):
+        All of them whenever there are a twelfth more whole trials to compare with, so that it costs
+        little per trial however many there are.
+        """
+        if not self._pruned:
+            return
+        names: Iterable[str] = self._unranked
+        if self._ranks is None or self._whole >= self._ranked_again:
+            from attain.stats.ranks import Ranks
+
+            whole = [t for t in map(self.trials.__getitem__, self._curves) if t.done]
+            self._ranks = Ranks((t.curve, t.loss) for t in whole if t.loss is not None)
+            self._ranked_again = self._whole + max(self._whole // 12, 1)
+            names = self._pruned
+        for name in names:
+            if name in self._pruned:  # and has not been lost since
+                seen = self._observed[name]
+                loss, error = self._ranks(seen.curve) or (None, 0.0)
                 self._observe(replace(seen, loss=loss, noise=error or None))
+        self._unranked = []
 
     def _place(self, trial: FunctionTrial) -> None:
         """Compare a trial that has just ended well with the others."""

@@ -35,7 +35,8 @@ def collect(
         trials: In order of asking: ``id``, ``config``, ``reason``, ``predicted``, ``spread``,
             ``status``, ``metrics`` (empty unless it ended well), ``goals`` (a loss for each goal,
             less is better), ``excess`` (by limit), ``front`` (whether no other beats it),
-            ``seconds``, ``message`` and ``curve`` (steps and the best value up to them).
+            ``seconds``, ``message``, ``curve`` (steps and the best value up to them) and
+            ``expected`` (the loss that a pruned one would have come to, or None).
         goals: ``metric`` and ``direction``.
         limits: As they were stated.
         parameters: Of the space: ``name``, ``text`` and ``scale``.
@@ -161,9 +162,11 @@ def _search(
     metric = goal["metric"]
     done = [t for t in told if t["status"] == Status.DONE]
     places = _places(done, which)
-    shares = importance([t["config"] for t in done], [t["goals"][which] for t in done])
+    worth = [(t["config"], t["goals"][which]) for t in done]
+    worth += [(t["config"], t["expected"]) for t in told if t["expected"] is not None]
+    shares = importance([config for config, _ in worth], [loss for _, loss in worth])
     mattered = [
-        {"learner": "", "parameter": name, "share": share, "trials": len(done)}
+        {"learner": "", "parameter": name, "share": share, "trials": len(worth)}
         for name, share in shares.items()
     ]
     losses = np.array([places[t["id"]] for t in done])

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,14 @@ def test_what_cannot_judge_is_refused(
         attain.Optimizer(LINE, goals=goals, pruner=stated)
 
 
+def test_a_pruner_of_a_function_that_never_reports_is_refused() -> None:
+    """It would do nothing; the remedy says what the function must take."""
+    with pytest.raises(SpecError, match="let it take `report` as its second argument"):
+        minimize(bowl)
+    with pytest.raises(PluginError, match="meadian"):
+        minimize(falling, pruner="meadian")
+
+
 def test_who_judges() -> None:
     """What is stated; else the strategy where it judges; else nobody."""
     one, two = read_goals("minimize a"), read_goals(["minimize a", "minimize b"])
@@ -290,6 +299,32 @@ def test_one_that_is_lost_after_all_is_asked_again() -> None:
     tally.apply("lost", {"trial": "t00002", "message": ""})
     assert (tally.pruned, len(tally.history()), len(tally.curves())) == (0, 1, 1)
     assert tally.trials["t00002"].curve == ()
+
+
+def test_a_result_that_comes_after_all_is_what_counts() -> None:
+    """Pruned, lost, asked again and told before anybody looked: the loss is its own."""
+    tally = Tally(read_goals("minimize a"))
+    told(tally, 1, [1.0], 0.5)
+    told(tally, 2, [2.0], None)
+    tally.apply("lost", {"trial": "t00002", "message": ""})
+    tally.apply("asked", {"trial": "t00002", "again": True})
+    ended = {"status": Status.DONE, "message": "", "noise": None, "seconds": 0.0}
+    tally.apply("told", {"trial": "t00002", **ended, "metrics": {"a": 0.1}, "curve": [(1, 3.0)]})
+    told(tally, 3, [2.5], None)
+    assert [o.loss for o in tally.history()] == [0.5, 0.1, pytest.approx(0.4)]
+
+
+def test_what_pruned_trials_are_worth_is_kept_up_to_date_at_little_cost() -> None:
+    """Each whole trial counts at first, then whenever there are a twelfth more."""
+    tally = Tally(read_goals("minimize a"))
+    told(tally, 0, [1.0], None)
+    worth = []
+    for number in range(1, 60):
+        told(tally, number, [1.0], float(number))
+        worth.append(tally.show("t00000").expected)
+    assert worth[:3] == [1.0, 2.0, 3.0]
+    changes = [a != b for a, b in pairwise(worth)]
+    assert 30 < sum(changes) < 45
 
 
 def test_long_curves_are_kept_in_few_numbers() -> None:

@@ -112,7 +112,13 @@ def test_a_page_of_very_many_trials_stays_small():
         {
             **{"id": f"t{i:05d}", "config": {"x": i / 6000}, "reason": "drawn", "status": "done"},
             **{"predicted": None, "spread": None, "excess": [], "front": False, "message": ""},
-            **{"metrics": {"loss": float(i)}, "goals": [float(i)], "seconds": 0.1, "curve": []},
+            **{
+                "metrics": {"loss": float(i)},
+                "goals": [float(i)],
+                "seconds": 0.1,
+                "curve": [],
+                "expected": None,
+            },
         }
         for i in range(6000)
     ]
