@@ -249,6 +249,7 @@ class Optimizer(Reporting):
                 goals, or the value is no number.
         """
         with self._lock:
+            self.journal.check_open()
             trial_id = self._untold(trial, "told")
             if trial_id not in self._reports:
                 self._reports[trial_id] = self.reporter(trial_id)

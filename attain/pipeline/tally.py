@@ -102,7 +102,7 @@ class Tally:
         self._pruned: dict[str, None] = {}
         self._whole = 0  # trials with a curve that ran to their end
         self._ranks: Ranks | None = None
-        self._ranked_again = 0  # whole trials from which on pruned ones are ranked anew
+        self._ranked_by = -1  # whole trials that pruned ones are ranked by
         self._unranked: list[str] = []
 
     @property
@@ -309,19 +309,20 @@ class Tally:
     def _rank(self) -> None:
         """Give pruned trials the loss that they would have come to.
 
-        All of them whenever there are a twelfth more whole trials to compare with, so that it costs
-        little per trial however many there are.
+        By the first so many whole trials, more whenever there are a twelfth more: that costs little
+        per trial however many there are, and depends on nothing but the records.
         """
         if not self._pruned:
             return
-        names: Iterable[str] = self._unranked
-        if self._ranks is None or self._whole >= self._ranked_again:
-            from attain.stats.ranks import Ranks
+        from attain.stats.ranks import Ranks
+        from attain.strategy._evidence import scheduled
 
-            whole = [t for t in map(self.trials.__getitem__, self._curves) if t.done]
+        names: Iterable[str] = self._unranked
+        by = scheduled(self._whole) if self._whole else 0
+        if self._ranks is None or by != self._ranked_by:
+            whole = [t for t in map(self.trials.__getitem__, self._curves) if t.done][:by]
             self._ranks = Ranks((t.curve, t.loss) for t in whole if t.loss is not None)
-            self._ranked_again = self._whole + max(self._whole // 12, 1)
-            names = self._pruned
+            self._ranked_by, names = by, self._pruned
         for name in names:
             if name in self._pruned:  # and has not been lost since
                 seen = self._observed[name]
