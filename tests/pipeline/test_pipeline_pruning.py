@@ -293,7 +293,7 @@ def test_pruned_trials_never_lead(trials: list[tuple[float, float | None]]) -> N
 def test_what_pruned_trials_are_worth_depends_on_the_records_alone() -> None:
     """Read after every record, or once at the end, as when a ledger is opened again."""
     often, once = Tally(read_goals("minimize a")), Tally(read_goals("minimize a"))
-    for number in range(90):
+    for number in range(111):
         first = math.sin(number) + 2.0
         loss = None if number % 3 == 0 else first + math.cos(7 * number)
         for tally in (often, once):
