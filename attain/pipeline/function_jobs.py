@@ -17,18 +17,18 @@ EVALUATE = "attain.pipeline.function_jobs:evaluate"
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a trial in a worker gave.
+    """What a trial of a function that reports gave.
 
     Attributes:
         result: Whatever the function returned.
-        report: What it reported on its way; None where it takes none.
+        report: What it reported on its way.
     """
 
     result: Any
-    report: Report | None
+    report: Report
 
 
-def evaluate(payload: Mapping[str, Any], progress: Any) -> Evaluated:
+def evaluate(payload: Mapping[str, Any], progress: Any) -> Any:
     """What the function gives for a configuration (called in the worker).
 
     Args:
@@ -36,12 +36,12 @@ def evaluate(payload: Mapping[str, Any], progress: Any) -> Evaluated:
         progress: Not used.
 
     Returns:
-        What it returned and reported.
+        Whatever the function returned, in `Evaluated` where it takes something to report to.
     """
-    report = payload["report"]
-    given = (dict(payload["config"]),) if report is None else (dict(payload["config"]), report)
-    result = payload["function"](*given)
-    return Evaluated(result, report and replace(report, history=()))
+    function, config, report = payload["function"], dict(payload["config"]), payload["report"]
+    if report is None:
+        return function(config)
+    return Evaluated(function(config, report), replace(report, history=()))
 
 
 def check_importable(function: Any) -> None:

@@ -223,7 +223,7 @@ class Search:
         began = time.perf_counter()
         try:
             self.evaluating = True
-            found = evaluate(self._payload(trial), None)
+            result = evaluate(self._payload(trial), None)
         except KeyboardInterrupt:
             self.stopping = True
             return partial(self.optimizer.lost, trial, "interrupted")
@@ -234,7 +234,7 @@ class Search:
             return partial(self._fail, trial, _described(error), status, seconds)
         finally:
             self.evaluating = False
-        return partial(self._tell, trial, found, time.perf_counter() - began)
+        return partial(self._tell, trial, result, time.perf_counter() - began)
 
     def _payload(self, trial: FunctionTrial) -> dict[str, Any]:
         report = self.optimizer.reporter(trial.id) if self._reports else None
@@ -318,14 +318,15 @@ class Search:
     def _next(self) -> FunctionTrial | None:
         return next(iter(self._asked(1)), None)
 
-    def _tell(self, trial: FunctionTrial, found: Evaluated, seconds: float) -> None:
-        if found.report is not None and found.report.losses:
-            self.optimizer.reported(trial.id, found.report)
-            if found.report.hopeless:
+    def _tell(self, trial: FunctionTrial, result: Any, seconds: float) -> None:
+        if isinstance(result, Evaluated):
+            result, report = result.result, result.report
+            self.optimizer.reported(trial.id, report)
+            if report.hopeless:
                 self._show(self.optimizer.pruned(trial, seconds=seconds))
                 return
         try:
-            told = self.optimizer.tell(trial, found.result, seconds=seconds)
+            told = self.optimizer.tell(trial, result, seconds=seconds)
         except SpecError as error:
             self._error = self._error or error
             self._fail(trial, str(error), Status.FAILED, seconds)
