@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -188,5 +187,5 @@ def _told(trial: FunctionTrial, found: Searched) -> dict[str, Any]:
     told["expected"] = trial.expected
     told["metrics"] = dict(trial.metrics) if trial.done else {}
     sign = found.goals.goals[0].sign
-    told["curve"] = [(step, sign * loss) for step, loss in trial.curve if math.isfinite(loss)]
+    told["curve"] = [(step, sign * loss) for step, loss in trial.curve]
     return {**told, "front": trial.id in found.front}

@@ -129,8 +129,9 @@ class Report:
 
     @property
     def curve(self) -> Curve:
-        """The best loss at some of the steps."""
-        return shortened(list(enumerate(self.losses, 1)))
+        """The best loss at some of the steps, from the first that was a number."""
+        known = enumerate(self.losses, 1)
+        return shortened([(step, loss) for step, loss in known if math.isfinite(loss)])
 
 
 def read_pruner(stated: Any, strategy: Any, goals: Goals) -> Pruner | None:

@@ -54,7 +54,7 @@ def _ways(
     canvas.bottom(x, _FOOT, "report", _TOP)
     for trial in trials:
         points = [(x(step), min(max(y(v), _TOP), _FOOT)) for step, v in trial["curve"]]
-        ended = trial["status"] == Status.PRUNED
+        ended = trial["status"] != Status.DONE
         shade = "best" if trial["id"] == best else "rest" if ended else "better"
         tip = f"{trial['id']}: {trial['status']} after {trial['curve'][-1][0]}"
         canvas.path(points, f"thread {shade}", tip)

@@ -21,6 +21,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from figures import best_known, regret
+from kept import arguments, ended, once
 from live import RESULTS
 from peers import _suggest
 from problems import problem, settle
@@ -140,13 +142,8 @@ def make(asked: argparse.Namespace, problems: Sequence[str], folder: Path) -> No
             for sampler, make_sampler in samplers(optuna, seed).items():
                 for name in problems:
                     file = folder / pruner / sampler / f"{name}-{seed}.json"
-                    if file.exists():
-                        continue
-                    found = study(name, asked.data, seed, make_sampler(), make_pruner())
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    partial = file.with_suffix(".tmp")
-                    partial.write_text(json.dumps(found))
-                    partial.replace(file)
+                    made = make_sampler(), make_pruner()
+                    once(file, partial(study, name, asked.data, seed, *made))
                 print(f"{pruner}, {sampler}, seed {seed}", file=sys.stderr, flush=True)
 
 
@@ -189,12 +186,7 @@ def table(answer: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with YAHPO's scenarios")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="under a minute, test functions only")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a figure falls short")
-    asked = parser.parse_args()
+    asked = arguments(__doc__.splitlines()[0], seeds=5)
     if importlib.util.find_spec("optuna") is None:  # it lives in an environment of its own
         if not PYTHON.exists():
             print(
@@ -204,21 +196,16 @@ def main() -> int:
             return 2
         return subprocess.run([str(PYTHON), __file__, *sys.argv[1:]], check=False).returncode
     problems, folder = (QUICK, FOLDER / "quick") if asked.quick else (PROBLEMS, FOLDER / "whole")
-    if asked.quick:
-        asked.seeds = 1
     make(asked, problems, folder)
     answer = figures(problems, asked.seeds, folder)
     print(table(answer))
     print(json.dumps({"benchmark": "search-pruning", "pruners": answer}))
-    wanted = {} if asked.quick else answer  # two studies say nothing
     short = [
-        f"{p}: {a['share']} of {a['best_peer']}'s regret"
-        for p, a in wanted.items()
+        f"{p}: {a['share']} of {a['best_peer']}'s regret, wanted {WANTED}"
+        for p, a in answer.items()
         if a["share"] > WANTED
     ]
-    for line in short if asked.check else ():
-        print(f"falls short: {line}, wanted {WANTED}", file=sys.stderr)
-    return int(asked.check and bool(short))
+    return ended(short, asked)
 
 
 if __name__ == "__main__":

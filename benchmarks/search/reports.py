@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from figures import best_known, regret
+from kept import arguments, ended, once
 from live import RESULTS
 from problems import SCENARIOS, SUITES, Problem, _model, problem
 
@@ -111,13 +113,7 @@ def make(asked: argparse.Namespace, problems: Sequence[str], folder: Path) -> No
             curve = learning(one, asked.data)
             for pruner in PRUNERS:
                 file = folder / pruner / f"{name}-{seed}.json"
-                if file.exists():
-                    continue
-                found = search(one, curve, pruner, seed)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                partial = file.with_suffix(".tmp")
-                partial.write_text(json.dumps(found))
-                partial.replace(file)
+                once(file, partial(search, one, curve, pruner, seed))
             print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
 
 
@@ -173,25 +169,18 @@ def table(answer: Mapping[str, Any]) -> str:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with YAHPO's scenarios")
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--quick", action="store_true", help="under a minute, made-up curves only")
-    parser.add_argument("--check", action="store_true", help="exit 1 when a figure falls short")
-    asked = parser.parse_args()
+    asked = arguments(__doc__.splitlines()[0], seeds=4)
     problems, folder = SUITES["lcbench"], FOLDER / "whole"
     if asked.quick:
-        problems, folder, asked.seeds = (QUICK,), FOLDER / "quick", 1
+        problems, folder = (QUICK,), FOLDER / "quick"
     make(asked, problems, folder)
     answer = figures(problems, asked.seeds, folder)
     print(table(answer))
     print(json.dumps({"benchmark": "search-reports", "pruners": answer}))
     last = str(HORIZONS[-1])
     limit = WANTED * answer["none"]["regret"][last]
-    short = [p for p in CHECKED if answer[p]["regret"][last] > limit and not asked.quick]
-    for pruner in short if asked.check else ():
-        print(f"falls short: {pruner}, wanted at most {limit:.4f}", file=sys.stderr)
-    return int(asked.check and bool(short))
+    short = [p for p in CHECKED if answer[p]["regret"][last] > limit]
+    return ended((f"{pruner}, wanted at most {limit:.4f}" for pruner in short), asked)
 
 
 if __name__ == "__main__":

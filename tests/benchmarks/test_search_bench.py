@@ -17,7 +17,7 @@ def _on_path():
     sys.path.insert(0, str(SEARCH))
     yield
     sys.path.remove(str(SEARCH))
-    ours = ("efficiency", "figures", "live", "peers", "problems", "pruning", "reference")
+    ours = ("efficiency", "figures", "kept", "live", "peers", "problems", "pruning", "reference")
     for name in (*ours, "reports", "targets"):
         sys.modules.pop(name, None)
 

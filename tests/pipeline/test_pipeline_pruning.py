@@ -92,6 +92,18 @@ def test_a_search_goes_on_with_what_was_reported(tmp_path: Path) -> None:
     assert facts(second) == facts(whole)
 
 
+def test_a_trial_that_begins_without_a_number_diverges_and_is_kept(tmp_path: Path) -> None:
+    """Its curve is empty, and the records hold nothing that JSON has no word for."""
+
+    def broken(config: dict[str, Any], report: Any) -> float:
+        return math.nan if report(math.nan if config["x"] > 0.5 else 1.0) else 1.0
+
+    minimize(broken, output=tmp_path, trials=12, strategy="sobol")
+    again = minimize(broken, output=tmp_path, trials=12, strategy="sobol")
+    ended = {t.status: t.curve for t in again.trials}
+    assert ended == {"done": ((1, 1.0),), "diverged": ()}
+
+
 def test_one_that_goes_on_has_a_result() -> None:
     """Being told to end is advice: who reports again and returns has run to its end."""
 
