@@ -65,9 +65,9 @@ def test_rows_do_not_depend_on_their_company() -> None:
 
 
 def test_the_budget_changes_speed_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit, over many texts of few lengths."""
-    body = resident(tiny())
-    tokens = tokenise(body, sentences(200))
+    """Bit for bit, over many texts of few lengths, of a network of a real size."""
+    body = resident(minilm())
+    tokens = tokenise(body, sentences(80))
     found = []
     for budget in (1, 40, 4096):
         monkeypatch.setattr(module, "_TOKENS", budget)
