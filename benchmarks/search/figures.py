@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import measured
 import numpy as np
 from peers import is_peer
 from targets import missed
@@ -23,6 +24,7 @@ from targets import missed
 HORIZONS = (25, 50, 100)
 GATE = 50
 DRAWS = 4000
+STORED = "parallel-*/*/*/*.json"
 Cells = Mapping[str, Mapping[int, float]]  # problem, seed: a figure
 
 
@@ -37,7 +39,7 @@ class Kept:
         asked: How many evaluations it was given.
         losses: True, in the order they were told.
         told: With noise; None when there is none.
-        ms: CPU time per question and answer.
+        ms: CPU time per question and answer; empty for a run that came with the project.
         source: State of attain's code; "" for a peer.
         parallel: How many trials were under way at a time.
     """
@@ -52,6 +54,11 @@ class Kept:
     source: str
     parallel: int = 1
 
+    @property
+    def place(self) -> tuple[str, str, int, int]:
+        """What no two runs share."""
+        return (self.method, self.problem, self.seed, self.parallel)
+
 
 def load(
     folder: Path, methods: Iterable[str] | None, problems: Iterable[str], seeds: Iterable[int]
@@ -65,20 +72,32 @@ def load(
         seeds: Which are wanted.
 
     Returns:
-        The wanted runs, and least losses of wanted and unwanted ones.
+        The wanted runs, with those that came with the project where the folder has none that are
+        as long, and least losses of wanted and unwanted ones.
     """
     wanted = None if methods is None else set(methods)
     names, numbers = set(problems), set(seeds)
-    kept: list[Kept] = []
+    runs = {run.place: run for method in measured.methods() for run in _measured(method)}
+    for file in sorted(folder.glob(STORED)):
+        run = _kept(json.loads(file.read_text()))
+        if run.place not in runs or run.asked >= runs[run.place].asked:
+            runs[run.place] = run
     least: dict[str, float] = {}
-    for file in sorted(folder.glob("parallel-*/*/*/*.json")):
-        run = json.loads(file.read_text())
-        name = base(run["problem"])
-        least[name] = min(least.get(name, math.inf), *run["losses"])
-        fits = run["problem"] in names and run["seed"] in numbers
-        if fits and (wanted is None or run["method"] in wanted):
-            kept.append(_kept(run))
-    return kept, least
+    for run in runs.values():
+        name = base(run.problem)
+        least[name] = min(least.get(name, math.inf), *run.losses)
+    return [
+        run
+        for run in runs.values()
+        if run.problem in names and run.seed in numbers and (wanted is None or run.method in wanted)
+    ], least
+
+
+def _measured(method: str) -> Iterator[Kept]:
+    for problem, seeds in measured.load(method).items():
+        for seed, run in seeds.items():
+            losses, told = measured.expand(run)
+            yield Kept(method, problem, seed, run["asked"], losses, told, (), "")
 
 
 def _kept(run: Mapping[str, Any]) -> Kept:

@@ -7,11 +7,13 @@
     python benchmarks/search/run.py --overhead [--methods ...]      # milliseconds and memory
     python benchmarks/search/run.py --data FOLDER --parallel 8 ...  # 8 at a time, simulated time
     python benchmarks/search/run.py --lower-reference               # to the least of stored runs
+    python benchmarks/search/run.py --keep [--methods ax ...]       # peers' runs, for `measured/`
     python benchmarks/search/run.py --quick [--check]               # under a minute, no peers
 
 FOLDER holds YAHPO's scenarios; methods are described in `peers.py`, problems in `problems.py`.
 Each finished (method, problem, seed) is one file under `results/search/`; the same command goes on
-where it was stopped. Prints a Markdown table, then JSON as the last line.
+where it was stopped. Runs of peers that came with the project (`measured.py`) are not made again,
+unless with --again. Prints a Markdown table, then JSON as the last line.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[2]))
 
 import efficiency
 import figures
+import measured
 from live import RESULTS
 from peers import PEERS, SHORT, is_peer, parse
 from problems import chosen
@@ -80,8 +83,14 @@ class Run:
         )
 
     @property
+    def came(self) -> bool:
+        """Whether it came with the project, with at least as many evaluations."""
+        runs = measured.load(self.method) if self.parallel == 1 else {}
+        return runs.get(self.problem, {}).get(self.seed, {"asked": 0})["asked"] >= self.evaluations
+
+    @property
     def finished(self) -> bool:
-        """Whether it has been made, with at least as many evaluations."""
+        """Whether it has been made here, with at least as many evaluations."""
         if not self.file.exists():
             return False
         kept = json.loads(self.file.read_text())
@@ -207,6 +216,15 @@ def overhead(methods: Sequence[str], limit: float) -> list[dict[str, Any]]:
     return rows
 
 
+def keep(methods: Iterable[str]) -> int:
+    """Let finished runs of peers, one trial at a time, come with the project."""
+    for method in filter(is_peer, methods):
+        place = Run(method, "", 0, 0, 1, RESULTS).file.parents[1]
+        runs = [json.loads(file.read_text()) for file in sorted(place.glob("*/*.json"))]
+        print(json.dumps({"method": method, "measured": measured.keep(method, runs)}))
+    return 0
+
+
 def setup(names: Sequence[str]) -> int:
     """Make the peers' environments from their pins."""
     for name in names:
@@ -240,6 +258,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--main", help="the method that others are compared with")
     made.add_argument("--limit", type=float, default=3600, help="seconds for one run")
     made.add_argument("--fresh", action="store_true", help="repeat runs of older attain code")
+    made.add_argument("--again", action="store_true", help="make runs that came with the project")
+    made.add_argument("--keep", action="store_true", help="let the peers' runs come with it")
     made.add_argument("--figures", action="store_true", help="make no run, only the figures")
     made.add_argument("--no-figures", action="store_true", help="make the runs, no figures")
     made.add_argument("--overhead", action="store_true", help="time and memory of long histories")
@@ -263,6 +283,8 @@ def main() -> int:
         import reference
 
         return reference.lower(REFERENCE, figures.load(RESULTS, None, (), ())[1])
+    if asked.keep:
+        return keep(asked.methods or PEERS)
     if asked.overhead:
         methods = asked.methods or ["attain-bayes", "random", *PEERS]
         rows = overhead(methods, min(asked.limit, 600))
@@ -280,6 +302,7 @@ def main() -> int:
         if not methods:
             parser().error("--methods is needed")
         runs = plan(methods, problems, seeds, asked, folder)
+        runs = [run for run in runs if asked.again or not run.came]
         failed = make_runs(runs, asked.data, asked.limit, asked.fresh)
     if asked.no_figures:
         print(json.dumps({"benchmark": "search", "failed": failed}))

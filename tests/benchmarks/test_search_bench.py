@@ -17,8 +17,8 @@ def _on_path():
     sys.path.insert(0, str(SEARCH))
     yield
     sys.path.remove(str(SEARCH))
-    ours = ("efficiency", "figures", "kept", "live", "peers", "problems", "pruning", "reference")
-    for name in (*ours, "reports", "targets"):
+    ours = ("efficiency", "figures", "kept", "live", "measured", "peers", "problems", "pruning")
+    for name in (*ours, "reference", "reports", "targets"):
         sys.modules.pop(name, None)
 
 
@@ -138,6 +138,62 @@ def test_losses_that_runs_came_to_are_kept_beside_what_random_search_found(figur
     kept_now = json.loads(file.read_text())["problems"]
     assert figures.best_known(kept_now, {}) == {"live-a": 0.5, "live-b": 0.25, "bbob-a": 1.0}
     assert [entry["best"] for entry in kept_now.values()] == [1.0] * 3
+
+
+def stored(seed=0, n=50, noise=False, **more):
+    """A run as it is written after it was made."""
+    rng = np.random.default_rng(seed)
+    losses = rng.normal(size=n).tolist()
+    told = (np.array(losses) + rng.normal(size=n)).tolist() if noise else None
+    known = {"method": "ax", "problem": "bbob-f1-5d", "seed": seed, "parallel": 1, "source": ""}
+    known |= {"asked": n, "losses": losses, "told": told, "versions": {"numpy": "2"}}
+    return known | {"ask_ms": [1.0] * (n - 1), "tell_ms": [1.0] * (n - 1)} | more
+
+
+@pytest.mark.parametrize("noise", [False, True])
+def test_regret_of_a_measured_run_is_that_of_the_run(figures, tmp_path, noise):
+    """Only the trials that took the lead are kept, and regret after each trial stays the same."""
+    import measured
+
+    runs = [stored(seed, noise=noise) for seed in range(20)]
+    assert measured.keep("ax", runs, tmp_path) == 20
+    for run in runs:
+        kept_run = measured.load("ax", tmp_path)["bbob-f1-5d"][run["seed"]]
+        assert len(kept_run["at"]) < 25
+        losses, told = measured.expand(kept_run)
+        ours = figures.regret(losses, -3.0, 1.0, told)
+        assert ours.tolist() == figures.regret(run["losses"], -3.0, 1.0, run["told"]).tolist()
+
+
+def test_longer_runs_replace_measured_ones_and_other_versions_are_refused(tmp_path):
+    """What was kept stays readable, only grows, and never mixes two versions of a peer."""
+    import measured
+
+    measured.keep("ax", [stored(0), stored(1)], tmp_path)
+    assert measured.keep("ax", [stored(0, 100), stored(1, 25), stored(2)], tmp_path) == 3
+    kept_now = measured.load("ax", tmp_path)["bbob-f1-5d"]
+    assert [kept_now[seed]["asked"] for seed in range(3)] == [100, 50, 50]
+    with pytest.raises(ValueError, match=r"ax bbob-f1-5d seed 3 was run with"):
+        measured.keep("ax", [stored(3, versions={"numpy": "3"})], tmp_path)
+    assert measured.load("ax", tmp_path)["bbob-f1-5d"] == kept_now
+
+
+def test_figures_take_measured_runs_where_the_folder_has_none_as_long(
+    figures, tmp_path, monkeypatch
+):
+    """A run made here counts before one that came with the project, unless it is shorter."""
+    import measured
+
+    monkeypatch.setattr(measured, "FOLDER", tmp_path / "measured")
+    measured.keep("ax", [stored(seed) for seed in range(3)])
+    for seed, n in ((0, 100), (1, 25)):
+        file = tmp_path / "runs" / "parallel-1" / "ax" / "bbob-f1-5d" / f"{seed}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(stored(seed, n)))
+    found, least = figures.load(tmp_path / "runs", ["ax"], ["bbob-f1-5d"], range(3))
+    asked = {run.seed: (run.asked, bool(run.ms)) for run in found}
+    assert asked == {0: (100, True), 1: (50, False), 2: (50, False)}
+    assert least["bbob-f1-5d"] == min(min(run.losses) for run in found)
 
 
 def falling(shift=0, n=50):
