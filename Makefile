@@ -30,7 +30,7 @@ demo: $(USE)
 
 test: $(DEV)
 	@$(PY) tools/check.py; gates=$$?; \
-	$(PY) -m pytest -n 2; tests=$$?; \
+	$(PY) -m pytest -n 2 --dist loadfile; tests=$$?; \
 	[ $$gates -eq 0 ] || echo "a gate failed, see above" >&2; \
 	[ $$gates -eq 0 ] && [ $$tests -eq 0 ]
 

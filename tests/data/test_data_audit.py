@@ -339,6 +339,17 @@ def test_sketch_is_shared():
     assert sketch(one) is not sketch(two)
 
 
+def test_the_same_table_has_the_same_findings():
+    """Samples are drawn by the table alone: two audits agree in every number and word."""
+    rng = np.random.default_rng(1)
+    columns = {f"x{i}": rng.normal(size=600) for i in range(3)}
+    columns["c"] = rng.choice(["a", "b", "c"], 600)
+    found = subject({**columns, "y": (columns["x0"] + rng.normal(size=600) > 0).astype(int)})
+    told = [audit(Subject(found.dataset, found.frame, found.rows)) for _ in range(2)]
+    assert told[0]
+    assert encode(told[0]) == encode(told[1])
+
+
 def test_a_large_table_takes_no_longer_than_some_fits():
     """60,000 rows of 30 columns take the processor time of thirty boosted models at most.
 
@@ -351,14 +362,15 @@ def test_a_large_table_takes_no_longer_than_some_fits():
     columns |= {f"i{i}": rng.integers(0, 1000, n) for i in range(4)}
     columns |= {f"c{i}": rng.choice([f"level {k}" for k in range(40)], n) for i in range(7)}
     found = subject({**columns, "y": (columns["x0"] + rng.normal(size=n) > 0).astype(int)})
-    shares, told = [], []
-    for _ in range(2):  # the smaller one counts: other machines on the same host slow one down
+
+    def share():
         began = time.process_time()
-        told.append(encode(audit(Subject(found.dataset, found.frame, found.rows))))
+        audit(Subject(found.dataset, found.frame, found.rows))
         middle = time.process_time()
         with threadpool_limits(limits=1):
             model = HistGradientBoostingClassifier(max_iter=100, early_stopping=False)
             model.fit(numbers, columns["x0"] > 0)
-        shares.append((middle - began) / (time.process_time() - middle))
-    assert min(shares) < 30
-    assert told[0] == told[1]
+        return (middle - began) / (time.process_time() - middle)
+
+    # once more if need be: other machines on the same host slow one down
+    assert share() < 30 or share() < 30

@@ -1,11 +1,11 @@
 """Features of a frozen body: one row of numbers a text, computed once for a study.
 
-Rows of a batch have equal lengths, so nothing is padded, and batches are not too small. With torch's
-fused attention and one thread of a CPU each text then has the same features to the last bit,
-whichever texts it is computed with, so that what comes from the cache, from another worker or from
-a saved model is equal; padding would change sums in their last bits. It costs no time: texts of one
-length are many. With several threads MKL divides long sums on Intel processors by how many rows
-there are, and features differ by a millionth.
+Rows of a batch have equal lengths, so nothing is padded, and batches are not too small. With
+torch's fused attention and one thread of a CPU each text then has the same features to the last
+bit, whichever texts it is computed with, so that what comes from the cache, from another worker or
+from a saved model is equal; padding would change sums in their last bits. It costs no time: texts
+of one length are many. With several threads MKL divides long sums on Intel processors by how many
+rows there are, and features differ by a millionth.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _CODE = 2
 _TOKENS = 2048
 """Positions in a batch at most. From 512 to 4096 the speed of a CPU is the same within 5 %."""
 _LEAST, _LEAST_NARROW = 16, 64
-"""Positions in a batch at least: smaller products go another way and end in other bits, with AVX-512
-up to 15 rows (MKL 2024.2 on Intel processors; up to 3 on AMD's), without it up to 55."""
+"""Positions in a batch at least: smaller products go another way and end in other bits, with
+AVX-512 up to 15 rows (MKL 2024.2 on Intel processors; up to 3 on AMD's), without it up to 55."""
 
 
 @dataclass(eq=False)
