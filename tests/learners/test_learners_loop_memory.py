@@ -71,10 +71,15 @@ class Heavy(Toy):
 def test_a_probe_sees_memory_and_time() -> None:
     """A block of 35 MB that lives for 20 ms only is in the peak."""
     work = Heavy()
-    found = [probe(Net(), w, BASE, threads=1) for w in (Toy(), work)]
     block = 16 * int(np.sort(work.lengths)[-1]) * CELL
-    assert found[1].bytes - found[0].bytes > 0.9 * block
-    assert found[1].longest > 0.02
+
+    def is_seen() -> bool:
+        found = [probe(Net(), w, BASE, threads=1) for w in (Toy(), work)]
+        assert found[1].longest > 0.02
+        return found[1].bytes - found[0].bytes > 0.9 * block
+
+    # once more if need be: garbage of other tests may be freed between the two
+    assert is_seen() or is_seen()
 
 
 class Paced(Heavy):

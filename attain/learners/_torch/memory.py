@@ -125,7 +125,6 @@ def _from_parts(
     begin = (len(ordinary) - count) // 2
     middle = ordinary[begin : begin + count]
     _seconds(stepper, least, device)  # the first is slow, and makes gradients and moments
-    _return_memory()
     with _peak(device) as low:
         base = _seconds(stepper, least, device)
     with _peak(device) as high:
@@ -191,6 +190,7 @@ def _peak(device: torch.device) -> Iterator[list[int]]:
         return
     import psutil
 
+    _return_memory()
     process, ended = psutil.Process(), threading.Event()
 
     def watch() -> None:
