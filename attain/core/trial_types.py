@@ -234,9 +234,11 @@ class Observed:
             the trial ranks where a strategy knows only one.
         excess: By how much each limit is exceeded, in the limit's units; at most 0 where it holds.
         curve: Steps and losses of its first fit on rows set aside, if it learns in steps; shown to
-            strategies that judge.
+            strategies that judge. With several goals, while a trial of a function is judged, the
+            step that it has come to and the number of the front there.
         step: Where that fit waits to go on; 0 when it does not.
         adjustable: Parameters of `config` that may change while it learns.
+        curves: With several goals the curve of each, all at the same steps.
     """
 
     trial: str
@@ -251,6 +253,7 @@ class Observed:
     curve: tuple[tuple[int, float], ...] = ()
     step: int = 0
     adjustable: tuple[str, ...] = ()
+    curves: tuple[tuple[tuple[int, float], ...], ...] = ()
 
 
 class Signal(StrEnum):

@@ -87,7 +87,7 @@ class Optimizer(Reporting):
             "from_study": from_study,
         }
         self._goals = wanted
-        self._pruner = read_pruner(pruner, strategy, wanted)
+        self._pruner = read_pruner(pruner, strategy, several=wanted.several)
         records = open_ledger(ledger)
         try:
             self.journal = Journal(records, **stated)
@@ -238,15 +238,16 @@ class Optimizer(Reporting):
 
         Args:
             trial: A running trial, or its id.
-            value: Of the goal's metric, or a mapping that has it; limits in it are kept.
+            value: Of the goal's metric, or a mapping that has those of all goals; limits in it are
+                kept.
 
         Returns:
-            Whether to end the trial, with `pruned`: it would hardly become the best, or its loss is
-            no number.
+            Whether to end the trial, with `pruned`: it would hardly become the best, or with
+            several goals one that no other beats in all of them; or a loss is no number.
 
         Raises:
-            SpecError: When the trial was never asked for or was told before, when there are several
-                goals, or the value is no number.
+            SpecError: When the trial was never asked for or was told before, a goal's metric is
+                missing, or a value is no number.
         """
         with self._lock:
             self.journal.check_open()
@@ -297,7 +298,7 @@ class Optimizer(Reporting):
             self.journal.check_open()
             trial_id = self._untold(trial, "pruned")
             report = self._reports.get(trial_id)
-            if report is None or not report.losses:
+            if report is None or not report.points:
                 rule, remedy = "only a trial that told a step can be pruned", "call step first"
                 raise SpecError(Problem(rule, f"{trial_id}, no step", "pruned", remedy))
             status, message = report.status or Status.PRUNED, report.message
@@ -426,8 +427,8 @@ class Optimizer(Reporting):
         status: Status | None = None,
     ) -> FunctionTrial:
         payload = {"trial": trial, **_told(metrics, message, noise, seconds, status)}
-        if (report := self._reports.pop(trial, None)) is not None and report.losses:
-            payload["curve"] = report.curve
+        if (report := self._reports.pop(trial, None)) is not None:
+            payload |= report.recorded()
         self.journal.write([("told", payload)])
         return self._tally.show(trial)
 

@@ -186,6 +186,6 @@ def _told(trial: FunctionTrial, found: Searched) -> dict[str, Any]:
     told["goals"] = (trial.goals if found.goals.several else single) if trial.done else ()
     told["expected"] = trial.expected
     told["metrics"] = dict(trial.metrics) if trial.done else {}
-    sign = found.goals.goals[0].sign
-    told["curve"] = [(step, sign * loss) for step, loss in trial.curve]
+    pairs = zip(found.goals.goals, trial.curves or (trial.curve,), strict=False)
+    told["curves"] = [[(step, goal.sign * loss) for step, loss in curve] for goal, curve in pairs]
     return {**told, "front": trial.id in found.front}

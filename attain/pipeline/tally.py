@@ -45,7 +45,8 @@ class FunctionTrial:
         noise: Standard error of the loss, if it was told.
         seconds: What it cost, if it was told.
         message: Why it did not end well.
-        curve: The best loss that it had reported up to some steps.
+        curve: The best loss that it had reported up to some steps; of a single goal.
+        curves: With several goals the curve of each, all at the same steps.
         expected: Of a pruned one, the loss that it would have come to, as far as can be said.
     """
 
@@ -65,6 +66,7 @@ class FunctionTrial:
     message: str = ""
     curve: Curve = ()
     expected: float | None = None
+    curves: tuple[Curve, ...] = ()
 
     @property
     def done(self) -> bool:
@@ -101,7 +103,7 @@ class Tally:
         self._curves: dict[str, None] = {}  # trials that reported on their way, as they ended
         self._pruned: dict[str, None] = {}
         self._whole = 0  # trials with a curve that ran to their end
-        self._ranks: Ranks | None = None
+        self._ranks: tuple[Ranks, ...] = ()  # one for each goal
         self._ranked_by = -1  # whole trials that pruned ones are ranked by
         self._unranked: list[str] = []
 
@@ -165,7 +167,7 @@ class Tally:
         """The trial that keeps most limits and then has the smallest loss, the first of equals."""
         if not self.goals.several:
             return self._lead[1] if self._lead else None
-        ended = [o for o in self.history() if o.loss is not None]
+        ended = [o for o in self.history() if o.status == Status.DONE]
         leader = min(ended, key=self._place_of, default=None)
         return leader.trial if leader else None
 
@@ -236,7 +238,8 @@ class Tally:
             noise=payload["noise"],
             seconds=float(payload["seconds"]),
             message=payload["message"],
-            curve=tuple((int(step), float(loss)) for step, loss in payload.get("curve", ())),
+            curve=_curve(payload.get("curve", ())),
+            curves=tuple(map(_curve, payload.get("curves", ()))),
         )
         self.trials[trial_id] = trial
         self.lost.pop(trial_id, None)  # a late answer of a trial that was believed to be lost
@@ -245,7 +248,7 @@ class Tally:
         self._see(trial)
         if done:
             self._place(trial)
-        if trial.curve and (done or pruned):
+        if (trial.curve or trial.curves) and (done or pruned):
             self._compare_curves(trial)
 
     def _on_lost(self, payload: Mapping[str, Any]) -> None:
@@ -254,7 +257,7 @@ class Tally:
         self.ended -= trial.status != RUNNING
         self.trials[trial_id] = replace(
             trial, status=Status.LOST.value, metrics={}, excess=(), noise=None, seconds=0.0,
-            message=payload["message"], curve=(),
+            message=payload["message"], curve=(), curves=(),
         )  # fmt: skip
         for known in (self._observed, self._curves, self._pruned):
             known.pop(trial_id, None)
@@ -279,6 +282,7 @@ class Tally:
             goals=trial.goals,
             excess=trial.excess,
             curve=trial.curve,
+            curves=trial.curves,
         )
         self._observe(seen)
 
@@ -319,16 +323,28 @@ class Tally:
 
         names: Iterable[str] = self._unranked
         by = scheduled(self._whole) if self._whole else 0
-        if self._ranks is None or by != self._ranked_by:
+        if by != self._ranked_by:
             whole = [t for t in map(self.trials.__getitem__, self._curves) if t.done][:by]
-            self._ranks = Ranks((t.curve, t.loss) for t in whole if t.loss is not None)
+            ends = zip(*(t.goals or (t.loss,) for t in whole), strict=True)
+            ways = zip(*(t.curves or (t.curve,) for t in whole), strict=True)
+            pairs = (zip(*pair, strict=True) for pair in zip(ways, ends, strict=True))
+            self._ranks = tuple(map(Ranks, pairs))
             self._ranked_by, names = by, self._pruned
         for name in names:
             if name in self._pruned:  # and has not been lost since
-                seen = self._observed[name]
-                loss, error = self._ranks(seen.curve) or (None, 0.0)
-                self._observe(replace(seen, loss=loss, noise=error or None))
+                self._observe(self._expected(self._observed[name]))
         self._unranked = []
+
+    def _expected(self, seen: Observed) -> Observed:
+        """A pruned trial with what it would have come to; with several goals, in each of them."""
+        pairs = zip(self._ranks, seen.curves or (seen.curve,), strict=False)  # no ranks at first
+        told = [found for ranks, curve in pairs if (found := ranks(curve)) is not None]
+        if len(told) < len(self.goals.goals):
+            return replace(seen, loss=None, noise=None, goals=())
+        losses, errors = zip(*told, strict=True)
+        if self.goals.several:
+            return replace(seen, loss=self._compromise(losses), goals=losses)
+        return replace(seen, loss=losses[0], noise=errors[0] or None)
 
     def _place(self, trial: FunctionTrial) -> None:
         """Compare a trial that has just ended well with the others."""
@@ -353,10 +369,10 @@ class Tally:
 
     def _compromise(self, goals: tuple[float, ...]) -> float:
         """Augmented Chebyshev distance from the best value of each goal (Knowles 2006, eq. 2)."""
-        shares = [
-            (value / 2 - low / 2) / (high / 2 - low / 2) if high > low else 0.0  # no overflow
-            for value, low, high in zip(goals, self._low, self._high, strict=True)
-        ]
+        shares = []
+        for value, low, high in zip(goals, self._low, self._high, strict=True):
+            span = high / 2 - low / 2  # halves: no overflow; 0 also of numbers next to each other
+            shares.append((value / 2 - low / 2) / span if span > 0 else 0.0)
         return max(shares) + _TILT * sum(shares)
 
     def _place_of(self, seen: Observed) -> tuple[Any, ...]:
@@ -364,7 +380,12 @@ class Tally:
         return (*self.goals.key(seen.loss, seen.excess), *_number(seen.trial))
 
     def _feasible(self) -> Iterator[Observed]:
-        return (o for o in self.history() if o.goals and all(e <= 0 for e in o.excess))
+        done = (o for o in self.history() if o.status == Status.DONE)
+        return (o for o in done if all(e <= 0 for e in o.excess))
+
+
+def _curve(points: Iterable[Sequence[float]]) -> Curve:
+    return tuple((int(step), float(loss)) for step, loss in points)
 
 
 def _number(trial: str) -> tuple[int, str]:

@@ -35,8 +35,8 @@ def collect(
         trials: In order of asking: ``id``, ``config``, ``reason``, ``predicted``, ``spread``,
             ``status``, ``metrics`` (empty unless it ended well), ``goals`` (a loss for each goal,
             less is better), ``excess`` (by limit), ``front`` (whether no other beats it),
-            ``seconds``, ``message``, ``curve`` (steps and the best value up to them) and
-            ``expected`` (the loss that a pruned one would have come to, or None).
+            ``seconds``, ``message``, ``curves`` (of each goal steps and the best value up to them)
+            and ``expected`` (the loss that a pruned one would have come to, or None).
         goals: ``metric`` and ``direction``.
         limits: As they were stated.
         parameters: Of the space: ``name``, ``text`` and ``scale``.

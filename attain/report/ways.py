@@ -19,24 +19,27 @@ _TOP, _FOOT, _HEIGHT = 28, 218, 260
 _WORST = 0.2  # share of the values that may lie beyond the edge
 
 
-def ways(trials: Sequence[Item], best: str | None, goal: Item, name: str) -> Markup:
+def ways(
+    trials: Sequence[Item], best: str | None, goals: Sequence[Item], which: int, name: str
+) -> Markup:
     """The best value that each trial had reported up to each step.
 
     Args:
-        trials: With ``id``, ``status`` and ``curve`` (pairs of a step and a value).
+        trials: With ``id``, ``status`` and ``curves`` (of each goal, pairs of a step and a value).
         best: Id of the best trial, or None.
-        goal: ``metric`` and ``direction``.
+        goals: ``metric`` and ``direction``.
+        which: Of the goals.
         name: Unique in the page.
 
     Returns:
         A wide and a narrow picture; nothing for fewer than two trials that reported twice.
     """
-    told = [t for t in trials if t["curve"]]
+    told = [{**t, "curve": t["curves"][which]} for t in trials if any(t["curves"])]
     if sum(len(t["curve"]) > 1 for t in told) < 2:
         return Markup("")
     lead = [t for t in told if t["id"] == best]
     shown = [*thinned([t for t in told if t["id"] != best], MOST_WAYS), *lead]
-    return both(lambda n, width, kind: _ways(shown, best, goal, n, width, kind), name)
+    return both(lambda n, width, kind: _ways(shown, best, goals[which], n, width, kind), name)
 
 
 def _ways(

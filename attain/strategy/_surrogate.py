@@ -348,7 +348,8 @@ def _goals(
     # a process pools branches, and a part of the parameters leaves the others to chance
     exact = evidence.whole and not features.branching
     if evidence.goals.shape[1]:
-        columns = [Column(rows, values, standing, exact=exact) for values in evidence.goals.T]
+        told = exact and not evidence.pruned  # of guesses the errors are not known by goal
+        columns = [Column(rows, values, standing, exact=told) for values in evidence.goals.T]
     else:
         columns = [Column(rows, evidence.losses, standing, evidence.errors, exact)]
     warps, processes = zip(*(learn(features, c, fit_warp, most) for c in columns), strict=True)

@@ -18,7 +18,7 @@ def _on_path():
     yield
     sys.path.remove(str(SEARCH))
     ours = ("efficiency", "figures", "kept", "live", "measured", "peers", "problems", "pruning")
-    for name in (*ours, "reference", "reports", "targets"):
+    for name in (*ours, "reference", "reports", "reports_goals", "targets"):
         sys.modules.pop(name, None)
 
 
@@ -427,3 +427,19 @@ def test_a_search_with_a_pruner_uses_the_work_it_is_given(problems):
     assert any(trial["loss"] is None for trial in found)
     ended = [trial["loss"] for trial in found if trial["loss"] is not None]
     assert min(ended) < one.loss(one.default)
+
+
+def test_the_volume_at_some_work_is_that_of_trainings_that_ended_within_it(problems):
+    """From the best known error and the least size to the median and the largest; pruned not."""
+    import reports_goals
+
+    epochs = reports_goals.EPOCHS
+    kept = [
+        {"epochs": 5, "goals": None},
+        {"epochs": 5 + 11 * epochs, "goals": [2.0, 0.5]},
+        {"epochs": 30 * epochs, "goals": [3.0, 0.0]},
+        {"epochs": 50 * epochs + 1, "goals": [0.0, 0.0]},
+    ]
+    assert reports_goals.volumes(kept, 0.0, 4.0) == pytest.approx([0.0, 0.25, 0.375])
+    one = problems.mixed()
+    assert 0 < reports_goals.size(one, {"a": 2.0, "b": -1.0}) < 1

@@ -135,8 +135,8 @@ def test_the_python_of_any_function_runs(folder):
 def test_the_python_of_the_page_on_functions_runs(folder):
     """All examples of docs/minimize.md, one after the other in one file."""
     blocks = _blocks("python", (ROOT / "docs" / "minimize.md").read_text(encoding="utf-8"))
-    assert len(blocks) == 6
-    assert len(_said(folder, "\n".join(blocks))) == 4
+    assert len(blocks) == 7
+    assert len(_said(folder, "\n".join(blocks))) == 5
 
 
 def _said(folder: Path, program: str) -> list[str]:

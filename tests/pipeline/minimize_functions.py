@@ -77,3 +77,13 @@ def falling(config: dict[str, Any], report: Any) -> float:
         if report(math.nan if config["x"] > 0.9 and step > 2 else loss):
             break
     return loss
+
+
+def trading(config, report):
+    """A loss that falls the slower the further off, against a size that is known at once."""
+    size = config["y"]
+    for step in range(1, 28):
+        loss = (config["x"] - 0.3) ** 2 * 4 + (1 - size) ** 2 + 1 / step
+        if report({"loss": loss, "size": size + config["x"] / 5}):
+            break
+    return {"loss": loss, "size": size + config["x"] / 5}

@@ -149,7 +149,7 @@ def test_ask_and_tell() -> None:
         ("minimize a", lambda o, t: o.step("t00009", 1.0), "only a trial that was asked for"),
         ("minimize a", lambda o, t: o.step(t, "low"), "must be a real number"),
         ("minimize a", lambda o, t: o.step(t, {"b": 1.0}), "must have the metric 'a'"),
-        (["minimize a", "minimize b"], lambda o, t: o.step(t, 1.0), "needs a single goal"),
+        (["minimize a", "minimize b"], lambda o, t: o.step(t, 1.0), "must name the metrics"),
     ],
 )
 def test_what_makes_no_sense_is_said_and_changes_nothing(
@@ -188,7 +188,7 @@ class Never:
         ("bayes", "minimize a", SpecError, "a pruner must judge"),
         (Mute(), "minimize a", SpecError, "a pruner must judge"),
         (3, "minimize a", SpecError, "a pruner must judge"),
-        ("median", ["minimize a", "minimize b"], SpecError, "a pruner needs a single goal"),
+        ("curves", ["minimize a", "minimize b"], SpecError, "'curves' forecasts a single goal"),
     ],
 )
 def test_what_cannot_judge_is_refused(
@@ -209,14 +209,14 @@ def test_a_pruner_of_a_function_that_never_reports_is_refused() -> None:
 
 def test_who_judges() -> None:
     """What is stated; else the strategy where it judges; else nobody."""
-    one, two = read_goals("minimize a"), read_goals(["minimize a", "minimize b"])
-    assert read_pruner(None, "auto", one) is None
-    assert read_pruner(None, "bayes", one) is None
-    assert read_pruner(None, "halving", two) is None
-    named = read_pruner("median", "auto", one), read_pruner(None, "halving", one)
+    one = partial(read_pruner, several=False)
+    assert one(None, "auto") is None
+    assert one(None, "bayes") is None
+    assert read_pruner(None, "curves", several=True) is None
+    named = one("median", "auto"), one(None, "halving")
     assert [p and (p.name, p.granted) for p in named] == [("median", 10), ("halving", 9)]
     own = Never()
-    found = read_pruner(own, "auto", one)
+    found = one(own, "auto")
     assert found is not None
     assert (found.name, found.strategy) == ("never", own)
 
@@ -356,7 +356,8 @@ def test_long_curves_are_kept_in_few_numbers() -> None:
     report = Report("t1", read_goals("minimize a"))
     for step in range(10_000):
         report(math.sin(step) + 1e4 / (step + 1))
-    assert len(report.curve) < 70
-    assert report.curve[-1][0] == 10_000
-    losses = [loss for _, loss in report.curve]
+    (curve,) = report.curves
+    assert len(curve) < 70
+    assert curve[-1][0] == 10_000
+    losses = [loss for _, loss in curve]
     assert losses == sorted(losses, reverse=True)

@@ -116,7 +116,7 @@ def test_a_page_of_very_many_trials_stays_small():
                 "metrics": {"loss": float(i)},
                 "goals": [float(i)],
                 "seconds": 0.1,
-                "curve": [],
+                "curves": [[]],
                 "expected": None,
             },
         }
@@ -179,7 +179,20 @@ def test_trials_that_reported_are_drawn_on_their_way():
     assert wide.count("thread rest") == len(pruned)
     assert wide.rindex("thread best") == wide.rindex("thread ")
     best = next(t for t in found["trials"] if t["id"] == found["best"])
-    assert best["curve"][-1] == [27, pytest.approx(best["metrics"]["score"])]
+    assert best["curves"][0][-1] == [27, pytest.approx(best["metrics"]["score"])]
+
+
+def test_with_several_goals_each_has_its_ways():
+    """In the user's own signs; the front has whole trials only."""
+    result, text = searches.traded(), searches.page("traded")
+    found = embedded(text)
+    assert found["pruned"] == sum(t.status == "pruned" for t in result.trials) > 5
+    assert text.count("On the way") == 2
+    best = next(t for t in found["trials"] if t["id"] == found["best"])
+    ends = [curve[-1] for curve in best["curves"]]
+    told = [best["metrics"][name] for name in ("accuracy", "size")]
+    assert ends == [[27, pytest.approx(value)] for value in told]
+    assert all(t["status"] == "done" for t in found["trials"] if t["front"])
 
 
 def test_trials_that_never_reported_have_no_such_picture():
