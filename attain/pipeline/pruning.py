@@ -14,6 +14,7 @@ from attain.core.types import Observed, Signal, Status
 from attain.pipeline.curves import Curve, shortened
 from attain.pipeline.goals import Goals
 from attain.pipeline.journal import AUTO, load, name_of
+from attain.strategy._curves import Judging, Ranking, best_until
 
 Point = tuple[float, ...]  # the loss of each goal
 
@@ -53,11 +54,13 @@ class Pruner:
         whole = max(ends, default=0)
         if len(points) >= whole:
             return False
-        several = len(points[0]) > 1
-        seen, losses = in_fronts(history, points) if several else (history, [p[0] for p in points])
         strategy: Any = self.strategy
         if self.granted is not None:
             strategy = replace(strategy, first=max(round(whole / self.granted), 1))
+        if isinstance(strategy, Judging) and not strategy.looks(trial, len(points)):
+            return False
+        several = len(points[0]) > 1
+        seen, losses = in_fronts(history, points) if several else (history, [p[0] for p in points])
         told = strategy.judge(seen, {trial: losses})
         return told.get(trial, Signal.CONTINUE) is not Signal.CONTINUE
 
@@ -83,7 +86,6 @@ def in_fronts(
     import numpy as np
 
     from attain.stats import pareto
-    from attain.strategy._curves import best_until
 
     step = len(points)
     reached = [o for o in history if o.curves and o.curves[0][0][0] <= step <= o.curves[0][-1][0]]
@@ -232,8 +234,6 @@ def reports(function: Callable[..., Any]) -> bool:
 
 def _forecasts(strategy: Any) -> bool:
     """Whether it judges by the shape of curves, and not by who is ahead at the same step."""
-    from attain.strategy._curves import Judging, Ranking
-
     return isinstance(strategy, Judging) and not isinstance(strategy, Ranking)
 
 

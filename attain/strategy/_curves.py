@@ -85,7 +85,7 @@ class Judging(ABC):
         """
         found = {}
         for trial, losses in running.items():
-            if not self._looks(trial, len(losses)):
+            if not self.looks(trial, len(losses)):
                 continue
             signal = self._told(losses, [o for o in history if o.trial != trial])
             if signal is not Signal.CONTINUE:
@@ -93,8 +93,16 @@ class Judging(ABC):
         return found
 
     @abstractmethod
-    def _looks(self, trial: str, step: int) -> bool:
-        """Whether fits are compared after this step."""
+    def looks(self, trial: str, step: int) -> bool:
+        """Whether a fit is compared after a step; before it, there is no need to ask.
+
+        Args:
+            trial: Its id.
+            step: From 1.
+
+        Returns:
+            False where `judge` would let it go on whatever its losses.
+        """
 
     @abstractmethod
     def _told(self, losses: Sequence[float], others: Sequence[Observed]) -> Signal:

@@ -35,7 +35,8 @@ class Curves(Judging):
     chance: float = 0.05
     hopeless: float = 0.01
 
-    def _looks(self, trial: str, step: int) -> bool:
+    def looks(self, trial: str, step: int) -> bool:
+        """Whether a fit is compared after a step; as `Judging.looks` says."""
         return self._mark(step) > self._mark(step - 1)
 
     def _mark(self, step: int) -> int:

@@ -34,7 +34,8 @@ class Halving(Ranking):
     eta: int = 3
     brackets: int = 1
 
-    def _looks(self, trial: str, step: int) -> bool:
+    def looks(self, trial: str, step: int) -> bool:
+        """Whether a fit is compared after a step; as `Judging.looks` says."""
         rung = self.first * self.eta ** (derive(0, "bracket", trial) % self.brackets)
         while rung < step:
             rung *= self.eta

@@ -24,7 +24,8 @@ class Median(Ranking):
     first: int = 10
     fewest: int = 5
 
-    def _looks(self, trial: str, step: int) -> bool:
+    def looks(self, trial: str, step: int) -> bool:
+        """Whether a fit is compared after a step; as `Judging.looks` says."""
         return step >= self.first and is_milestone(step)
 
     def _ranked(self, own: float, others: Sequence[float]) -> Signal:
