@@ -216,10 +216,18 @@ def overhead(methods: Sequence[str], limit: float) -> list[dict[str, Any]]:
     return rows
 
 
-def keep(methods: Iterable[str]) -> int:
-    """Let finished runs of peers, one trial at a time, come with the project."""
+def keep(methods: Iterable[str], folder: Path = RESULTS) -> int:
+    """Let finished runs of peers, one trial at a time, come with the project.
+
+    Args:
+        methods: Whose; attain's own are left out.
+        folder: Where runs are.
+
+    Returns:
+        An exit code.
+    """
     for method in filter(is_peer, methods):
-        place = Run(method, "", 0, 0, 1, RESULTS).file.parents[1]
+        place = Run(method, "any", 0, 0, 1, folder).file.parents[1]
         runs = [json.loads(file.read_text()) for file in sorted(place.glob("*/*.json"))]
         print(json.dumps({"method": method, "measured": measured.keep(method, runs)}))
     return 0

@@ -18,7 +18,7 @@ def _on_path():
     yield
     sys.path.remove(str(SEARCH))
     ours = ("efficiency", "figures", "kept", "live", "measured", "peers", "problems", "pruning")
-    for name in (*ours, "reference", "reports", "reports_goals", "targets"):
+    for name in (*ours, "run", "reference", "reports", "reports_goals", "targets"):
         sys.modules.pop(name, None)
 
 
@@ -193,6 +193,17 @@ def test_figures_take_measured_runs_where_the_folder_has_none_as_long(
     found, least = figures.load(tmp_path / "runs", ["ax"], ["bbob-f1-5d"], range(3))
     asked = {run.seed: (run.asked, bool(run.ms)) for run in found}
     assert asked == {0: (100, True), 1: (50, False), 2: (50, False)}
+    import run as comparison
+
+    assert comparison.keep(["ax", "attain-bayes"], tmp_path / "runs") == 0
+    kept_now = measured.load("ax")["bbob-f1-5d"]
+    assert [kept_now[seed]["asked"] for seed in range(3)] == [100, 50, 50]
+    assert measured.methods() == ["ax"]
+    ways = [
+        comparison.Run("ax", "bbob-f1-5d", 0, n, p, tmp_path)
+        for n, p in ((100, 1), (101, 1), (9, 8))
+    ]
+    assert [way.came for way in ways] == [True, False, False]
     assert least["bbob-f1-5d"] == min(min(run.losses) for run in found)
 
 
