@@ -72,8 +72,8 @@ def in_fronts(
 
     Among all that have come as far, by the best of each goal until then (non-dominated sorting;
     Schmucker et al. 2021, arXiv 2106.12639, prune so). Units of goals do not matter. A trial counts
-    as half a front better than those beside it: it is ahead of all unless another beats it in every
-    goal, and then nobody ends it.
+    as half a front better than those beside it, so that one that no other dominates is ahead of all
+    and goes on.
 
     Args:
         history: Trials with the curve of each goal.

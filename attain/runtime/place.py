@@ -5,6 +5,7 @@ What carries data between nodes is for the cluster's own file to say.
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from attain.core.protocols import Event, Job
+from attain.core.types import Status
 from attain.runtime.local import LocalExecutor
 from attain.runtime.mirror import Mirror, Needs
 
@@ -55,6 +57,7 @@ class Place(ABC):
         sys.path += [entry for entry in path if entry not in sys.path]
         self._logs = tempfile.mkdtemp(prefix="attain-logs-")
         self._executor = LocalExecutor(1, threads, self._logs, memory)
+        self._parent = os.getppid()
         self._shared = shared
         self._mirror: Mirror | None = None
         self._origin = ""
@@ -89,8 +92,15 @@ class Place(ABC):
         self._executor.submit(replace(parcel.job, payload=payload))
 
     def poll(self, timeout: float) -> tuple[list[News], dict[str, bytes]]:
-        """Events, and states that the running job has written since the last call."""
-        events = [self._complete(event) for event in self._executor.events(timeout)]
+        """Events, and states that the running job has written since the last call.
+
+        A worker that was killed after what started this place had died went down with its node:
+        nothing is said of it, since the one who watches sees this place die, too.
+        """
+        told = self._executor.events(timeout)
+        orphaned = os.getppid() != self._parent
+        told = [e for e in told if not (orphaned and e.status is Status.KILLED)]
+        events = [self._complete(event) for event in told]
         running = self._mirror is not None and not any(e.kind == "ended" for e, _, _ in events)
         return events, self._mirror.changed("checkpoints") if running and self._mirror else {}
 
