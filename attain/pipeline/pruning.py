@@ -14,7 +14,6 @@ from attain.core.types import Observed, Signal, Status
 from attain.pipeline.curves import Curve, shortened
 from attain.pipeline.goals import Goals
 from attain.pipeline.journal import AUTO, load, name_of
-from attain.strategy._curves import Judging, Ranking, best_until
 
 Point = tuple[float, ...]  # the loss of each goal
 
@@ -50,6 +49,8 @@ class Pruner:
         Returns:
             False while none has run to its end, and once it has come as far as those that have.
         """
+        from attain.strategy._curves import Judging  # finds plugins: 50 ms that no plan needs
+
         ends = [(o.curves or (o.curve,))[0][-1][0] for o in history if o.status == Status.DONE]
         whole = max(ends, default=0)
         if len(points) >= whole:
@@ -86,6 +87,7 @@ def in_fronts(
     import numpy as np
 
     from attain.stats import pareto
+    from attain.strategy._curves import best_until
 
     step = len(points)
     reached = [o for o in history if o.curves and o.curves[0][0][0] <= step <= o.curves[0][-1][0]]
@@ -234,6 +236,8 @@ def reports(function: Callable[..., Any]) -> bool:
 
 def _forecasts(strategy: Any) -> bool:
     """Whether it judges by the shape of curves, and not by who is ahead at the same step."""
+    from attain.strategy._curves import Judging, Ranking
+
     return isinstance(strategy, Judging) and not isinstance(strategy, Ranking)
 
 
