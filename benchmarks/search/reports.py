@@ -41,7 +41,10 @@ CHECKED = ("median", "hyperband")
 WANTED = 1.25
 """Largest share of the regret without a pruner, at the last horizon."""
 
-Curve = Callable[[Mapping[str, Any]], Sequence[float]]
+Curve = Callable[[Mapping[str, Any]], Sequence[Any]]
+"""From a configuration to what it reports after each epoch; the last is its result."""
+Judge = Callable[[Sequence[Mapping[str, Any]], float, float], list[float]]
+"""From a search, the best known and the median loss to a figure at each horizon."""
 
 
 def learning(one: Problem, data: Path | None) -> Curve:
@@ -66,83 +69,120 @@ def learning(one: Problem, data: Path | None) -> Curve:
     return losses
 
 
-def search(one: Problem, curve: Curve, pruner: str, seed: int) -> list[dict[str, Any]]:
+def search(
+    one: Problem, curve: Curve, pruner: str, seed: int, **settings: Any
+) -> list[dict[str, Any]]:
     """One search.
 
     Args:
         one: The problem.
-        curve: Its learning curves.
+        curve: What its trials report.
         pruner: Name, or ``none``.
         seed: Of everything random.
+        **settings: Of `attain.Optimizer`.
 
     Returns:
-        For each trial the epochs used so far, and its loss; None where it was pruned.
+        For each trial the epochs used so far, and its result; None where it was pruned.
     """
     used, kept = 0, []
     stated = None if pruner == "none" else pruner
-    settings: dict[str, Any] = {"strategy": "bayes", "start": [one.default], "pruner": stated}
-    with attain.Optimizer(one.space, seed=seed, **settings) as optimizer:
+    given = {"start": [one.default], "pruner": stated, "seed": seed, **settings}
+    with attain.Optimizer(one.space, **given) as optimizer:
         while used < HORIZONS[-1] * EPOCHS:
             trial = optimizer.ask()
-            losses = curve(trial.config)
-            behind = next((n for n, v in enumerate(losses, 1) if optimizer.step(trial, v)), None)
+            told = curve(trial.config)
+            behind = next((n for n, v in enumerate(told, 1) if optimizer.step(trial, v)), None)
             used += behind or EPOCHS
             if behind:
                 optimizer.pruned(trial)
             else:
-                optimizer.tell(trial, losses[-1])
-            kept.append({"epochs": used, "loss": None if behind else losses[-1]})
+                optimizer.tell(trial, told[-1])
+            kept.append({"epochs": used, "result": None if behind else told[-1]})
     return kept
+
+
+def ended_within(kept: Sequence[Mapping[str, Any]], horizon: int) -> list[Any]:
+    """Results of trainings that ended within the work of so many."""
+    within = (k["result"] for k in kept if k["epochs"] <= horizon * EPOCHS)
+    return [result for result in within if result is not None]
 
 
 def regrets(kept: Sequence[Mapping[str, Any]], best: float, median: float) -> list[float]:
     """Normalised regret at the horizons; 1 until a trial has run to its end."""
-    found = []
-    for horizon in HORIZONS:
-        within = [k["loss"] for k in kept if k["epochs"] <= horizon * EPOCHS]
-        within = [loss for loss in within if loss is not None]
-        found.append(float(regret(within or [median], best, median)[-1]))
-    return found
+    within = (ended_within(kept, horizon) or [median] for horizon in HORIZONS)
+    return [float(regret(losses, best, median)[-1]) for losses in within]
 
 
-def make(asked: argparse.Namespace, problems: Sequence[str], folder: Path) -> None:
-    """Make the searches that are not finished."""
-    for seed in range(asked.seeds):
-        for name in problems:
-            one = problem(name, asked.data)
-            curve = learning(one, asked.data)
-            for pruner in PRUNERS:
-                file = folder / pruner / f"{name}-{seed}.json"
-                once(file, partial(search, one, curve, pruner, seed))
-            print(f"{name}, seed {seed}", file=sys.stderr, flush=True)
+def compare(
+    asked: argparse.Namespace,
+    about: tuple[str, Sequence[str], Judge],
+    curve_of: Callable[[Problem], Curve],
+    **settings: Any,
+) -> dict[str, Any]:
+    """Make the searches that are not finished, and compare them.
 
+    Args:
+        asked: Arguments.
+        about: What the figure is called, which is also the folder's name; pruners, the first of
+            them ``none``; and what takes the figure.
+        curve_of: What the trials of a problem report.
+        **settings: Of `attain.Optimizer`.
 
-def figures(problems: Sequence[str], seeds: int, folder: Path) -> dict[str, Any]:
-    """By pruner: mean regrets, their difference to those without, and numbers of trials."""
-    known = json.loads((HERE / "reference.json").read_text())["problems"]
-    best = best_known(known, {})
-    pairs = [(p, s) for p in problems for s in range(seeds)]
+    Returns:
+        By pruner: mean figures, their difference to those without, and numbers of trials.
+    """
+    name, pruners, judge = about
+    problems = (QUICK,) if asked.quick else SUITES["lcbench"]
+    folder = FOLDER / (f"{name}-quick" if asked.quick else name)
+    pairs = [(p, s) for s in range(asked.seeds) for p in problems]
+    for place, seed in pairs:
+        one = problem(place, asked.data)
+        curve = curve_of(one)
+        for pruner in pruners:
+            file = folder / pruner / f"{place}-{seed}.json"
+            once(file, partial(search, one, curve, pruner, seed, **settings))
+        print(f"{place}, seed {seed}", file=sys.stderr, flush=True)
     kept = {
         pruner: [json.loads((folder / pruner / f"{p}-{s}.json").read_text()) for p, s in pairs]
-        for pruner in PRUNERS
+        for pruner in pruners
     }
-    found = {
+    return figures(name, [p for p, _ in pairs], kept, judge)
+
+
+def figures(
+    name: str, problems: Sequence[str], kept: Mapping[str, Sequence[Any]], judge: Judge
+) -> dict[str, Any]:
+    """Mean figures by pruner.
+
+    Args:
+        name: What they are called.
+        problems: Of each search.
+        kept: By pruner, searches in the same order; ``none`` among them.
+        judge: Takes them.
+
+    Returns:
+        Means, differences to those without a pruner with their standard errors, numbers of trials.
+    """
+    known = json.loads((HERE / "reference.json").read_text())["problems"]
+    best = best_known(known, {})
+    tables = {
         pruner: np.array(
-            [
-                regrets(one, best[p], known[p]["median"])
-                for (p, _), one in zip(pairs, runs, strict=True)
-            ]
+            [judge(one, best[p], known[p]["median"]) for p, one in zip(problems, runs, strict=True)]
         )
         for pruner, runs in kept.items()
     }
     answer: dict[str, Any] = {}
-    for pruner, table in found.items():
-        more = table - found["none"]
-        error = more.std(axis=0, ddof=1) / np.sqrt(len(more)) if len(more) > 1 else 0 * more[0]
+    for pruner, table in tables.items():
+        more = table - tables["none"]
+        error = (
+            more.std(axis=0, ddof=1) / np.sqrt(len(more))
+            if len(more) > 1
+            else np.zeros(len(HORIZONS))
+        )
         trials = [len(run) for run in kept[pruner]]
-        whole = [sum(trial["loss"] is not None for trial in run) for run in kept[pruner]]
+        whole = [sum(trial["result"] is not None for trial in run) for run in kept[pruner]]
         answer[pruner] = {
-            "regret": _named(table.mean(axis=0)),
+            name: _named(table.mean(axis=0)),
             "difference": _named(more.mean(axis=0)),
             "error": _named(error),
             "trials": round(float(np.mean(trials)), 1),
@@ -156,12 +196,12 @@ def _named(values: Any) -> dict[str, float]:
     return {str(h): round(float(v), 4) for h, v in zip(HORIZONS, values, strict=True)}
 
 
-def table(answer: Mapping[str, Any]) -> str:
+def table(name: str, answer: Mapping[str, Any]) -> str:
     """Figures as Markdown."""
-    lines = ["| pruner | regret at 10/25/50 | difference at 50 | trials | whole |"]
+    lines = [f"| pruner | {name} at 10/25/50 | difference at 50 | trials | whole |"]
     lines.append("| --- | --- | --- | --- | --- |")
     for pruner, row in answer.items():
-        shown = "/".join(f"{v:.3f}".removeprefix("0") for v in row["regret"].values())
+        shown = "/".join(f"{v:.3f}".removeprefix("0") for v in row[name].values())
         last = str(HORIZONS[-1])
         more = f"{row['difference'][last]:+.3f} ± {row['error'][last]:.3f}"
         lines.append(f"| {pruner} | {shown} | {more} | {row['trials']} | {row['whole']} |")
@@ -170,12 +210,9 @@ def table(answer: Mapping[str, Any]) -> str:
 
 def main() -> int:
     asked = arguments(__doc__.splitlines()[0], seeds=4)
-    problems, folder = SUITES["lcbench"], FOLDER / "whole"
-    if asked.quick:
-        problems, folder = (QUICK,), FOLDER / "quick"
-    make(asked, problems, folder)
-    answer = figures(problems, asked.seeds, folder)
-    print(table(answer))
+    about = ("regret", PRUNERS, regrets)
+    answer = compare(asked, about, lambda one: learning(one, asked.data), strategy="bayes")
+    print(table("regret", answer))
     print(json.dumps({"benchmark": "search-reports", "pruners": answer}))
     last = str(HORIZONS[-1])
     limit = WANTED * answer["none"]["regret"][last]

@@ -421,9 +421,9 @@ def test_regret_at_some_work_is_that_of_trainings_that_ended_within_it(problems)
 
     epochs = reports.EPOCHS
     kept = [
-        {"epochs": 5, "loss": None},
-        {"epochs": 5 + 11 * epochs, "loss": 2.0},
-        {"epochs": 50 * epochs + 1, "loss": 0.0},
+        {"epochs": 5, "result": None},
+        {"epochs": 5 + 11 * epochs, "result": 2.0},
+        {"epochs": 50 * epochs + 1, "result": 0.0},
     ]
     assert reports.regrets(kept, 0.0, 4.0) == [1.0, 0.5, 0.5]
 
@@ -435,21 +435,22 @@ def test_a_search_with_a_pruner_uses_the_work_it_is_given(problems):
     one = problems.mixed()
     found = reports.search(one, reports.learning(one, None), "halving", 0)
     assert found[-2]["epochs"] < reports.HORIZONS[-1] * reports.EPOCHS <= found[-1]["epochs"]
-    assert any(trial["loss"] is None for trial in found)
-    ended = [trial["loss"] for trial in found if trial["loss"] is not None]
+    assert any(trial["result"] is None for trial in found)
+    ended = [trial["result"] for trial in found if trial["result"] is not None]
     assert min(ended) < one.loss(one.default)
 
 
 def test_the_volume_at_some_work_is_that_of_trainings_that_ended_within_it(problems):
     """From the best known error and the least size to the median and the largest; pruned not."""
+    import reports
     import reports_goals
 
-    epochs = reports_goals.EPOCHS
+    epochs = reports.EPOCHS
     kept = [
-        {"epochs": 5, "goals": None},
-        {"epochs": 5 + 11 * epochs, "goals": [2.0, 0.5]},
-        {"epochs": 30 * epochs, "goals": [3.0, 0.0]},
-        {"epochs": 50 * epochs + 1, "goals": [0.0, 0.0]},
+        {"epochs": 5, "result": None},
+        {"epochs": 5 + 11 * epochs, "result": {"error": 2.0, "size": 0.5}},
+        {"epochs": 30 * epochs, "result": {"error": 3.0, "size": 0.0}},
+        {"epochs": 50 * epochs + 1, "result": {"error": 0.0, "size": 0.0}},
     ]
     assert reports_goals.volumes(kept, 0.0, 4.0) == pytest.approx([0.0, 0.25, 0.375])
     one = problems.mixed()
