@@ -102,4 +102,9 @@ def _write(file: Path, method: str, versions: Mapping[str, str], kept: Runs) -> 
 
 
 def _file(method: str, folder: Path | None) -> Path:
-    return (folder or FOLDER) / f"{method.replace(':', '+').replace('/', '+')}.json"
+    return (folder or FOLDER) / f"{plain(method)}.json"
+
+
+def plain(method: str) -> str:
+    """A method's name as a file may have it."""
+    return method.replace(":", "+").replace("/", "+")

@@ -77,10 +77,8 @@ class Run:
     @property
     def file(self) -> Path:
         """Where its result is kept."""
-        method = self.method.replace(":", "+").replace("/", "+")
-        return (
-            self.folder / f"parallel-{self.parallel}" / method / self.problem / f"{self.seed}.json"
-        )
+        place = self.folder / f"parallel-{self.parallel}" / measured.plain(self.method)
+        return place / self.problem / f"{self.seed}.json"
 
     @property
     def came(self) -> bool:
@@ -200,7 +198,7 @@ def overhead(methods: Sequence[str], limit: float) -> list[dict[str, Any]]:
     rows = []
     for history in HISTORIES:
         for method in methods:
-            out = RESULTS / "overhead" / f"{method.replace(':', '+')}-{history}.json"
+            out = RESULTS / "overhead" / f"{measured.plain(method)}-{history}.json"
             asked = {
                 **{"task": "overhead", "method": method, "problem": "mixed-13", "seed": 0},
                 **{"history": history, "rounds": 8, "parallel": 1, "source": source()},
@@ -227,8 +225,8 @@ def keep(methods: Iterable[str], folder: Path = RESULTS) -> int:
         An exit code.
     """
     for method in filter(is_peer, methods):
-        place = Run(method, "any", 0, 0, 1, folder).file.parents[1]
-        runs = [json.loads(file.read_text()) for file in sorted(place.glob("*/*.json"))]
+        files = sorted((folder / "parallel-1" / measured.plain(method)).glob("*/*.json"))
+        runs = [json.loads(file.read_text()) for file in files]
         print(json.dumps({"method": method, "measured": measured.keep(method, runs)}))
     return 0
 

@@ -35,7 +35,7 @@ def begun(way: str, ends: list[tuple[float, float]]) -> attain.Optimizer:
     for loss, size in ends:
         trial = optimizer.ask()
         for step in STEPS:
-            assert not optimizer.step(trial, after(step, loss, size)) or optimizer.trials[:-1]
+            optimizer.step(trial, after(step, loss, size))  # whatever it answers, it goes on
         optimizer.tell(trial, after(27, loss, size))
     return optimizer
 
