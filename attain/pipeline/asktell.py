@@ -243,7 +243,7 @@ class Optimizer(Reporting):
 
         Returns:
             Whether to end the trial, with `pruned`: it would hardly become the best, or with
-            several goals one that no other beats in all of them; or a loss is no number.
+            several goals be on the front; or a loss is no number.
 
         Raises:
             SpecError: When the trial was never asked for or was told before, a goal's metric is

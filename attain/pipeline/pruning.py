@@ -127,9 +127,8 @@ class Report:
             value: Of the goal's metric, in its own sign; or a mapping that has those of all goals.
 
         Returns:
-            Whether to end: the trial would hardly become the best, or with several goals one that
-            no other beats in all of them; or a loss is no number. A trial that reports again has
-            gone on.
+            Whether to end: the trial would hardly become the best, or with several goals be on the
+            front; or a loss is no number. A trial that reports again has gone on.
 
         Raises:
             SpecError: When a goal's metric is missing, or a value is no number.
